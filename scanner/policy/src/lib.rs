@@ -1,0 +1,1 @@
+//! Every AWS action the scanner may call, as data.

@@ -1,0 +1,1 @@
+//! Reads disks and lists packages.

@@ -1,0 +1,1 @@
+//! The local AWS and the end-to-end harness.
