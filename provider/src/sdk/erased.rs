@@ -9,6 +9,7 @@ use std::pin::Pin;
 
 use serde_json::Value as Json;
 
+use super::plan::merge;
 use super::provider::schema_mistakes;
 use super::{Context, Convert, DataSource, Diagnostic, Path, Raw, Resource, Saved, Schema};
 
@@ -251,35 +252,5 @@ impl<D: DataSource, C: Send + Sync + 'static> ErasedDataSource<C> for Made<D, C>
         config: &'a Raw,
     ) -> BoxFuture<'a, Result<Raw, Diagnostic>> {
         Box::pin(async move { Ok((self.make)(client).read(ctx, root(config)?).await?.to_raw()) })
-    }
-}
-
-/// `raw` with what differs between `before` and `after`.
-///
-/// A model cannot hold everything that a plan can (a list with one unknown element is unknown as a whole), so only
-/// what was really changed may be taken from it.
-fn merge(raw: &Raw, before: &Raw, after: Raw) -> Raw {
-    if *before == after {
-        return raw.clone();
-    }
-    match (raw, before, after) {
-        (Raw::Map(raw), Raw::Map(before), Raw::Map(after)) if raw.keys().eq(after.keys()) => Raw::Map(
-            after
-                .into_iter()
-                .map(|(name, after)| {
-                    let null = &Raw::Null;
-                    let merged =
-                        merge(raw.get(&name).unwrap_or(null), before.get(&name).unwrap_or(null), after);
-                    (name, merged)
-                })
-                .collect(),
-        ),
-        (Raw::List(raw), Raw::List(before), Raw::List(after))
-            if raw.len() == after.len() && before.len() == after.len() =>
-        {
-            let elements = raw.iter().zip(before).zip(after);
-            Raw::List(elements.map(|((raw, before), after)| merge(raw, before, after)).collect())
-        }
-        (_, _, after) => after,
     }
 }

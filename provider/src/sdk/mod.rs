@@ -126,10 +126,12 @@ mod data_source;
 mod diagnostic;
 mod erased;
 mod model;
+mod plan;
 mod provider;
 mod resource;
 mod schema;
 mod timeouts;
+mod validate;
 pub mod validator;
 mod value;
 

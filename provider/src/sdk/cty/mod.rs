@@ -3,6 +3,9 @@
 //! Nothing here knows what a resource is: [`Raw`] is a value without a schema, [`Type`] is what gives its bytes a
 //! meaning. Models are made from and turned into `Raw` by [`Convert`](super::Convert).
 
+pub(crate) mod codec;
+pub(crate) mod json;
+pub(crate) mod msgpack;
 mod number;
 mod path;
 mod raw;
