@@ -149,9 +149,9 @@ impl<A: Identity + Iam> Resource for Role<A> {
                 arn.parse::<KmsKeyArn>().is_ok()
             }))),
         )
-        .attribute(Attribute::string("policy", "The role's inline policy, as JSON.").computed())
+        .attribute(Attribute::string("policy", "The role's inline policy, as JSON.").computed().keeps_state())
         .attribute(
-            Attribute::string("assume_role_policy", "Who may take the role on, as JSON: EC2, and nobody else.").computed(),
+            Attribute::string("assume_role_policy", "Who may take the role on, as JSON: EC2, and nobody else.").computed().keeps_state(),
         )
         .attribute(
             Attribute::set(
@@ -160,7 +160,7 @@ impl<A: Identity + Iam> Resource for Role<A> {
                 "Policies of the role that this resource did not make: ARNs of attached ones and names of inline ones. \
                  Always planned as empty, so that apply removes them from the role.",
             )
-            .computed(),
+            .computed().keeps_state(),
         )
         .attribute(Attribute::string("instance_profile_arn", "The ARN of the instance profile.").computed().keeps_state())
         .attribute(

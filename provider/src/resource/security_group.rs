@@ -139,7 +139,8 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
                 "Rules of the group that this resource did not make: anything inbound, and outbound traffic that is \
                  not TCP 443. Always planned as empty, so that apply revokes them.",
             )
-            .computed(),
+            .computed()
+            .keeps_state(),
         )
         .attributes(tagging::attributes())
         .timeouts(TimeoutDefaults {

@@ -126,7 +126,7 @@ mod data_source;
 mod diagnostic;
 mod erased;
 mod model;
-mod plan;
+pub(crate) mod plan;
 mod provider;
 mod resource;
 mod schema;

@@ -237,13 +237,13 @@ fn group() -> [Attribute; 6] {
 
 fn computed() -> [Attribute; 4] {
     [
-        Attribute::string("user_data", "What cloud-init reads on the instances.").computed(),
+        Attribute::string("user_data", "What cloud-init reads on the instances.").computed().keeps_state(),
         Attribute::string("launch_template_id", "The launch template.").computed().keeps_state(),
         Attribute::string(
             "launch_template_version",
             "The version of the launch template that the group launches, by number.",
         )
-        .computed(),
+        .computed().keeps_state(),
         Attribute::nested(
             "hardening",
             "What no instance may deviate from. Always planned as below, so that a deviation shows and apply undoes it.",
@@ -259,7 +259,7 @@ fn computed() -> [Attribute; 4] {
             ]
             .map(Attribute::computed),
         )
-        .computed(),
+        .computed().keeps_state(),
     ]
 }
 
