@@ -249,13 +249,13 @@ fn computed() -> [Attribute; 4] {
             "What no instance may deviate from. Always planned as below, so that a deviation shows and apply undoes it.",
             [
                 Attribute::string("http_tokens", "`required`: the metadata service answers with IMDSv2 only."),
-                Attribute::int("http_put_response_hop_limit", "1: no container or proxy can ask on the host's behalf."),
+                Attribute::number("http_put_response_hop_limit", "1: no container or proxy can ask on the host's behalf."),
                 Attribute::bool("public_address", "`false`: no instance has a public address."),
                 Attribute::string("key_name", "Empty: no key pair can log in."),
                 Attribute::string("root_volume_type", "`gp3`."),
                 Attribute::bool("root_volume_encrypted", "`true`."),
-                Attribute::int("min_healthy_percentage", "100: a new instance is there before an old one ends."),
-                Attribute::int("max_healthy_percentage", "200: the same, for the most instances meanwhile."),
+                Attribute::number("min_healthy_percentage", "100: a new instance is there before an old one ends."),
+                Attribute::number("max_healthy_percentage", "200: the same, for the most instances meanwhile."),
             ]
             .map(Attribute::computed),
         )
