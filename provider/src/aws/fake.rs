@@ -134,7 +134,7 @@ impl Iam for FakeAws {
 
     async fn put_trust_policy(&self, _region: &Region, role: &str, document: &str) -> Result<(), AwsError> {
         self.change_role("iam:UpdateAssumeRolePolicy", role, |fake| {
-            fake.role.trust_policy = document.to_owned()
+            fake.role.trust_policy = document.to_owned();
         })
     }
 
@@ -327,10 +327,10 @@ impl SecurityGroups for FakeAws {
     }
 
     async fn authorize_egress(&self, _: &Region, group: &str, rules: &[RuleSpec]) -> Result<(), AwsError> {
+        const OPERATION: &str = "ec2:AuthorizeSecurityGroupEgress";
         if rules.is_empty() {
             return Ok(());
         }
-        const OPERATION: &str = "ec2:AuthorizeSecurityGroupEgress";
         let mut world = self.call(OPERATION)?;
         for spec in rules {
             let rule = Rule { id: world.id("sgr"), is_egress: true, spec: spec.clone() };

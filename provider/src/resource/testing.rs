@@ -1,6 +1,7 @@
 //! Takes a resource through plan, apply, refresh and destroy as Terraform does, and checks what Terraform would: that
 //! what was applied is what was planned, and that nothing is unknown afterwards.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -125,7 +126,7 @@ impl<R: Resource> Stage<R> {
     }
 
     fn context(&self) -> Context {
-        Context::new(self.stop.clone(), Duration::from_mins(20), Default::default())
+        Context::new(self.stop.clone(), Duration::from_mins(20), BTreeMap::default())
     }
 }
 

