@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) scaling_groups: BTreeMap<String, ScalingGroup>,
     /// For how many more looks a deleted Auto Scaling group is still listed.
     pub(crate) lingering: u32,
+    /// The next creation of an Auto Scaling group is carried out, its answer lost, and asked for again.
+    pub(crate) loses_group_answer: bool,
     /// Every operation, in order.
     pub(crate) calls: Vec<&'static str>,
     /// The next answers of an operation, instead of what it would do. `None` lets one through.
@@ -479,6 +481,9 @@ impl ScalingGroups for FakeAws {
             tags: tags.clone(),
         };
         world.scaling_groups.insert(name.to_owned(), group);
+        if std::mem::take(&mut world.loses_group_answer) {
+            return Err(AwsError::answered(OPERATION, "AlreadyExists", "there is one"));
+        }
         Ok(())
     }
 

@@ -264,6 +264,14 @@ async fn a_group_whose_creation_was_not_confirmed_is_destroyed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_whose_answer_was_lost_is_recognised() {
+    let (aws, mut stage) = start();
+    aws.world().loses_group_answer = true;
+    stage.apply(&config()).await.unwrap();
+    assert_eq!(stage.drift(&config()).await, Action::Nothing);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_profile_that_is_not_known_yet_is_waited_for() {
     let (aws, mut stage) = start();
     for _ in 0..4 {
