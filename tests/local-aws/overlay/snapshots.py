@@ -4,7 +4,6 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_block_store import EBSBackend, Snapshot
-from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 
 from .patching import replaces
 
@@ -34,26 +33,41 @@ def apply() -> None:
     def create_snapshot(original: Any, self: Any, *args: Any, **kwargs: Any) -> Snapshot:
         """A new snapshot is `pending`; one of an encrypted volume names the volume's key.
 
-        The snapshot behind a registered image (`from_ami`) is complete: AWS refuses to register an image before.
+        The snapshot behind a registered image (`from_ami`) is complete: AWS does not register an image before.
         """
         snapshot = original(self, *args, **kwargs)
         snapshot.kms_key_id = snapshot.volume.kms_key_id
         if snapshot.from_ami is None:
             snapshot.status = "pending"
-            snapshot.describes_left = Outcome.pending_describes
+            snapshot.pending_describes = Outcome.pending_describes
             snapshot.final_status = Outcome.status
-            if Outcome.pending_describes == 0 and Outcome.status == "completed":
-                snapshot.settles_after_reply = True
+        return snapshot
+
+    @replaces(EBSBackend, "copy_snapshot")
+    def copy_snapshot(original: Any, self: Any, *args: Any, **kwargs: Any) -> Snapshot:
+        """A copy takes time as well."""
+        snapshot = original(self, *args, **kwargs)
+        snapshot.status = "pending"
+        snapshot.pending_describes = Outcome.pending_describes
+        snapshot.final_status = Outcome.status
         return snapshot
 
     @replaces(EBSBackend, "describe_snapshots")
-    def describe_snapshots(original: Any, self: Any, *args: Any, **kwargs: Any) -> list[Snapshot]:
-        """Each description finds the snapshot a step further, until it is `completed` or `error`."""
+    def describe_snapshots(
+        original: Any, self: Any, snapshot_ids: list[str] | None = None, filters: Any = None
+    ) -> list[Snapshot]:
+        """Each description finds a pending snapshot a step further, until it is `completed` or `error`."""
         for snapshot in self.snapshots.values():
-            if snapshot.status == "pending" and snapshot.describes_left == 0:
-                snapshot.status = snapshot.final_status
-        found: list[Snapshot] = original(self, *args, **kwargs)
-        for snapshot in found:
-            if snapshot.status == "pending":
-                snapshot.describes_left -= 1
-        return found
+            asked_for = not snapshot_ids or snapshot.id in snapshot_ids
+            if asked_for and snapshot.status == "pending":
+                if snapshot.pending_describes == 0:
+                    snapshot.status = snapshot.final_status
+                else:
+                    snapshot.pending_describes -= 1
+        return original(self, snapshot_ids=snapshot_ids, filters=filters)
+
+    def progress(self: Snapshot) -> str:
+        """`0%` until it is complete; moto says `100%` always."""
+        return "100%" if self.status == "completed" else "0%"
+
+    Snapshot.progress = property(progress)

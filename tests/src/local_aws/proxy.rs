@@ -181,10 +181,8 @@ impl Proxy {
         }
         let reply = match self.moto.forward(request).await {
             Ok(reply) => reply,
-            Err(error) => {
-                ServiceError::new(StatusCode::NOT_IMPLEMENTED, "LocalAwsFailure", error.to_string())
-                    .reply(&request.service)
-            }
+            Err(error) => ServiceError::new(StatusCode::NOT_IMPLEMENTED, HARNESS_FAILURE, error.to_string())
+                .reply(&request.service),
         };
         if reply.status.is_success() {
             self.follow(request, &reply);
@@ -224,6 +222,10 @@ impl Proxy {
             return reply;
         }
         let call = format!("{}:{}", request.service, request.action);
+        if reply.error_code().as_deref() == Some(HARNESS_FAILURE) {
+            self.note_unimplemented(format!("{call}: {}", String::from_utf8_lossy(&reply.body)));
+            return reply;
+        }
         let body = String::from_utf8_lossy(&reply.body).into_owned();
         self.note_unimplemented(format!("{call}: HTTP {} {body}", reply.status.as_u16()));
         let message = format!("The local AWS does not implement {call}.");
@@ -262,7 +264,7 @@ fn respond(reply: Reply, truncate_at: Option<usize>) -> Result<Response<ReplyBod
     let announced = u64::try_from(reply.body.len()).map_err(|_| Broken)?;
     let body = match truncate_at {
         Some(length) if length < reply.body.len() => {
-            ReplyBody::Truncated { announced, sent: Some(reply.body.slice(..length)) }
+            ReplyBody::Truncated { announced, sent: Some(reply.body.slice(..length)), flushed: false }
         }
         _ => ReplyBody::Whole(Some(reply.body).filter(|body| !body.is_empty())),
     };
@@ -299,5 +301,7 @@ pub(crate) fn issued_credentials(document: &str) -> Option<(SessionCredentials, 
     Some((credentials, Principal { arn, account, role_arn: None }))
 }
 
+/// The code of errors that are the harness's own, not AWS's.
+pub(crate) const HARNESS_FAILURE: &str = "LocalAwsFailure";
 /// The largest request that AWS's Query APIs take is far smaller.
 const LARGEST_REQUEST: usize = 16 * 1024 * 1024;

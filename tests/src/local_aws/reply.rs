@@ -171,7 +171,7 @@ impl ServiceError {
 #[derive(Debug)]
 pub(crate) enum ReplyBody {
     Whole(Option<Bytes>),
-    Truncated { announced: u64, sent: Option<Bytes> },
+    Truncated { announced: u64, sent: Option<Bytes>, flushed: bool },
 }
 
 impl Body for ReplyBody {
@@ -180,12 +180,21 @@ impl Body for ReplyBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        Poll::Ready(match &mut *self {
-            Self::Whole(body) => body.take().map(|body| Ok(Frame::data(body))),
-            Self::Truncated { sent, .. } => Some(sent.take().map(Frame::data).ok_or(Broken)),
-        })
+        match &mut *self {
+            Self::Whole(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
+            Self::Truncated { sent, flushed, .. } => match sent.take() {
+                Some(sent) => Poll::Ready(Some(Ok(Frame::data(sent)))),
+                None if *flushed => Poll::Ready(Some(Err(Broken))),
+                None => {
+                    // hyper flushes what it has when the body has nothing more for now, and drops it when the body fails.
+                    *flushed = true;
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            },
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -14,6 +14,7 @@ use super::token::{Purpose, Tokens};
 use super::{BLOCK_SIZE, Content, Contents, Snapshot};
 use crate::local_aws::clock::{Clock, epoch_seconds};
 use crate::local_aws::moto::{Moto, MotoError};
+use crate::local_aws::proxy::HARNESS_FAILURE;
 use crate::local_aws::reply::Reply;
 use crate::local_aws::request::Request;
 
@@ -273,7 +274,7 @@ impl EbsError {
 
     /// A failure of the harness itself. Not a status that clients retry.
     fn harness(message: String) -> Self {
-        Self { status: StatusCode::NOT_IMPLEMENTED, kind: "LocalAwsFailure", reason: None, message }
+        Self { status: StatusCode::NOT_IMPLEMENTED, kind: HARNESS_FAILURE, reason: None, message }
     }
 
     fn into_reply(self) -> Reply {
