@@ -4,6 +4,7 @@ use aws_sdk_ec2::types::{
     LaunchTemplateHttpTokensState, RequestLaunchTemplateData, ResponseLaunchTemplateData,
 };
 
+use crate::shared;
 use crate::shared::{assert_repaired, autoscaling, ec2, image, local_aws, network, terraform, text, unique};
 
 const SCANNER: &str = "datadog_agentless_scanner.this";
@@ -19,8 +20,8 @@ pub(crate) struct Setting {
 impl Setting {
     pub(crate) async fn new() -> Self {
         let network = network().await;
-        let (vpc_id, subnet_ids) = (network.vpc_id, network.subnet_ids);
-        Self { name: unique("scanner"), vpc_id, subnet_ids, image_id: image().await }
+        let (name, image_id) = (unique("scanner"), image().await);
+        Self { name, vpc_id: network.vpc_id, subnet_ids: network.subnet_ids, image_id }
     }
 
     pub(crate) fn config(&self, more: &str) -> String {
@@ -47,9 +48,7 @@ resource "datadog_agentless_scanner_security_group" "this" {{
 "#
         )
     }
-}
 
-impl Setting {
     /// The scanner alone, with what it refers to as it is in `state`.
     fn literal_config(&self, state: &State) -> String {
         let config = self.config("");
