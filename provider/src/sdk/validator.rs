@@ -141,7 +141,7 @@ pub fn duration() -> Validator {
     })
 }
 
-/// A whole number that fits 64 bits. Every [`Attribute::int`](super::Attribute::int) has it.
+/// A whole number that fits 64 bits, as every [`Attribute::int`](super::Attribute::int) is.
 pub(crate) fn whole() -> Validator {
     Validator::new("a whole number", |raw| match raw {
         Raw::Number(number) if !number.is_whole() => Err(format!("must be a whole number, but is {number}")),
