@@ -21,7 +21,8 @@ pub(crate) static FIXTURE: LazyLock<PathBuf> = LazyLock::new(|| {
     if profile.ends_with("release") {
         build.arg("--release");
     }
-    assert!(build.status().unwrap().success(), "could not build the example provider");
+    let built = build.output().unwrap();
+    assert!(built.status.success(), "could not build the example provider:\n{}", said(&built).text);
     profile.join("examples/fixture")
 });
 
@@ -32,9 +33,10 @@ static TERRAFORM: LazyLock<OsString> = LazyLock::new(|| {
     match version {
         Ok(output) if output.status.success() => program,
         other => panic!(
-            "These tests run Terraform, but {program:?} did not start ({other:?}).\n\
+            "These tests run Terraform, but {} did not start ({other:?}).\n\
              Install Terraform 1.11 or later from https://developer.hashicorp.com/terraform/install, or set the \
-             variable TERRAFORM to its path."
+             variable TERRAFORM to its path.",
+            program.display()
         ),
     }
 });
@@ -107,7 +109,8 @@ impl Workspace {
         }
         let mirror = path.join("mirror");
         let settings = format!(
-            "provider_installation {{\n  filesystem_mirror {{\n    path = {mirror:?}\n  }}\n}}\ndisable_checkpoint = true\n"
+            "provider_installation {{\n  filesystem_mirror {{\n    path = \"{}\"\n  }}\n}}\ndisable_checkpoint = true\n",
+            mirror.display()
         );
         fs::write(path.join("terraform.rc"), settings).unwrap();
         fs::create_dir(path.join("files")).unwrap();
@@ -121,8 +124,8 @@ impl Workspace {
     pub(crate) fn configure(&self, config: &str) {
         let head = format!(
             "terraform {{\n  required_providers {{\n    fixture = {{ source = \"example/fixture\" }}\n  }}\n}}\n\
-             provider \"fixture\" {{\n  root = {:?}\n}}\n",
-            self.files()
+             provider \"fixture\" {{\n  root = \"{}\"\n}}\n",
+            self.files().display()
         );
         fs::write(self.path("main.tf"), format!("{head}{config}\n")).unwrap();
     }

@@ -52,7 +52,8 @@ fn everything_is_created_once_and_destroyed() {
     workspace.expect_no_changes();
 
     let attributes = workspace.attributes("fixture_file.all");
-    let rule = |port: u16, protocol: &str| json!({"port": port, "protocol": protocol, "id": format!("rule-{port}")});
+    let rule =
+        |port: u16, protocol: &str| json!({"port": port, "protocol": protocol, "id": format!("rule-{port}")});
     for (name, expected) in [
         ("id", json!("all")),
         ("revision", json!(1)),
@@ -188,7 +189,8 @@ fn an_old_state_is_upgraded_and_a_newer_one_refused() {
 
 #[test]
 fn an_update_without_an_update_is_the_providers_mistake() {
-    let record = |size: u8| format!("resource \"fixture_record\" \"r\" {{\n  name = \"a\"\n  size = {size}\n}}\n");
+    let record =
+        |size: u8| format!("resource \"fixture_record\" \"r\" {{\n  name = \"a\"\n  size = {size}\n}}\n");
     let workspace = Workspace::new(&record(1));
     workspace.apply().expect_ok();
     workspace.configure(&record(2));
@@ -208,10 +210,7 @@ fn data_sources_are_read() {
 fn the_exported_schema_is_what_terraform_prints() {
     let workspace = Workspace::new("");
     let mut printed = workspace.json(&["providers", "schema", "-json"]);
-    let exported = std::process::Command::new(&*crate::harness::FIXTURE)
-        .arg("-schema")
-        .output()
-        .unwrap();
+    let exported = std::process::Command::new(&*crate::harness::FIXTURE).arg("-schema").output().unwrap();
     let exported: serde_json::Value = serde_json::from_slice(&exported.stdout).unwrap();
     // Terraform prints keys that a provider has nothing for.
     for schemas in printed["provider_schemas"].as_object_mut().unwrap().values_mut() {

@@ -100,7 +100,10 @@ fn by_hand(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, Stri
 fn run_by_hand_it_says_what_it_is() {
     let (code, stdout, stderr) = by_hand(&[], &[]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    assert!(stderr.contains("This is the Terraform provider registry.terraform.io/example/fixture, version 1.2.3"));
+    assert!(
+        stderr
+            .contains("This is the Terraform provider registry.terraform.io/example/fixture, version 1.2.3")
+    );
     assert!(stderr.contains("required_providers"));
 
     let (code, stdout, _) = by_hand(&["--version"], &[]);
@@ -128,8 +131,7 @@ fn without_a_common_protocol_or_a_certificate_it_does_not_serve() {
 #[tokio::test]
 async fn only_the_client_with_the_certificate_is_served() {
     let (terraform, other) = (Certificate::new(), Certificate::new());
-    let variables =
-        [COOKIE, ("PLUGIN_PROTOCOL_VERSIONS", "5,6"), ("PLUGIN_CLIENT_CERT", &terraform.pem)];
+    let variables = [COOKIE, ("PLUGIN_PROTOCOL_VERSIONS", "5,6"), ("PLUGIN_CLIENT_CERT", &terraform.pem)];
     let mut plugin = Plugin::start(&[], &variables);
     let mut line = String::new();
     plugin.stdout.read_line(&mut line).unwrap();

@@ -38,7 +38,10 @@ fn sensitive_values_are_shown_neither_by_terraform_nor_in_the_log() {
     assert!(said.text.contains("(sensitive value)"), "{}", said.text);
     assert!(!said.text.contains("hush-hush"));
     let log = fs::read_to_string(log).unwrap();
-    assert!(log.contains("careless") && log.contains("secret=***"), "the resource has logged it, hidden: {log}");
+    assert!(
+        log.contains("careless") && log.contains("secret=\"***\""),
+        "the resource has logged it, hidden: {log}"
+    );
     assert!(!log.contains("hush-hush"));
     assert!(log.contains("tf_rpc=ApplyResourceChange"), "what the SDK logs is in Terraform's log");
 }
@@ -51,7 +54,10 @@ fn bad_values_are_refused_where_they_stand() {
         ("size = 18446744073709551616", &["at most 64 bits, but is 18446744073709551616"]),
         ("window = { hours = 1.5 }", &["`window.hours` must be a whole number"]),
         ("rules = [{ port = 1 }, { port = 0 }]", &["`rules[1].port` must be between 1 and 65535, but is 0"]),
-        ("peers = [{ port = 1, protocol = \"icmp\" }]", &["peers", "protocol` must be one of \"tcp\", \"udp\""]),
+        (
+            "peers = [{ port = 1, protocol = \"icmp\" }]",
+            &["peers", "protocol` must be one of \"tcp\", \"udp\""],
+        ),
         ("routes = { a = { port = 70000 } }", &["`routes[\"a\"].port`", "70000"]),
         ("enabled = true", &["Missing window", "An enabled file needs a `window`"]),
         ("timeouts = { create = \"soon\" }", &["timeouts", "a duration such as \"30m\""]),
@@ -127,7 +133,9 @@ fn large_values_pass() {
 
 #[test]
 fn numbers_lose_no_digit() {
-    for number in ["0.1", "-1e-7", "18446744073709551615", "18446744073709551616", "3.14159265358979323846264338327"] {
+    for number in
+        ["0.1", "-1e-7", "18446744073709551615", "18446744073709551616", "3.14159265358979323846264338327"]
+    {
         let workspace = Workspace::new(&file(&format!("ratio = {number}")));
         workspace.apply().expect_ok();
         workspace.expect_no_changes();
@@ -140,7 +148,14 @@ fn numbers_lose_no_digit() {
 #[test]
 fn any_value_fits_a_dynamic_attribute() {
     let workspace = Workspace::new("");
-    for value in ["\"text\"", "12.5", "[1, \"a\", { b = true }]", "{ a = [], b = null }", "null", "toset([\"b\", \"a\"])"] {
+    for value in [
+        "\"text\"",
+        "12.5",
+        "[1, \"a\", { b = true }]",
+        "{ a = [], b = null }",
+        "null",
+        "toset([\"b\", \"a\"])",
+    ] {
         workspace.configure(&file(&format!("anything = {value}")));
         workspace.apply().expect_ok();
         workspace.expect_no_changes();

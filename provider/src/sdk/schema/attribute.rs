@@ -77,13 +77,16 @@ pub enum Presence {
     Unset,
 }
 
+/// A question about a prior and a planned value.
+pub type Comparison = dyn Fn(&Raw, &Raw) -> bool + Send + Sync;
+
 /// When the change of an attribute makes a new resource.
 #[derive(Clone)]
 pub enum ReplaceRule {
     /// Whenever it changes.
     Always,
     /// When the function holds for the prior and the planned value.
-    If(Arc<dyn Fn(&Raw, &Raw) -> bool + Send + Sync>),
+    If(Arc<Comparison>),
 }
 
 impl Debug for ReplaceRule {

@@ -18,7 +18,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 /// As hclog writes it.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
@@ -59,10 +59,9 @@ pub(crate) fn hide(secrets: BTreeSet<String>) {
 
 fn level(name: Option<&str>) -> LevelFilter {
     match name.map(str::to_ascii_uppercase).as_deref() {
-        None => LevelFilter::WARN,
+        None | Some("WARN") => LevelFilter::WARN,
         Some("OFF") => LevelFilter::OFF,
         Some("ERROR") => LevelFilter::ERROR,
-        Some("WARN") => LevelFilter::WARN,
         Some("INFO") => LevelFilter::INFO,
         Some("DEBUG") => LevelFilter::DEBUG,
         // "JSON" is TRACE in another form, and Terraform takes what it does not know for TRACE.
@@ -111,7 +110,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut all = Fields::default();
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
             if let Some(SpanFields(fields)) = span.extensions().get::<SpanFields>() {
                 all.0.extend(fields.0.clone());
             }

@@ -26,7 +26,7 @@ use services::{broker_server, controller_server, health_server, stdio_server};
 use socket::{Socket, SocketError};
 use tls::{Identity, TlsError};
 
-use super::server::proto::provider_server::ProviderServer;
+use super::proto::tfplugin6::provider_server::ProviderServer;
 use super::server::{Server, Service, Stop, remember_panics};
 use super::{Diagnostic, Provider, mistakes, provider_schemas};
 
