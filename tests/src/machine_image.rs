@@ -11,11 +11,22 @@ use std::path::{Path, PathBuf};
 
 use crate::tools::{self, ToolError};
 
-/// The size of the image, in bytes.
-pub const IMAGE_SIZE: u64 = 2 << 30;
+/// How large an image is made, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// The whole disk.
+    pub disk: u64,
+    /// The files in it, at least. What a scan needs is there whatever this says.
+    pub content: u64,
+}
 
-/// How many bytes of files the image holds, at least.
-pub const CONTENT_SIZE: u64 = 1_150 << 20;
+impl Size {
+    /// A disk of 2 GiB that holds more than 1 GB: what a small server has.
+    pub const REAL: Self = Self { disk: 2 << 30, content: 1_150 << 20 };
+
+    /// Just what a scan needs, for tests that are about something else.
+    pub const SMALL: Self = Self { disk: 256 << 20, content: 0 };
+}
 
 /// An image that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +36,7 @@ pub struct MachineImage {
     /// Bytes of this machine's own files in it.
     pub system_bytes: u64,
     /// Bytes of generated files, which fill it up where this machine's system directories are smaller than
-    /// [`CONTENT_SIZE`].
+    /// [`Size::content`].
     pub filler_bytes: u64,
 }
 
@@ -63,18 +74,18 @@ pub enum ImageError {
 }
 
 /// Makes `folder/disk.img`. The folder must exist; what is needed in between is put beside the image and removed.
-pub fn build(folder: &Path) -> Result<MachineImage, ImageError> {
+pub fn build(folder: &Path, wanted: Size) -> Result<MachineImage, ImageError> {
     let mkfs = tools::find("mkfs.ext4", "install the Debian package `e2fsprogs`")?;
     let root = folder.join("root");
     remove_tree(&root)?;
-    let mut staging = Staging { root: root.clone(), bytes: 0, limit: CONTENT_SIZE };
+    let mut staging = Staging { root: root.clone(), bytes: 0, limit: wanted.content };
     staging.copy_system()?;
     let system_bytes = staging.bytes;
     staging.fill()?;
     let filler_bytes = staging.bytes - system_bytes;
 
     let path = folder.join("disk.img");
-    let (offset, size) = write_partition_table(&path)?;
+    let (offset, size) = write_partition_table(&path, wanted.disk)?;
     let offset = format!("offset={offset}");
     let blocks = format!("{}k", size / 1024);
     let arguments: [&std::ffi::OsStr; 9] = [
@@ -140,7 +151,8 @@ impl Staging {
         }
         if metadata.is_symlink() {
             let link = fs::read_link(path).map_err(|source| file("read", path, source))?;
-            return std::os::unix::fs::symlink(link, &target).map_err(|source| file("create", &target, source));
+            return std::os::unix::fs::symlink(link, &target)
+                .map_err(|source| file("create", &target, source));
         }
         let for_everyone = metadata.permissions().mode() & 0o004 != 0;
         if metadata.is_file() && for_everyone {
@@ -193,7 +205,7 @@ impl SplitMix64 {
 
 /// Writes the partition table of a Debian cloud image (BIOS boot, root) into a new sparse file, with the crate `gpt`: a
 /// writer that shares no code with the reader under test. Returns offset and size of the root partition, in bytes.
-fn write_partition_table(path: &Path) -> Result<(u64, u64), ImageError> {
+fn write_partition_table(path: &Path, disk_size: u64) -> Result<(u64, u64), ImageError> {
     let failed = |error: &dyn std::fmt::Display| ImageError::PartitionTable {
         path: path.to_owned(),
         message: error.to_string(),
@@ -207,11 +219,12 @@ fn write_partition_table(path: &Path) -> Result<(u64, u64), ImageError> {
         .create_new(true)
         .open(path)
         .map_err(|source| file("create", path, source))?;
-    image.set_len(IMAGE_SIZE).map_err(|source| file("resize", path, source))?;
-    let sectors = u32::try_from(IMAGE_SIZE / 512 - 1).unwrap_or(u32::MAX);
+    image.set_len(disk_size).map_err(|source| file("resize", path, source))?;
+    let sectors = u32::try_from(disk_size / 512 - 1).unwrap_or(u32::MAX);
     let mut image = image;
     gpt::mbr::ProtectiveMBR::with_lb_size(sectors).overwrite_lba0(&mut image).map_err(|e| failed(&e))?;
-    let mut disk = gpt::GptConfig::new().writable(true).create_from_device(image, None).map_err(|e| failed(&e))?;
+    let mut disk =
+        gpt::GptConfig::new().writable(true).create_from_device(image, None).map_err(|e| failed(&e))?;
     disk.add_partition("", 3 << 20, gpt::partition_types::BIOS, 0, None).map_err(|e| failed(&e))?;
     let free = disk.find_free_sectors().iter().map(|(_, length)| *length).max().unwrap_or(0);
     // Room for alignment to a mebibyte.

@@ -85,7 +85,8 @@ pub fn in_bom(bom: &Value) -> Result<BTreeSet<Package>, String> {
     let mut packages = BTreeSet::new();
     for component in components.iter().filter(|component| component["type"] == "library") {
         let purl = component["purl"].as_str().ok_or_else(|| format!("no package URL: {component}"))?;
-        let (package, qualifiers) = parse_deb_purl(purl).ok_or_else(|| format!("malformed package URL {purl}"))?;
+        let (package, qualifiers) =
+            parse_deb_purl(purl).ok_or_else(|| format!("malformed package URL {purl}"))?;
         let qualifier = |name: &str| {
             qualifiers.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(decode)
         };
@@ -115,7 +116,9 @@ fn decode(text: &str) -> String {
     while let [byte, after @ ..] = rest {
         rest = after;
         let escaped = match (byte, after) {
-            (b'%', [high, low, after @ ..]) => hex(*high).zip(hex(*low)).map(|(high, low)| (high * 16 + low, after)),
+            (b'%', [high, low, after @ ..]) => {
+                hex(*high).zip(hex(*low)).map(|(high, low)| (high * 16 + low, after))
+            }
             _ => None,
         };
         match escaped {

@@ -48,7 +48,10 @@ pub fn find(program: &'static str, advice: &'static str) -> Result<PathBuf, Tool
 }
 
 /// Runs a program to its end and returns what it wrote to stdout.
-pub fn run<A: AsRef<OsStr>>(path: &Path, arguments: impl IntoIterator<Item = A>) -> Result<Vec<u8>, ToolError> {
+pub fn run<A: AsRef<OsStr>>(
+    path: &Path,
+    arguments: impl IntoIterator<Item = A>,
+) -> Result<Vec<u8>, ToolError> {
     let Output { status, stdout, stderr } = Command::new(path)
         .args(arguments)
         .env("LC_ALL", "C.UTF-8")

@@ -1,0 +1,5 @@
+"""."""
+
+
+def apply() -> None:
+    pass
