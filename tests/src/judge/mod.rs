@@ -97,12 +97,15 @@ impl Policy {
                 let left: Vec<String> =
                     names(&statement["Action"]).into_iter().filter(|name| name != action).collect();
                 let mut statement = statement.clone();
-                statement["Action"] = left.clone().into();
-                (!left.is_empty()).then_some(statement)
+                let kept = !left.is_empty();
+                statement.as_object_mut()?.insert("Action".to_owned(), left.into());
+                kept.then_some(statement)
             })
             .collect();
         let mut document = self.document.clone();
-        document["Statement"] = kept.into();
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("Statement".to_owned(), kept.into());
+        }
         Self::from_json(&document.to_string())
     }
 
