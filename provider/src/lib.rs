@@ -1,1 +1,3 @@
 //! The Terraform provider.
+
+pub mod sdk;
