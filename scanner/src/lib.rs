@@ -1,5 +1,11 @@
 //! Reads disks and lists packages.
 
+pub mod aws;
+mod error;
+pub mod extract;
 pub mod fs;
 pub mod limits;
+pub mod package;
 pub mod volume;
+
+pub use error::chain;
