@@ -17,6 +17,8 @@ use crate::fs::{File, FsError, FsPath, Tree};
 pub use registry::EXTRACTORS;
 pub use report::{Findings, Found, Gap, Report, Source};
 
+use report::Gathering;
+
 /// One parsing logic for one on-disk record of packages.
 ///
 /// Implementations are stateless; everything that varies between scans arrives in [`Input`].
@@ -105,30 +107,35 @@ pub enum ExtractError {
 
 /// Runs every extractor on one filesystem.
 pub fn run(tree: &Tree) -> Findings {
-    let mut findings = Findings::default();
+    let mut gathering = Gathering::default();
     for &extractor in EXTRACTORS {
         // A path may be a link to another one that is wanted too, such as /etc/os-release.
         let mut seen = HashSet::new();
         for &interest in extractor.interest() {
-            for path in paths(tree, extractor, interest, &mut findings) {
+            for path in paths(tree, extractor, interest, &mut gathering) {
                 let found = tree.lookup(&path).and_then(|found| match found {
                     Some((inode, stat)) if seen.insert(inode) => tree.open_inode(inode, &stat).map(Some),
                     _ => Ok(None),
                 });
                 match found {
-                    Ok(Some(file)) => extract(extractor, &Input { tree, path: &path, file }, &mut findings),
+                    Ok(Some(file)) => extract(extractor, &Input { tree, path: &path, file }, &mut gathering),
                     Ok(None) => {}
-                    Err(error) => findings.gap(extractor, &path, &error),
+                    Err(error) => gathering.gap(extractor, &path, &error),
                 }
             }
         }
     }
-    unread::report(tree, &mut findings);
-    findings.finish()
+    unread::report(tree, &mut gathering);
+    gathering.finish()
 }
 
 /// The paths that an interest stands for in this tree.
-fn paths(tree: &Tree, extractor: &dyn Extractor, interest: Interest, findings: &mut Findings) -> Vec<FsPath> {
+fn paths(
+    tree: &Tree,
+    extractor: &dyn Extractor,
+    interest: Interest,
+    gathering: &mut Gathering,
+) -> Vec<FsPath> {
     let directory = match interest {
         Interest::Exact(path) => return vec![FsPath::new(path)],
         Interest::Within(directory) => FsPath::new(directory),
@@ -141,16 +148,16 @@ fn paths(tree: &Tree, extractor: &dyn Extractor, interest: Interest, findings: &
             .filter(|path| extractor.wants(path))
             .collect(),
         Err(error) => {
-            findings.gap(extractor, &directory, &error);
+            gathering.gap(extractor, &directory, &error);
             Vec::new()
         }
     }
 }
 
-fn extract(extractor: &dyn Extractor, input: &Input<'_>, findings: &mut Findings) {
+fn extract(extractor: &dyn Extractor, input: &Input<'_>, gathering: &mut Gathering) {
     let span = tracing::debug_span!("extract", extractor = extractor.name(), path = %input.path());
     let _entered = span.enter();
-    let mut report = Report::new(findings, extractor, input.path());
+    let mut report = Report::new(gathering, extractor, input.path());
     if let Err(error) = extractor.extract(input, &mut report) {
         report.unknown(crate::chain(&error));
     }

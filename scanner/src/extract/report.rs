@@ -26,8 +26,6 @@ pub struct Findings {
     pub gaps: Vec<Gap>,
     /// The package databases that were read.
     pub sources: Vec<Source>,
-    #[serde(skip)]
-    seen: HashSet<(PackageKind, String, String, Option<String>)>,
 }
 
 /// Something that could not be read and may have held packages.
@@ -60,30 +58,41 @@ impl Findings {
         }
         counts
     }
+}
 
+/// Findings while they are gathered.
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    findings: Findings,
+    /// The identities of the packages.
+    seen: HashSet<(PackageKind, String, String, Option<String>)>,
+}
+
+impl Gathering {
+    /// A file or directory that could not be read.
     pub(super) fn gap(&mut self, extractor: &dyn Extractor, path: &FsPath, error: &dyn Error) {
-        self.gaps.push(Gap {
-            path: Some(path.to_string()),
-            extractor: Some(extractor.name().to_owned()),
-            reason: crate::chain(error),
-        });
+        self.push_gap(path.to_string(), Some(extractor.name().to_owned()), crate::chain(error));
     }
 
-    /// Brings everything into an order that does not depend on that of the files.
-    pub(super) fn finish(mut self) -> Self {
-        self.packages.sort();
-        self.gaps.sort();
-        self.gaps.dedup();
-        self.sources.sort();
-        self.seen = HashSet::new();
-        self
+    pub(super) fn push_gap(&mut self, path: String, extractor: Option<String>, reason: String) {
+        self.findings.gaps.push(Gap { path: Some(path), extractor, reason });
+    }
+
+    /// Everything, in an order that does not depend on that of the files.
+    pub(super) fn finish(self) -> Findings {
+        let mut findings = self.findings;
+        findings.packages.sort();
+        findings.gaps.sort();
+        findings.gaps.dedup();
+        findings.sources.sort();
+        findings
     }
 }
 
 /// Where an extractor reports what it finds in one file.
 #[derive(Debug)]
 pub struct Report<'a> {
-    findings: &'a mut Findings,
+    gathering: &'a mut Gathering,
     evidence: Evidence,
     is_database: bool,
     is_full: bool,
@@ -92,9 +101,9 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(findings: &'a mut Findings, extractor: &dyn Extractor, path: &FsPath) -> Self {
+    pub(super) fn new(gathering: &'a mut Gathering, extractor: &dyn Extractor, path: &FsPath) -> Self {
         let evidence = Evidence { path: path.to_string(), extractor: extractor.name().to_owned() };
-        Self { findings, evidence, is_database: false, is_full: false, packages: 0, gaps: 0 }
+        Self { gathering, evidence, is_database: false, is_full: false, packages: 0, gaps: 0 }
     }
 
     /// Says that the file is a package database, though it may list nothing.
@@ -105,24 +114,29 @@ impl<'a> Report<'a> {
     /// An installed package. One that was reported before, by another file or another place in this one, is left out.
     pub fn package(&mut self, found: Found) {
         let Found { kind, name, version, architecture, source, maintainer, state } = found;
-        if self.findings.packages.len() >= MAX_PACKAGES {
+        if self.gathering.findings.packages.len() >= MAX_PACKAGES {
             if !std::mem::replace(&mut self.is_full, true) {
                 self.unknown(format!("there are more than {MAX_PACKAGES} packages, which is the limit"));
             }
             return;
         }
         self.packages = self.packages.saturating_add(1);
-        if self.findings.seen.insert((kind, name.clone(), version.clone(), architecture.clone())) {
+        if self.gathering.seen.insert((kind, name.clone(), version.clone(), architecture.clone())) {
             let evidence = self.evidence.clone();
             let package = Package { name, version, architecture, kind, source, maintainer, state, evidence };
-            self.findings.packages.push(package);
+            self.gathering.findings.packages.push(package);
         }
     }
 
     /// What the system calls itself. The first one reported stands.
     pub fn operating_system(&mut self, id: String, version: Option<String>, name: Option<String>) {
         let evidence = self.evidence.clone();
-        self.findings.operating_system.get_or_insert(OperatingSystem { id, version, name, evidence });
+        self.gathering.findings.operating_system.get_or_insert(OperatingSystem {
+            id,
+            version,
+            name,
+            evidence,
+        });
     }
 
     /// A part of the file that could not be read and may have recorded packages.
@@ -139,13 +153,16 @@ impl<'a> Report<'a> {
         }
         tracing::debug!(packages = self.packages, unknowns = self.gaps, "read");
         if self.is_database {
-            self.findings.sources.push(Source { evidence: self.evidence.clone(), packages: self.packages });
+            self.gathering
+                .findings
+                .sources
+                .push(Source { evidence: self.evidence.clone(), packages: self.packages });
         }
     }
 
     fn push_gap(&mut self, reason: String) {
         let Evidence { path, extractor } = self.evidence.clone();
-        self.findings.gaps.push(Gap { path: Some(path), extractor: Some(extractor), reason });
+        self.gathering.push_gap(path, Some(extractor), reason);
     }
 }
 
@@ -175,13 +192,14 @@ mod tests {
 
     #[test]
     fn a_file_of_problems_is_reported_in_few_lines() {
-        let mut findings = Findings::default();
-        let mut report = Report::new(&mut findings, &Dpkg, &FsPath::new("/x"));
+        let mut gathering = Gathering::default();
+        let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
         for line in 0..1000 {
             report.unknown(format!("line {line}"));
         }
         report.finish();
-        assert_eq!(findings.gaps.len(), 51);
-        assert_eq!(findings.gaps[50].reason, "950 more problems in the same file");
+        let gaps = gathering.findings.gaps;
+        assert_eq!(gaps.len(), 51);
+        assert_eq!(gaps[50].reason, "950 more problems in the same file");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A list without them would look complete, so each one that exists is reported. An entry goes when its extractor comes.
 
-use super::{Findings, Gap};
+use super::report::Gathering;
 use crate::fs::{FileType, FsPath, Tree};
 
 /// Databases by path, with their format.
@@ -20,7 +20,7 @@ const DATABASES: &[(&str, &str)] = &[
 ];
 
 /// Reports those of the databases that the tree has.
-pub(super) fn report(tree: &Tree, findings: &mut Findings) {
+pub(super) fn report(tree: &Tree, gathering: &mut Gathering) {
     for (path, format) in DATABASES {
         let path = FsPath::new(path);
         let reason = match tree.lookup(&path) {
@@ -30,6 +30,6 @@ pub(super) fn report(tree: &Tree, findings: &mut Findings) {
             Ok(None) => continue,
             Err(error) => crate::chain(&error),
         };
-        findings.gaps.push(Gap { path: Some(path.to_string()), extractor: None, reason });
+        gathering.push_gap(path.to_string(), None, reason);
     }
 }

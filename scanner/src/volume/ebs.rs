@@ -266,6 +266,7 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
+    use crate::aws::BlockPage;
 
     const BLOCK: usize = 512;
 
@@ -284,7 +285,6 @@ mod tests {
         NoChecksum,
         Short,
         Broken,
-        StaleToken,
         Denied,
     }
 
@@ -307,6 +307,11 @@ mod tests {
             let mut block =
                 BlockData { sha256: Some(BASE64.encode(Sha256::digest(&bytes))), length: Some(512), bytes };
             let call = "ebs:GetSnapshotBlock";
+            // So that fetches that are started together are under way together.
+            tokio::task::yield_now().await;
+            if token == "expired" {
+                return Err(AwsError::Token { call, detail: "expired".to_owned() });
+            }
             let script = self.misbehave.lock().unwrap().pop_front();
             match script {
                 None => {}
@@ -315,9 +320,6 @@ mod tests {
                 Some(Misbehaviour::Short) => block.bytes = block.bytes.slice(..100),
                 Some(Misbehaviour::Broken) => {
                     return Err(AwsError::Response { call, problem: "connection reset".to_owned() });
-                }
-                Some(Misbehaviour::StaleToken) => {
-                    return Err(AwsError::Token { call, detail: "expired".to_owned() });
                 }
                 Some(Misbehaviour::Denied) => {
                     return Err(AwsError::Denied { call, detail: "no".to_owned() });
@@ -413,9 +415,13 @@ mod tests {
         assert_eq!(blocks.ebs.gets.lock().unwrap().len(), 1);
     }
 
+    fn expired_page() -> BlockPage {
+        BlockPage { blocks: vec![(7, "expired".to_owned())], ..page(&[], None) }
+    }
+
     #[tokio::test]
     async fn expired_tokens_are_renewed_once_for_all() {
-        let blocks = open_misbehaving(&[Misbehaviour::StaleToken; 3]).await;
+        let blocks = open([expired_page(), page(&[7], None)]).await.unwrap();
         let (a, b, c) = tokio::join!(blocks.fetch(7), blocks.fetch(7), blocks.fetch(7));
         assert!(a.is_ok() && b.is_ok() && c.is_ok());
         assert_eq!(*blocks.ebs.lists.lock().unwrap(), 2);
@@ -423,7 +429,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_that_is_refused_after_renewal_is_an_error() {
-        let blocks = open_misbehaving(&[Misbehaviour::StaleToken; 2]).await;
+        let blocks = open([expired_page(), expired_page()]).await.unwrap();
         assert!(blocks.fetch(7).await.unwrap_err().to_string().contains("no longer accepts the token"));
+    }
+
+    #[tokio::test]
+    async fn a_renewed_list_must_be_of_the_same_disk() {
+        let blocks = open([expired_page(), page(&[7, 8], None)]).await.unwrap();
+        assert!(blocks.fetch(7).await.unwrap_err().to_string().contains("it changed"));
     }
 }
