@@ -3,13 +3,20 @@
 //! Everything above this module reads through [`Volume`] and nothing else, so a filesystem driver cannot tell a snapshot
 //! from an image file. A volume is never written to: no trait here offers it.
 
+mod block_source;
 pub(crate) mod bytes;
+mod cache;
+mod ebs;
 mod file;
 mod memory;
 pub mod partition;
 mod slice;
+mod spill;
 mod traits;
 
+pub use block_source::{BlockError, BlockSource};
+pub use cache::{CacheOptions, CachedVolume, Traffic};
+pub use ebs::{SnapshotBlocks, SnapshotError};
 pub use file::FileVolume;
 pub use memory::MemoryVolume;
 pub use slice::SliceVolume;
