@@ -245,6 +245,14 @@ impl LocalAws {
         self.proxy.moto.control("snapshot-outcome", &request).await
     }
 
+    /// Whether instance refreshes that end from now on fail: they then roll back, or end as `Failed` without rollback.
+    ///
+    /// # Errors
+    /// When moto cannot be reached.
+    pub async fn let_instance_refreshes_fail(&self, fails: bool) -> Result<(), MotoError> {
+        self.proxy.moto.control("refresh-outcome", &serde_json::json!({"fails": fails})).await
+    }
+
     /// Serve instance metadata (version 2) to a program as on an instance with this role, which must exist.
     ///
     /// # Errors
@@ -255,11 +263,7 @@ impl LocalAws {
 
     /// Calls that the local AWS could not answer, and failures of its own.
     pub fn unimplemented(&self) -> Vec<String> {
-        let mut unimplemented =
-            self.proxy.unimplemented.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let log = self.server.log().lines();
-        unimplemented.extend(log.into_iter().filter(|line| line.contains("NotImplementedError")));
-        unimplemented
+        self.proxy.unimplemented.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Fail the test if anything called what the local AWS does not implement: its result says nothing about AWS.
@@ -272,16 +276,7 @@ impl LocalAws {
             unimplemented.is_empty(),
             "the local AWS met calls that it does not implement:\n{}\nits log ends with:\n{}",
             unimplemented.join("\n"),
-            self.server
-                .log()
-                .lines()
-                .iter()
-                .rev()
-                .take(40)
-                .rev()
-                .cloned()
-                .collect::<Vec<String>>()
-                .join("\n"),
+            self.server.log_tail(),
         );
     }
 

@@ -226,9 +226,10 @@ impl Proxy {
             self.note_unimplemented(format!("{call}: {}", String::from_utf8_lossy(&reply.body)));
             return reply;
         }
-        let body = String::from_utf8_lossy(&reply.body).into_owned();
-        self.note_unimplemented(format!("{call}: HTTP {} {body}", reply.status.as_u16()));
-        let message = format!("The local AWS does not implement {call}.");
+        let failure = reply.headers.get("x-local-aws-failure").and_then(|value| value.to_str().ok());
+        let message =
+            format!("The local AWS does not implement {call}: {}", failure.unwrap_or("no exception"));
+        self.note_unimplemented(message.clone());
         ServiceError::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message).reply(&request.service)
     }
 

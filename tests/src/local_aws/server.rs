@@ -1,5 +1,6 @@
 //! The process that runs moto and the overlay. The protocol is described in `tests/local-aws/server.py`.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -73,14 +74,14 @@ impl Server {
         self.port
     }
 
-    /// What moto has written to standard error so far.
-    pub(crate) fn log(&self) -> Log {
-        self.log.clone()
+    /// The last lines that moto wrote to standard error: tracebacks.
+    pub(crate) fn log_tail(&self) -> String {
+        self.log.text()
     }
 
     fn stop_and_read_log(&mut self) -> String {
         self.stop();
-        self.log.lines().join("\n")
+        self.log.text()
     }
 
     fn stop(&mut self) {
@@ -98,14 +99,15 @@ impl Drop for Server {
 }
 
 /// The last lines of moto's standard error, growing while it runs.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Log {
-    lines: Arc<Mutex<Vec<String>>>,
+#[derive(Debug, Default)]
+struct Log {
+    lines: Arc<Mutex<VecDeque<String>>>,
 }
 
 impl Log {
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn text(&self) -> String {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(String::as_str).collect::<Vec<&str>>().join("\n")
     }
 
     fn follow(&self, stderr: ChildStderr) {
@@ -114,9 +116,9 @@ impl Log {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
                 if lines.len() == LOG_LINES {
-                    lines.remove(0);
+                    lines.pop_front();
                 }
-                lines.push(line);
+                lines.push_back(line);
             }
         });
     }
@@ -140,4 +142,4 @@ fn read_port(stdout: ChildStdout) -> Option<u16> {
 
 /// Far above the four seconds that it takes on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-const LOG_LINES: usize = 5000;
+const LOG_LINES: usize = 100;

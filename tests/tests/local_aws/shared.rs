@@ -49,6 +49,14 @@ where
     code.map_or_else(|| "not answered by the service".to_owned(), str::to_owned)
 }
 
+/// The message of an SDK error that a service answered.
+pub(crate) fn message<E, R>(error: &aws_sdk_ec2::error::SdkError<E, R>) -> String
+where
+    E: aws_sdk_ec2::error::ProvideErrorMetadata,
+{
+    error.as_service_error().and_then(|error| error.message()).unwrap_or_default().to_owned()
+}
+
 /// The snapshots completed: as any client must, describe until it is so.
 pub(crate) async fn completed_snapshot(aws: &LocalAws, volume_id: &str) -> String {
     let ec2 = aws_sdk_ec2::Client::new(&aws.sdk_config());
