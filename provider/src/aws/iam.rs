@@ -376,7 +376,7 @@ impl Iam for Aws {
     }
 }
 
-/// What IAM takes when no maximum is given ("CreateRole", `MaxSessionDuration`), in seconds.
+/// What IAM takes when no maximum is given (`MaxSessionDuration` of `CreateRole`), in seconds.
 const DEFAULT_SESSION: i32 = 3_600;
 
 /// `None` when the thing is not there.

@@ -65,7 +65,7 @@ pub struct TemplateContent {
 /// How the instance metadata service answers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetadataOptions {
-    /// `required` makes it IMDSv2 only.
+    /// `required` makes it version 2 only.
     pub http_tokens: String,
     /// How many network hops an answer survives.
     pub hop_limit: i32,
@@ -278,8 +278,8 @@ fn from_sdk(data: ResponseLaunchTemplateData) -> TemplateContent {
         data.block_device_mappings.unwrap_or_default().into_iter().find(|device| device.ebs.is_some());
     let (device_name, volume) = device.map(|device| (device.device_name, device.ebs)).unwrap_or_default();
     let metadata = data.metadata_options;
-    let tags = data.tag_specifications.unwrap_or_default().into_iter();
-    let of_instances = tags.filter(|tags| tags.resource_type == Some(ResourceType::Instance)).last();
+    let mut tags = data.tag_specifications.unwrap_or_default().into_iter();
+    let of_instances = tags.rfind(|tags| tags.resource_type == Some(ResourceType::Instance));
     TemplateContent {
         image_id: data.image_id.unwrap_or_default(),
         instance_type: data.instance_type.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),

@@ -7,6 +7,8 @@
 
 mod clients;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake;
 mod iam;
 mod launch_templates;
 mod retry;

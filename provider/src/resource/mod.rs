@@ -10,3 +10,5 @@ pub mod role;
 pub mod scanner;
 pub mod security_group;
 mod tagging;
+#[cfg(test)]
+mod testing;

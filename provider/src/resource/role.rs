@@ -7,7 +7,7 @@ use std::time::Duration;
 use scanner_policy::{Feature, KmsKeyArn, PolicyDocument, PolicyError, Region, Scope};
 use serde_json::Value as Json;
 
-use super::place::{parse_import_id, plan_region, region_attribute, region_of};
+use super::place::{plan_region, region_attribute, region_of};
 use super::tagging::{self, Change};
 use crate::aws::{
     AwsError, IAM_PROPAGATION, Iam, Identity, InstanceProfile, Kind, NewInstanceProfile, NewRole, Tags, retry,
@@ -145,13 +145,13 @@ impl<A: Identity + Iam> Resource for Role<A> {
             )
             .optional()
             .validate(validator::items(1..=usize::MAX))
-            .validate(validator::each(validator::pattern("the ARN of a KMS key, not of an alias", |arn| {
+            .validate(validator::each(validator::pattern("an ARN of a KMS key, not of an alias", |arn| {
                 arn.parse::<KmsKeyArn>().is_ok()
             }))),
         )
-        .attribute(Attribute::string("policy", "The role's inline policy, as JSON.").computed())
+        .attribute(Attribute::string("policy", "The role's inline policy, as JSON.").computed().keeps_state())
         .attribute(
-            Attribute::string("assume_role_policy", "Who may take the role on, as JSON: EC2, and nobody else.").computed(),
+            Attribute::string("assume_role_policy", "Who may take the role on, as JSON: EC2, and nobody else.").computed().keeps_state(),
         )
         .attribute(
             Attribute::set(
@@ -160,7 +160,7 @@ impl<A: Identity + Iam> Resource for Role<A> {
                 "Policies of the role that this resource did not make: ARNs of attached ones and names of inline ones. \
                  Always planned as empty, so that apply removes them from the role.",
             )
-            .computed(),
+            .computed().keeps_state(),
         )
         .attribute(Attribute::string("instance_profile_arn", "The ARN of the instance profile.").computed().keeps_state())
         .attribute(
@@ -343,8 +343,12 @@ impl<A: Identity + Iam> Resource for Role<A> {
     }
 
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {
-        let (name, region) = parse_import_id(id)?;
-        Ok(Model { id: name.as_str().into(), name: name.into(), region, ..Model::default() })
+        // A role's name may itself contain an @.
+        let (name, region) = match id.rsplit_once('@') {
+            Some((name, region)) if region.parse::<Region>().is_ok() => (name, region.into()),
+            _ => (id, Value::Null),
+        };
+        Ok(Model { id: name.into(), name: name.into(), region, ..Model::default() })
     }
 }
 
@@ -401,16 +405,15 @@ impl<A: Identity + Iam> Role<A> {
         let name = name_of(model);
         let failed =
             |error: AwsError| error.diagnostic(format!("Could not set up instance profile {name:?}"));
-        let profile = match found {
-            Some(profile) => profile,
-            None => {
-                let profile = NewInstanceProfile {
-                    name: name.to_owned(),
-                    path: path_of(model),
-                    tags: model.tags_all.clone().unwrap_or_default(),
-                };
-                self.aws.create_instance_profile(region, &profile).await.map_err(failed)?
-            }
+        let profile = if let Some(profile) = found {
+            profile
+        } else {
+            let profile = NewInstanceProfile {
+                name: name.to_owned(),
+                path: path_of(model),
+                tags: model.tags_all.clone().unwrap_or_default(),
+            };
+            self.aws.create_instance_profile(region, &profile).await.map_err(failed)?
         };
         for other in profile.roles.iter().filter(|role| *role != name) {
             self.aws.remove_role_from_profile(region, name, other).await.map_err(failed)?;

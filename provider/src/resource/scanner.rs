@@ -296,14 +296,16 @@ impl<A: LaunchTemplates + ScalingGroups> Scanner<A> {
         let settings = group_settings(&plan, template.clone(), plan.desired_capacity.known());
         let summary = || format!("Could not create Auto Scaling group {name:?} in {region}");
         let what = format!("waiting until EC2 Auto Scaling knows the instance profile of scanner {name:?}");
-        retry(ctx, IAM_PROPAGATION, &what, is_unpropagated, || {
-            self.aws.create_scaling_group(region, name, &settings, &tags)
-        })
-        .await?
-        .map_err(|error| {
-            let diagnostic = error.diagnostic(summary());
-            if error.kind() == Kind::AlreadyExists { diagnostic.at("name") } else { diagnostic }
-        })?;
+        let create = || self.aws.create_scaling_group(region, name, &settings, &tags);
+        match retry(ctx, IAM_PROPAGATION, &what, is_unpropagated, create).await? {
+            // An answer that was lost makes the SDK ask again. What launches our new template is the group we made.
+            Err(error)
+                if error.kind() == Kind::AlreadyExists && self.launches(region, name, template).await => {}
+            Err(error) if error.kind() == Kind::AlreadyExists => {
+                return Err(error.diagnostic(summary()).at("name"));
+            }
+            answer => answer.map_err(|error| error.diagnostic(summary()))?,
+        }
         let made = Model { launch_template_version: template.version.as_str().into(), ..plan.clone() };
         state.save(made.clone());
 
@@ -317,6 +319,12 @@ impl<A: LaunchTemplates + ScalingGroups> Scanner<A> {
         };
         state.save(Model { arn: group.arn.into(), ..made });
         Ok(())
+    }
+
+    /// Whether there is a group of that name that launches from `template`.
+    async fn launches(&self, region: &Region, name: &str, template: &TemplateRef) -> bool {
+        let group = self.aws.scaling_group(region, name).await;
+        matches!(group, Ok(Some(group)) if group.settings.template.id == template.id)
     }
 
     /// What the launch template is to say. Looks the image up for the name of its root device.

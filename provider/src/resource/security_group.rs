@@ -108,7 +108,7 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
             )
             .default(["0.0.0.0/0"])
             .validate(validator::each(validator::pattern(
-                "IPv4 addresses with a prefix length and no host bits, such as 10.0.0.0/8",
+                "an IPv4 network without host bits, such as 10.0.0.0/8",
                 is_ipv4_network,
             ))),
         )
@@ -116,7 +116,7 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
             Attribute::set("egress_ipv6_cidr_blocks", Type::String, "The same in IPv6. `[]` for none.")
                 .default(["::/0"])
                 .validate(validator::each(validator::pattern(
-                    "IPv6 addresses in their shortest form with a prefix length and no host bits, such as 2001:db8::/32",
+                    "an IPv6 network in its shortest form without host bits, such as 2001:db8::/32",
                     is_ipv6_network,
                 ))),
         )
@@ -128,7 +128,7 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
                  endpoint.",
             )
             .default(Raw::List(Vec::new()))
-            .validate(validator::each(validator::pattern("the id of a prefix list, such as pl-0123456789abcdef0", |id| {
+            .validate(validator::each(validator::pattern("an id of a prefix list, such as pl-0123456789abcdef0", |id| {
                 id.starts_with("pl-")
             }))),
         )
@@ -139,7 +139,8 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
                 "Rules of the group that this resource did not make: anything inbound, and outbound traffic that is \
                  not TCP 443. Always planned as empty, so that apply revokes them.",
             )
-            .computed(),
+            .computed()
+            .keeps_state(),
         )
         .attributes(tagging::attributes())
         .timeouts(TimeoutDefaults {
@@ -368,7 +369,7 @@ fn arn(region: &Region, account: &str, id: &str) -> String {
     format!("arn:{}:ec2:{region}:{account}:security-group/{id}", region.partition().id())
 }
 
-/// What EC2 accepts in a group's name and description ("CreateSecurityGroup").
+/// What EC2 accepts in a group's name and description (`CreateSecurityGroup`).
 fn in_name(character: char) -> bool {
     character.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(character)
 }

@@ -14,7 +14,8 @@ pub(super) fn attributes() -> [Attribute; 2] {
         )
         .optional(),
         Attribute::map("tags_all", Type::String, "All tags: the resource's own and the provider's.")
-            .computed(),
+            .computed()
+            .keeps_state(),
     ]
 }
 

@@ -6,7 +6,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | what a resource implements | [`Resource`], [`DataSource`], [`Provider`] |
+//! | what a provider implements, and its `main` | [`Resource`], [`DataSource`], [`Provider`], [`serve`](serve()) |
 //! | what a user may write | [`Schema`], [`Attribute`], [`Block`], [`validator`] |
 //! | what a resource works with | [`model!`](crate::model), [`Value`], [`Context`], [`Saved`], [`Diagnostic`] |
 //! | values on the wire | [`Raw`], [`Type`], [`Number`], [`Path`] |
@@ -125,11 +125,14 @@ mod cty;
 mod data_source;
 mod diagnostic;
 mod erased;
+mod export;
 mod model;
-mod plan;
+pub(crate) mod plan;
 mod provider;
 mod resource;
 mod schema;
+mod serve;
+mod server;
 mod timeouts;
 mod validate;
 pub mod validator;
@@ -139,12 +142,14 @@ pub use context::Context;
 pub use cty::{Number, NumberError, Path, Raw, Step, Type, TypeError};
 pub use data_source::DataSource;
 pub use diagnostic::{Diagnostic, Severity};
+pub use export::provider_schemas;
 pub use model::{Convert, ConvertError, Model, Secret};
 #[doc(hidden)]
 pub use model::{expect_object, field_from_raw, field_name, object_fits};
 pub use provider::{Catalog, Provider, mistakes};
 pub use resource::{Resource, Saved};
 pub use schema::{Attribute, Block, Body, Nesting, Presence, ReplaceRule, Schema, Shape};
+pub use serve::serve;
 pub use timeouts::{DurationError, TimeoutDefaults, Timeouts, format_duration, parse_duration};
 pub use value::Value;
 

@@ -79,7 +79,7 @@ model! {
 
     /// What no instance may deviate from.
     pub struct Hardening {
-        /// `required` is IMDSv2 only.
+        /// `required` is version 2 of the metadata service only.
         pub http_tokens: Value<String>,
         /// Network hops that an answer of the metadata service survives.
         pub http_put_response_hop_limit: Value<i32>,
@@ -237,29 +237,29 @@ fn group() -> [Attribute; 6] {
 
 fn computed() -> [Attribute; 4] {
     [
-        Attribute::string("user_data", "What cloud-init reads on the instances.").computed(),
+        Attribute::string("user_data", "What cloud-init reads on the instances.").computed().keeps_state(),
         Attribute::string("launch_template_id", "The launch template.").computed().keeps_state(),
         Attribute::string(
             "launch_template_version",
             "The version of the launch template that the group launches, by number.",
         )
-        .computed(),
+        .computed().keeps_state(),
         Attribute::nested(
             "hardening",
             "What no instance may deviate from. Always planned as below, so that a deviation shows and apply undoes it.",
             [
                 Attribute::string("http_tokens", "`required`: the metadata service answers with IMDSv2 only."),
-                Attribute::int("http_put_response_hop_limit", "1: no container or proxy can ask on the host's behalf."),
+                Attribute::number("http_put_response_hop_limit", "1: no container or proxy can ask on the host's behalf."),
                 Attribute::bool("public_address", "`false`: no instance has a public address."),
                 Attribute::string("key_name", "Empty: no key pair can log in."),
                 Attribute::string("root_volume_type", "`gp3`."),
                 Attribute::bool("root_volume_encrypted", "`true`."),
-                Attribute::int("min_healthy_percentage", "100: a new instance is there before an old one ends."),
-                Attribute::int("max_healthy_percentage", "200: the same, for the most instances meanwhile."),
+                Attribute::number("min_healthy_percentage", "100: a new instance is there before an old one ends."),
+                Attribute::number("max_healthy_percentage", "200: the same, for the most instances meanwhile."),
             ]
             .map(Attribute::computed),
         )
-        .computed(),
+        .computed().keeps_state(),
     ]
 }
 
@@ -281,7 +281,7 @@ impl Hardening {
 
 fn with_prefix(prefix: &'static str) -> Validator {
     Validator::new(format!("an id that begins with `{prefix}`"), move |raw| match raw.as_str() {
-        Some(text) if !text.strip_prefix(prefix).is_some_and(|id| !id.is_empty()) => {
+        Some(text) if text.strip_prefix(prefix).is_none_or(str::is_empty) => {
             Err(format!("must be an id that begins with {prefix:?}, but is {text:?}"))
         }
         _ => Ok(()),

@@ -26,6 +26,12 @@ pub(crate) fn propose(body: &Body, config: &Raw, prior: &Raw, computed: Computed
     Raw::Map(attributes.chain(blocks).collect())
 }
 
+/// `config` with its defaults, for what is configured but not planned: providers. Computed values are null.
+pub(crate) fn with_defaults(body: &Body, config: &Raw) -> Raw {
+    let none = Raw::Map(std::collections::BTreeMap::new());
+    propose(body, config, &none, Computed::Stay)
+}
+
 /// What `name` was, when there was anything.
 fn prior_of<'a>(prior: &'a Raw, name: &str) -> Option<&'a Raw> {
     (!prior.is_null()).then(|| prior.get(name))

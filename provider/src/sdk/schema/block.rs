@@ -93,4 +93,12 @@ impl Block {
     pub fn ty(&self) -> Type {
         self.nesting.around(self.body.ty())
     }
+
+    /// How often it must and may be written, as the protocol says it: of a single block both are the same.
+    pub(crate) fn limits(&self) -> (u32, u32) {
+        match self.nesting {
+            Nesting::Single => (self.min, self.min),
+            _ => (self.min, self.max),
+        }
+    }
 }

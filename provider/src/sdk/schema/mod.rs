@@ -7,12 +7,14 @@
 mod attribute;
 mod block;
 mod check;
+mod sensitive;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use attribute::{Attribute, Nesting, Presence, ReplaceRule, Shape};
 pub use block::Block;
+pub(crate) use sensitive::collect_sensitive;
 
 use super::timeouts::{TimeoutDefaults, format_duration};
 use super::{Path, Type, validator};
