@@ -8,9 +8,11 @@ mod file;
 mod memory;
 pub mod partition;
 mod slice;
+mod sparse;
 mod traits;
 
 pub use file::FileVolume;
 pub use memory::MemoryVolume;
 pub use slice::SliceVolume;
+pub use sparse::SparseVolume;
 pub use traits::{Volume, VolumeError};

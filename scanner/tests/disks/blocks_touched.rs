@@ -41,7 +41,7 @@ fn os_packages_touch_few_blocks_of_a_large_image() {
 
     let volume = Arc::new(CountingVolume::new(&image));
     let limits = Limits::default();
-    let tree = Tree::new(open(Arc::clone(&volume) as _, &limits).unwrap(), limits);
+    let tree = Tree::new(open(volume.clone(), &limits).unwrap(), limits);
     let read = |path: &str| tree.open(&FsPath::new(path)).unwrap().map(|file| file.read_all().unwrap());
     assert_eq!(read("/etc/os-release").as_deref(), Some(&b"ID=debian\n"[..]));
     assert_eq!(read("/var/lib/dpkg/status").as_deref(), Some(&*status));

@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::blocks::Blocks;
 use super::checksum::crc32c;
@@ -19,6 +20,7 @@ use super::overlay::{MAGIC, Overlay, Replacement, TagChecksum};
 use super::{FsError, map};
 use crate::fs::Journal;
 use crate::limits::Limits;
+use crate::volume::Volume;
 use crate::volume::bytes::{Bytes, Truncated, to_usize};
 
 /// `JBD2_FEATURE_INCOMPAT_*`
@@ -55,29 +57,38 @@ pub(super) fn replay(
     inode: &InodeRecord,
     limits: &Limits,
 ) -> Result<(Overlay, Journal), FsError> {
-    let ignored = |reason| Ok((Overlay::default(), Journal::Ignored { reason }));
-    let file = match File::new(blocks, inode, limits) {
-        Ok(file) => file,
-        Err(FsError::Corrupt { .. }) => return ignored("the journal's inode is damaged"),
-        Err(error) => return Err(error),
-    };
-    let Some(first) = file.read(0)? else { return ignored("the journal is empty") };
-    let format = match Format::parse(&first, &file) {
-        Ok(format) => format,
-        Err(reason) => return ignored(reason),
-    };
-    if format.start == 0 {
-        return Ok((Overlay::default(), Journal::Clean));
+    match File::new(blocks, inode, limits) {
+        Ok(file) => file.replay(limits),
+        Err(FsError::Corrupt { .. }) => {
+            Ok((Overlay::default(), Journal::Ignored { reason: "the journal's inode is damaged" }))
+        }
+        Err(error) => Err(error),
     }
-    let log = Log::read(&format, &file, limits)?;
-    if log.fast_commits {
-        return Ok((
-            log.overlay(&format),
-            Journal::Ignored { reason: "fast commits after the last full transaction were not replayed" },
-        ));
+}
+/// Replays the journal that is all of `volume`, such as a copy of a journal's inode, and reads each block that it replaces,
+/// so that its checksum is compared.
+///
+/// # Errors
+///
+/// What concerns the volume and the limits, and a block with a wrong checksum.
+pub fn replay_journal(volume: Arc<dyn Volume>, limits: &Limits) -> Result<Journal, FsError> {
+    let mut superblock = [0; 0x10];
+    volume.read_at(0, &mut superblock)?;
+    let block_size = Bytes(&superblock).be32(0xc)?;
+    if !block_size.is_power_of_two() || !(1 << 10..=1 << 16).contains(&block_size) {
+        return Ok(Journal::Ignored { reason: "the journal's superblock contradicts itself" });
     }
-    let transactions = log.transactions;
-    Ok((log.overlay(&format), Journal::Replayed { transactions }))
+    let count = volume.size().checked_div(u64::from(block_size)).unwrap_or(0);
+    let blocks = Blocks::new(volume, block_size, count, limits);
+    let whole = 0..count;
+    let (overlay, journal) = File { blocks: &blocks, runs: vec![whole] }.replay(limits)?;
+    let mut block = 0;
+    while let Some(next) = overlay.next_from(block) {
+        overlay.read(next, |journal_block| blocks.raw(journal_block))?;
+        let Some(after) = next.checked_add(1) else { break };
+        block = after;
+    }
+    Ok(journal)
 }
 
 /// The journal as a run of blocks, numbered from 0.
@@ -97,6 +108,27 @@ impl<'a> File<'a> {
             return Err(FsError::Limit { what: "the size of the journal", limit: most });
         }
         Ok(Self { blocks, runs: map::runs(blocks, inode, inode.stat.size, limits)? })
+    }
+
+    fn replay(&self, limits: &Limits) -> Result<(Overlay, Journal), FsError> {
+        let ignored = |reason| Ok((Overlay::default(), Journal::Ignored { reason }));
+        let Some(first) = self.read(0)? else { return ignored("the journal is empty") };
+        let format = match Format::parse(&first, self) {
+            Ok(format) => format,
+            Err(reason) => return ignored(reason),
+        };
+        if format.start == 0 {
+            return Ok((Overlay::default(), Journal::Clean));
+        }
+        let log = Log::read(&format, self, limits)?;
+        if log.fast_commits {
+            return Ok((
+                log.overlay(&format),
+                Journal::Ignored { reason: "fast commits after the last full transaction were not replayed" },
+            ));
+        }
+        let transactions = log.transactions;
+        Ok((log.overlay(&format), Journal::Replayed { transactions }))
     }
 
     fn len(&self) -> u64 {

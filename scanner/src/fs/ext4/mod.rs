@@ -28,6 +28,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+pub use self::journal::replay_journal;
+
 use self::blocks::Blocks;
 use self::htree::Answer;
 use self::inode::InodeRecord;
