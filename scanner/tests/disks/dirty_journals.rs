@@ -160,6 +160,28 @@ fn several_transactions() {
 }
 
 #[test]
+fn everything_that_is_hard_to_read_at_once() {
+    if !can_mount() {
+        return;
+    }
+    for mkfs in [
+        &["mkfs.ext4"][..],
+        &["mkfs.ext4", "-b", "1024", "-O", "inline_data,^metadata_csum"],
+        &["mkfs.ext4", "-O", "bigalloc", "-C", "16384"],
+        &["mkfs.ext4", "-O", "meta_bg,^resize_inode", "-b", "1024", "-g", "1024"],
+        &["mkfs.ext3", "-b", "2048"],
+    ] {
+        // A commit each second as well as those that the content asks for.
+        compare(&Case { mkfs, mount_options: "rw,commit=1", size: 192 << 20 }, |root| {
+            fill::fill(root, 1000);
+            File::open(root).unwrap().sync_all().unwrap();
+            fs::remove_dir_all(root.join("many")).unwrap();
+            transactions(root, 5);
+        });
+    }
+}
+
+#[test]
 fn a_journal_that_wraps() {
     if !can_mount() {
         return;

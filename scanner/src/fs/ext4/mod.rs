@@ -83,17 +83,24 @@ impl Ext4 {
         let volume_size = volume.size();
         let blocks = Blocks::new(volume, sb.block_size, sb.blocks_count, limits);
         let mut opened = Self { sb, blocks, journal: Journal::Clean, limits: limits.clone() };
+        opened.check_size(volume_size)?;
         if opened.sb.has_journal() && opened.sb.needs_recovery() {
             opened.replay()?;
-        }
-        if opened.sb.size() > volume_size {
-            let size = opened.sb.size();
-            return Err(FsError::corrupt(
-                "the ext4 filesystem",
-                format!("it has {size} bytes, but its volume only {volume_size}: the image was cut short"),
-            ));
+            opened.check_size(volume_size)?;
         }
         Ok(opened)
+    }
+
+    /// Refuses a volume that lacks its end, as the kernel does: any file may be in what is missing.
+    fn check_size(&self, volume_size: u64) -> Result<(), FsError> {
+        let size = self.sb.size();
+        if size <= volume_size {
+            return Ok(());
+        }
+        Err(FsError::corrupt(
+            "the ext4 filesystem",
+            format!("it has {size} bytes, but its volume only {volume_size}: the image was cut short"),
+        ))
     }
 
     /// Replays the journal, and reads the superblock again as the journal leaves it.
