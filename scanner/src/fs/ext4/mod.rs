@@ -3,7 +3,7 @@
 //! Written from the format's description in the kernel's documentation (`filesystems/ext4`), for disks that may be hostile:
 //! every number is checked before it is used, every loop pays from a budget, and what is wrong is said by the name of the
 //! structure. Metadata checksums are verified wherever the format has them. A journal that was not replayed is replayed in
-//! memory; [`Blocks`] is the one way to the volume, so nothing can read past it.
+//! memory; `Blocks` is the one way to the volume, so nothing can read past it.
 //!
 //! Not read: encrypted files and directories (the names of what holds them are), compression and `dirdata`, which never
 //! were part of Linux, external journals, and fast commits. Extended attributes are used only where they hold data.
