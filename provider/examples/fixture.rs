@@ -3,6 +3,8 @@
 //!
 //! To try it by hand, start it with `-debug` and follow what it prints.
 
+#![expect(clippy::indexing_slicing, reason = "a missing key of JSON is null")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -288,9 +290,7 @@ impl Resource for File {
             // The next revision can be told beforehand.
             planned.revision = prior.revision.map(|revision| revision + 1);
         }
-        if planned.fault.as_str() == Some("panic-plan") {
-            panic!("boom in plan");
-        }
+        assert_ne!(planned.fault.as_str(), Some("panic-plan"), "boom in plan");
         Ok(())
     }
 
@@ -371,7 +371,7 @@ impl Resource for File {
 
     async fn import(&self, ctx: &Context, id: &str) -> Result<Model, Diagnostic> {
         ctx.set_private("created", json!({"by": "import"}));
-        Ok(Model { id: id.into(), anything: Raw::Null, ..Model::default() })
+        Ok(Model { id: id.into(), ..Model::default() })
     }
 }
 
@@ -407,8 +407,8 @@ fn done(plan: &Model, revision: i64) -> Model {
     Model {
         id: plan.name.clone(),
         revision: revision.into(),
-        zone: plan.zone.known().unwrap_or_else(|| "a".to_owned()).into(),
         key_length: key_length(&plan).into(),
+        zone: plan.zone.known().unwrap_or_else(|| "a".to_owned()).into(),
         rules: all(plan.rules),
         peers: all(plan.peers),
         routes: plan

@@ -93,12 +93,12 @@ pub(crate) trait ErasedDataSource<C>: Debug + Send + Sync {
 pub(crate) struct Made<T, C> {
     schema: Schema,
     make: Box<dyn Fn(&C) -> T + Send + Sync>,
-    _made: PhantomData<fn() -> T>,
+    kind: PhantomData<fn() -> T>,
 }
 
 impl<T, C> Made<T, C> {
     pub(crate) fn new(schema: Schema, make: Box<dyn Fn(&C) -> T + Send + Sync>) -> Self {
-        Self { schema, make, _made: PhantomData }
+        Self { schema, make, kind: PhantomData }
     }
 }
 

@@ -36,7 +36,8 @@ pub enum ConvertError {
 impl ConvertError {
     /// The value at `path` is not `expected`.
     pub fn unfit(path: &Path, expected: &str) -> Self {
-        let diagnostic = Diagnostic::error("Invalid value", format!("The value must be {expected}."));
+        let diagnostic =
+            Diagnostic::error("Invalid value", format!("The value of `{path}` must be {expected}."));
         Self::Unfit(Box::new(diagnostic.at(path.clone())))
     }
 }
@@ -156,9 +157,13 @@ pub fn field_from_raw<T: Convert>(raw: &Raw, path: &Path, field: &'static str) -
     T::from_raw(raw.get(name), &path.attribute(name))
 }
 
+/// A field's name and [`Convert::fits`] of its type. For [`model!`](crate::model).
+#[doc(hidden)]
+pub type Field = (&'static str, fn(&Type) -> bool);
+
 /// For [`model!`](crate::model).
 #[doc(hidden)]
-pub fn object_fits(ty: &Type, fields: &[(&'static str, fn(&Type) -> bool)]) -> bool {
+pub fn object_fits(ty: &Type, fields: &[Field]) -> bool {
     let Type::Object(attributes) = ty else { return false };
     attributes.len() == fields.len()
         && fields.iter().all(|(field, fits)| attributes.get(field_name(field)).is_some_and(fits))
@@ -407,7 +412,7 @@ mod tests {
         let raw = object([("inner", Raw::List(vec![inner]))]);
         let error = Diagnostic::from(Outer::from_raw(&raw, &Path::root()).unwrap_err());
         assert_eq!(error.path.to_string(), "inner[0].port");
-        assert_eq!(error.detail, "The value must be a whole number between 0 and 65535.");
+        assert_eq!(error.detail, "The value of `inner[0].port` must be a whole number between 0 and 65535.");
 
         let raw = object([("type", Raw::Number("1.5".parse().unwrap()))]);
         let error = Diagnostic::from(Outer::from_raw(&raw, &Path::root()).unwrap_err());

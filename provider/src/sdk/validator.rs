@@ -7,6 +7,9 @@ use std::sync::Arc;
 use super::Raw;
 use super::timeouts::parse_duration;
 
+/// Looks at a value; its error completes the sentence "The value …".
+type Check = dyn Fn(&Raw) -> Result<(), String> + Send + Sync;
+
 /// A check of one known value, with the words for the documentation.
 ///
 /// A validator sees only values that are known and not null: whether an attribute must be set is for
@@ -14,7 +17,7 @@ use super::timeouts::parse_duration;
 #[derive(Clone)]
 pub struct Validator {
     description: String,
-    check: Arc<dyn Fn(&Raw) -> Result<(), String> + Send + Sync>,
+    check: Arc<Check>,
 }
 
 impl Validator {
@@ -141,7 +144,7 @@ pub fn duration() -> Validator {
     })
 }
 
-/// A whole number that fits 64 bits. Every [`Attribute::int`](super::Attribute::int) has it.
+/// A whole number that fits 64 bits, as every [`Attribute::int`](super::Attribute::int) is.
 pub(crate) fn whole() -> Validator {
     Validator::new("a whole number", |raw| match raw {
         Raw::Number(number) if !number.is_whole() => Err(format!("must be a whole number, but is {number}")),
@@ -153,14 +156,12 @@ pub(crate) fn whole() -> Validator {
 }
 
 fn within(bounds: &RangeInclusive<i64>, int: Option<i64>, float: f64) -> bool {
-    match int {
-        Some(int) => bounds.contains(&int),
-        // No integer of 64 bits: a fraction lies within when the integers around it do.
-        None => {
-            let text = (float.floor().to_string().parse::<i64>(), float.ceil().to_string().parse::<i64>());
-            matches!(text, (Ok(floor), Ok(ceiling)) if bounds.contains(&floor) && bounds.contains(&ceiling))
-        }
+    if let Some(int) = int {
+        return bounds.contains(&int);
     }
+    // No integer of 64 bits: a fraction lies within when the integers around it do.
+    let text = (float.floor().to_string().parse::<i64>(), float.ceil().to_string().parse::<i64>());
+    matches!(text, (Ok(floor), Ok(ceiling)) if bounds.contains(&floor) && bounds.contains(&ceiling))
 }
 
 fn between<T: Copy + PartialEq + fmt::Display>(bounds: &RangeInclusive<T>, unbounded: T) -> String {

@@ -12,7 +12,7 @@ mod sensitive;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use attribute::{Attribute, Nesting, Presence, ReplaceRule, Shape};
+pub use attribute::{Attribute, Comparison, Nesting, Presence, ReplaceRule, Shape};
 pub use block::Block;
 pub(crate) use sensitive::collect_sensitive;
 

@@ -76,21 +76,14 @@ async fn create_or_update<C>(
     let mut told = ctx.into_told();
     told.diagnostics.extend(result.flatten().err());
     let failed = told.diagnostics.iter().any(Diagnostic::is_error);
-    let state = match saved {
-        Some(raw) => {
-            let (state, problem) = finished(resource.schema(), raw);
-            // After a failure it is no surprise that something was left unknown.
-            told.diagnostics.extend(problem.filter(|_| !failed));
-            state
-        }
-        None => {
-            if !failed {
-                let detail = format!("{} was applied, but saved no state.", resource.name());
-                told.diagnostics.push(Diagnostic::bug(detail));
-            }
-            prior
-        }
+    let (state, mistake) = if let Some(raw) = saved {
+        finished(resource.schema(), raw)
+    } else {
+        let detail = format!("{} was applied, but saved no state.", resource.name());
+        (prior, Some(Diagnostic::bug(detail)))
     };
+    // After a failure it is no surprise that something is missing.
+    told.diagnostics.extend(mistake.filter(|_| !failed));
     Applied { state, told }
 }
 
