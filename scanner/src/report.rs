@@ -16,7 +16,8 @@ pub struct VolumeReport {
     pub id: String,
     /// Its size in bytes; none for a directory.
     pub size: Option<u64>,
-    /// The kind of its partition table: `gpt`, `mbr`, `none`, or `directory` for what is no disk.
+    /// The kind of its partition table: `gpt`, `mbr`, `none`; `empty` for a disk to which nothing was ever
+    /// written, `directory` for what is no disk.
     pub layout: Option<String>,
     /// Its partitions. A disk without a table has one, with number 0.
     pub partitions: Vec<PartitionReport>,
@@ -128,6 +129,17 @@ impl VolumeReport {
     pub fn unread(id: impl Into<String>, size: Option<u64>, reason: impl Into<String>) -> Self {
         let problems = vec![Problem { partition: None, reason: reason.into() }];
         Self { id: id.into(), size, layout: None, partitions: Vec::new(), problems }
+    }
+
+    /// A report on a volume to which nothing was ever written.
+    pub fn empty(id: impl Into<String>, size: u64) -> Self {
+        Self {
+            id: id.into(),
+            size: Some(size),
+            layout: Some("empty".to_owned()),
+            partitions: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
     /// Everything about this volume that could not be read.
