@@ -112,15 +112,9 @@ pub struct Unknown {
 impl Unknown {
     /// Where it is, for people.
     pub fn place(&self) -> String {
-        let mut place = self.volume.clone();
-        if let Some(number) = self.partition {
-            place.push_str(&format!(" partition {number}"));
-        }
-        if let Some(path) = &self.path {
-            place.push(' ');
-            place.push_str(path);
-        }
-        place
+        let partition = self.partition.map(|number| format!(" partition {number}")).unwrap_or_default();
+        let path = self.path.as_ref().map(|path| format!(" {path}")).unwrap_or_default();
+        format!("{}{partition}{path}", self.volume)
     }
 }
 

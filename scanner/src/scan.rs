@@ -270,3 +270,161 @@ fn check(target: &Target, volumes: Vec<VolumeReport>) -> Result<TargetReport, Sc
     }
     Ok(report)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use time::macros::datetime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::target::Identity;
+    use crate::target::fake::{Cloud, Mishap};
+
+    /// An ext4 filesystem with a package database, made by `mke2fs`.
+    fn root_disk() -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, image) = (folder.path().join("root"), folder.path().join("disk.img"));
+        fs::create_dir_all(root.join("var/lib/dpkg")).unwrap();
+        fs::create_dir_all(root.join("etc")).unwrap();
+        fs::write(root.join("etc/os-release"), "ID=debian\nVERSION_ID=12\n").unwrap();
+        let status = "Package: bash\nStatus: install ok installed\nVersion: 5.2\nArchitecture: amd64\n\n";
+        fs::write(root.join("var/lib/dpkg/status"), status).unwrap();
+        let made = Command::new("mke2fs")
+            .args(["-q", "-t", "ext4", "-d"])
+            .args([&root, &image])
+            .arg("16m")
+            .status()
+            .expect("mke2fs makes the disk of this test (Debian and Ubuntu: apt-get install e2fsprogs)");
+        assert!(made.success());
+        fs::read(image).unwrap()
+    }
+
+    fn options() -> Options {
+        Options {
+            limits: Limits::default(),
+            concurrency: NonZeroUsize::new(8).unwrap(),
+            snapshot_timeout: Duration::from_mins(10),
+            now: datetime!(2026-11-21 07:00:00 UTC),
+            cancel: CancellationToken::new(),
+            progress: Arc::default(),
+        }
+    }
+
+    async fn scan(cloud: &Arc<Cloud>, target: &Target, options: &Options) -> Result<Scan, ScanError> {
+        let identity = Identity {
+            scan: Uuid::from_u128(1),
+            scanner: "cli@test".to_owned(),
+            target: target.to_string(),
+            expires: options.now,
+        };
+        let snapshots = Snapshots::new(Arc::clone(cloud), identity);
+        let ebs = target.place().unwrap();
+        let (result, leftover) = remote(cloud, "eu-central-1", &snapshots, (target, ebs), options).await;
+        assert!(leftover.is_none(), "{leftover:?}");
+        assert!(cloud.is_clean());
+        result
+    }
+
+    fn instance() -> Target {
+        Target::Instance("i-1".to_owned())
+    }
+
+    #[tokio::test]
+    async fn an_instance_is_read_volume_by_volume() {
+        let cloud = Cloud::new(&["vol-b", "vol-a", "vol-c"])
+            .content("vol-b", root_disk())
+            .content("vol-c", vec![0x55; 1 << 20])
+            .tag("vol-a", "false");
+        let scan = scan(&cloud, &instance(), &options()).await.unwrap();
+
+        let order: Vec<_> = scan.report.volumes.iter().map(|volume| &*volume.id).collect();
+        assert_eq!(order, ["vol-b", "vol-a", "vol-c"]);
+        let packages: Vec<_> = scan
+            .report
+            .packages()
+            .map(|installed| (&*installed.volume.id, &*installed.package.name))
+            .collect();
+        assert_eq!(packages, [("vol-b", "bash")]);
+        let unknowns: Vec<_> =
+            scan.report.unknowns().into_iter().map(|unknown| (unknown.volume, unknown.reason)).collect();
+        assert_eq!(unknowns.len(), 2, "{unknowns:?}");
+        assert_eq!(unknowns[0].0, "vol-a");
+        assert!(unknowns[0].1.contains("by which its owner opts out"), "{unknowns:?}");
+        let nothing = "neither a partition table nor a filesystem was recognised".to_owned();
+        assert_eq!(unknowns[1], ("vol-c".to_owned(), nothing));
+
+        // The time is the snapshot's, and the figures are those of the volumes that were read.
+        assert_eq!(scan.time, datetime!(2026-11-21 06:00:00 UTC));
+        let cost = &scan.costs["vol-b"];
+        assert_eq!((cost.block_size, cost.device.as_deref()), (512 << 10, Some("/dev/sda")));
+        assert!(cost.fetched_blocks > 0 && cost.fetched_blocks <= cost.allocated_blocks, "{cost:?}");
+        assert_eq!(cost.fetched_bytes, cost.fetched_blocks * (512 << 10));
+    }
+
+    #[tokio::test]
+    async fn an_empty_volume_is_no_gap() {
+        let cloud = Cloud::new(&["vol-1", "vol-2"]).content("vol-1", root_disk());
+        let scan = scan(&cloud, &instance(), &options()).await.unwrap();
+        assert!(scan.report.unknowns().is_empty());
+        assert_eq!(scan.report.volumes[1].layout.as_deref(), Some("empty"));
+    }
+
+    #[tokio::test]
+    async fn a_disk_without_a_filesystem_is_an_error_that_leaves_nothing() {
+        let cloud = Cloud::new(&["vol-1"]).content("vol-1", vec![0xa5; 2 << 20]);
+        let error = scan(&cloud, &Target::Volume("vol-1".to_owned()), &options()).await.unwrap_err();
+        assert!(error.to_string().starts_with("no filesystem was found on vol-1"), "{error}");
+        assert_eq!(cloud.created(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_opts_out_is_not_scanned() {
+        for tagged in ["i-1", "vol-1"] {
+            let cloud = Cloud::new(&["vol-1"]).tag(tagged, "false");
+            let error = scan(&cloud, &instance(), &options()).await.unwrap_err();
+            assert!(chain(&error).contains(&format!("{tagged} must not be scanned")), "{}", chain(&error));
+            assert_eq!(cloud.created(), 0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_volume_whose_snapshot_fails_costs_only_itself() {
+        let cloud =
+            Cloud::new(&["vol-1", "vol-2"]).content("vol-2", root_disk()).with(&[Mishap::SnapshotFails]);
+        let scan = scan(&cloud, &instance(), &options()).await.unwrap();
+        assert_eq!(scan.report.packages().count(), 1);
+        assert!(scan.report.unknowns()[0].reason.contains("cannot be read (error: no key)"));
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_scan_deletes_its_snapshots() {
+        let cloud = Cloud::new(&["vol-1"]).pending_for(Duration::from_hours(1));
+        let (target, options) = (instance(), options());
+        let (result, ()) = tokio::join!(scan(&cloud, &target, &options), async {
+            tokio::task::yield_now().await;
+            options.cancel.cancel();
+        });
+        assert!(matches!(result, Err(ScanError::Cancelled)), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn an_image_and_a_directory_are_read_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("disk.img");
+        fs::write(&image, root_disk()).unwrap();
+        let read = local(&image, &Target::Image(image.clone()), &options()).await.unwrap();
+        assert_eq!(read.report.packages().count(), 1);
+
+        let error =
+            local(folder.path(), &Target::Directory(folder.path().to_owned()), &options()).await.unwrap_err();
+        assert!(error.to_string().starts_with("no package database"), "{error}");
+
+        // Cut short, as by a copy that ran out of space.
+        fs::OpenOptions::new().write(true).open(&image).unwrap().set_len(1 << 20).unwrap();
+        let error = local(&image, &Target::Image(image.clone()), &options()).await.unwrap_err();
+        assert!(error.to_string().starts_with("no filesystem was found"), "{error}");
+    }
+}

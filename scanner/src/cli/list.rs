@@ -11,11 +11,11 @@ use crate::fs::DRIVERS;
 use crate::output::table;
 
 /// List the filesystems and package databases that this version reads.
-#[derive(Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub(super) struct List {}
 
 impl List {
-    pub(super) fn run(self) -> Result<Exit, Box<dyn Error>> {
+    pub(super) fn run() -> Result<Exit, Box<dyn Error>> {
         let filesystems = DRIVERS.iter().map(|driver| [driver.name().to_owned()]);
         let extractors = EXTRACTORS.iter().map(|extractor| {
             let patterns: Vec<_> = extractor.interest().iter().map(|interest| interest.pattern()).collect();

@@ -11,15 +11,15 @@ use tracing_subscriber::EnvFilter;
 pub(super) struct Log {
     /// Log what happens, on standard error; -vv logs every file and request.
     ///
-    /// RUST_LOG selects by module instead, where it is set.
+    /// `RUST_LOG` selects by module instead, where it is set.
     #[arg(short, long, action = ArgAction::Count, global = true)]
     verbose: u8,
     /// Say nothing on standard error but errors.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
     /// Form of the logs.
-    #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
-    log_format: Format,
+    #[arg(long = "log-format", value_name = "FORMAT", value_enum, default_value_t = Format::Text, global = true)]
+    format: Format,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -52,7 +52,7 @@ impl Log {
             .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
             .with_writer(io::stderr);
         // A second start, in tests, changes nothing.
-        let _ = match self.log_format {
+        let _ = match self.format {
             Format::Text => builder.try_init(),
             Format::Json => builder.json().try_init(),
         };

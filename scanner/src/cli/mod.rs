@@ -68,8 +68,8 @@ pub fn main() -> ExitCode {
     };
     cli.log.start();
     let exit = match cli.verb {
-        Verb::Scan(scan) => scan.run(&cli.log),
-        Verb::List(list) => list.run(),
+        Verb::Scan(scan) => scan.run(cli.log),
+        Verb::List(list::List {}) => list::List::run(),
     };
     exit.unwrap_or_else(|error| {
         complain(&*error);

@@ -80,10 +80,10 @@ enum Format {
 }
 
 /// What is left of a snapshot's life when its scan should long be over, before others may delete it.
-const EXPIRY_MARGIN: Duration = Duration::from_secs(2 * 60 * 60);
+const EXPIRY_MARGIN: Duration = Duration::from_hours(2);
 
 impl Scan {
-    pub(super) fn run(self, log: &Log) -> Result<Exit, Box<dyn Error>> {
+    pub(super) fn run(self, log: Log) -> Result<Exit, Box<dyn Error>> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let exit = runtime.block_on(self.scan(log));
         // A thread that still analyses a cancelled target is not waited for.
@@ -91,7 +91,7 @@ impl Scan {
         exit
     }
 
-    async fn scan(self, log: &Log) -> Result<Exit, Box<dyn Error>> {
+    async fn scan(self, log: Log) -> Result<Exit, Box<dyn Error>> {
         let start = Instant::now();
         let target = Target::parse(&self.target)?;
         // Before the work, so that a wrong path does not cost the result.
@@ -111,7 +111,7 @@ impl Scan {
         let mut signals = Signals::listen()?;
         let shown = Shown::start(&progress, !log.quiet && !log.is_verbose());
         let Finished { result, leftover, calls } = match target.place() {
-            Ok(ebs) => self.remote(&target, ebs, &options, &mut signals).await,
+            Ok(ebs) => Box::pin(self.remote(&target, ebs, &options, &mut signals)).await,
             Err(path) => tokio::select! {
                 result = scan::local(path, &target, &options) => result.map_err(Into::into).into(),
                 () = signals.next() => Err(ScanError::Cancelled.into()).into(),
@@ -303,8 +303,8 @@ mod tests {
     #[test]
     fn times_have_a_unit() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("30m"), Ok(Duration::from_secs(1800)));
-        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        assert_eq!(duration("30m"), Ok(Duration::from_mins(30)));
+        assert_eq!(duration("2h"), Ok(Duration::from_hours(2)));
         for wrong in ["", "s", "10", "-1s", "1.5h", "99999999999999999999h", "1000h", "1é"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }

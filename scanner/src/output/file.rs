@@ -45,7 +45,7 @@ impl OutputFile {
                 .prefix(".agentless-scanner.")
                 // Narrowed by the umask, like any file that a program makes.
                 .permissions(Permissions::from_mode(0o666))
-                .tempfile_in(folder.unwrap_or(Path::new(".")))
+                .tempfile_in(folder.unwrap_or_else(|| Path::new(".")))
                 .map_err(failed)?;
             Kind::Replaced(temporary)
         };

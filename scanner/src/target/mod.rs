@@ -1,6 +1,8 @@
 //! What can be scanned, and how it becomes volumes.
 
 pub mod ebs;
+#[cfg(test)]
+pub(crate) mod fake;
 mod snapshots;
 
 use std::fmt;

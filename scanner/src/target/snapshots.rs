@@ -130,7 +130,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// How long an answer is waited for when the user has ended the scan.
 const GRACE: Duration = Duration::from_secs(10);
 /// For so long a new snapshot may be unknown to EC2's lists.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
 /// Pauses between looks at a snapshot's state.
 const POLL: Duration = Duration::from_secs(1);
 const POLL_MAX: Duration = Duration::from_secs(15);
@@ -306,7 +306,7 @@ impl<C: Ec2> Snapshots<C> {
                     self.ledger().ids.extend(found.into_iter().map(|snapshot| snapshot.id));
                 }
                 Err(error) => {
-                    tracing::warn!(error = crate::chain(&error), "could not look for lost snapshots")
+                    tracing::warn!(error = crate::chain(&error), "could not look for lost snapshots");
                 }
             }
             sleep(pause).await;
@@ -383,5 +383,167 @@ impl fmt::Display for Leftover {
             Some(reason) => write!(f, "; {}", crate::chain(reason)),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::super::fake::{Cloud, Mishap};
+    use super::*;
+
+    fn snapshots(cloud: &Arc<Cloud>) -> Snapshots<Cloud> {
+        let identity = Identity {
+            scan: Uuid::from_u128(7),
+            scanner: "cli@test".to_owned(),
+            target: "i-1".to_owned(),
+            expires: datetime!(2026-11-21 06:00:00 UTC),
+        };
+        Snapshots::new(Arc::clone(cloud), identity)
+    }
+
+    fn patience<'a>(cancel: &'a CancellationToken, seconds: u64) -> Patience<'a> {
+        Patience { timeout: Duration::from_secs(seconds), cancel, look: &|_| {} }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_carries_its_tags_and_is_deleted() {
+        let cloud = Cloud::new(&["vol-1"]);
+        let snapshots = snapshots(&cloud);
+        let snapshot = snapshots.create("vol-1", &CancellationToken::new()).await.unwrap();
+        let tags = cloud.tags_of(&snapshot.id);
+        let expected = [
+            ("DatadogAgentlessScanner", "true"),
+            ("DatadogAgentlessScannerExpiresAt", "2026-11-21T06:00:00Z"),
+            ("DatadogAgentlessScannerScanId", "00000000-0000-0000-0000-000000000007"),
+            ("DatadogAgentlessScannerScannerId", "cli@test"),
+            ("DatadogAgentlessScannerTarget", "i-1"),
+        ];
+        assert_eq!(tags.iter().map(|(key, value)| (&key[..], &value[..])).collect::<Vec<_>>(), expected);
+        assert!(snapshots.leftover("r", None).is_some());
+        assert!(snapshots.delete_all("r").await.is_none());
+        assert!(cloud.is_clean());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_whose_answer_was_lost_is_found_and_not_made_twice() {
+        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::CreateAnswerLost]);
+        let snapshots = snapshots(&cloud);
+        snapshots.create("vol-1", &CancellationToken::new()).await.unwrap();
+        assert_eq!(cloud.created(), 1);
+        assert!(snapshots.delete_all("r").await.is_none());
+        assert!(cloud.is_clean());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_that_shows_up_late_is_deleted_too() {
+        // The answer is lost, and EC2's lists do not show the snapshot until after it was asked for again.
+        let cloud =
+            Cloud::new(&["vol-1"]).with(&[Mishap::CreateAnswerLost]).hidden_for(Duration::from_secs(18));
+        let snapshots = snapshots(&cloud);
+        snapshots.create("vol-1", &CancellationToken::new()).await.unwrap();
+        assert_eq!(cloud.created(), 2);
+        assert!(snapshots.delete_all("r").await.is_none());
+        assert!(cloud.is_clean());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttling_is_waited_out_and_denial_is_not() {
+        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::CreateThrottled, Mishap::CreateThrottled]);
+        snapshots(&cloud).create("vol-1", &CancellationToken::new()).await.unwrap();
+
+        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::CreateDenied]);
+        let error = snapshots(&cloud).create("vol-1", &CancellationToken::new()).await.unwrap_err();
+        assert!(
+            crate::chain(&error)
+                .contains("no snapshot of vol-1 could be made: ec2:CreateSnapshot is not allowed")
+        );
+        assert_eq!(cloud.created(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_cancelled_under_way_leaves_nothing() {
+        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::CreateHangs]);
+        let snapshots = snapshots(&cloud);
+        let cancel = CancellationToken::new();
+        let (result, ()) = tokio::join!(snapshots.create("vol-1", &cancel), async { cancel.cancel() });
+        assert!(matches!(result, Err(SnapshotFailure::Cancelled)));
+        assert_eq!(cloud.created(), 1);
+        assert!(snapshots.delete_all("r").await.is_none());
+        assert!(cloud.is_clean());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_created_after_the_end() {
+        let cloud = Cloud::new(&["vol-1"]);
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        assert!(matches!(snapshots(&cloud).create("vol-1", &cancel).await, Err(SnapshotFailure::Cancelled)));
+        assert_eq!(cloud.created(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deletion_is_tried_again_and_what_stays_is_named() {
+        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::DeleteFails; 3]);
+        let snapshots_of_one = snapshots(&cloud);
+        snapshots_of_one.create("vol-1", &CancellationToken::new()).await.unwrap();
+        assert!(snapshots_of_one.delete_all("r").await.is_none());
+        assert!(cloud.is_clean());
+
+        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::DeleteFails; 6]);
+        let snapshots_of_one = snapshots(&cloud);
+        let snapshot = snapshots_of_one.create("vol-1", &CancellationToken::new()).await.unwrap();
+        let leftover = snapshots_of_one.delete_all("eu-central-1").await.unwrap();
+        assert_eq!(leftover.ids, std::slice::from_ref(&snapshot.id));
+        let text = leftover.to_string();
+        let command =
+            format!("`aws ec2 delete-snapshot --region eu-central-1 --snapshot-id {}`", snapshot.id);
+        assert!(text.contains(&command), "{text}");
+        assert!(text.contains("Name=tag:DatadogAgentlessScannerScanId,Values=00000000"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_is_waited_for_until_it_is_complete() {
+        let cloud = Cloud::new(&["vol-1"]).pending_for(Duration::from_mins(5));
+        let snapshots = snapshots(&cloud);
+        let cancel = CancellationToken::new();
+        let snapshot = snapshots.create("vol-1", &cancel).await.unwrap();
+        let failures = snapshots.wait(&[snapshot.id], patience(&cancel, 600)).await.unwrap();
+        assert!(failures.is_empty(), "{failures:?}");
+        assert!(cloud.looks() < 40, "{}", cloud.looks());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_that_fails_or_takes_too_long_says_why() {
+        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::SnapshotFails]);
+        let snapshots_of_one = snapshots(&cloud);
+        let cancel = CancellationToken::new();
+        let id = snapshots_of_one.create("vol-1", &cancel).await.unwrap().id;
+        let failures =
+            snapshots_of_one.wait(std::slice::from_ref(&id), patience(&cancel, 600)).await.unwrap();
+        assert!(failures[&id].to_string().contains("cannot be read (error: no key)"), "{failures:?}");
+
+        let cloud = Cloud::new(&["vol-1"]).pending_for(Duration::from_hours(1));
+        let snapshots_of_one = snapshots(&cloud);
+        let id = snapshots_of_one.create("vol-1", &cancel).await.unwrap().id;
+        let failures = snapshots_of_one.wait(std::slice::from_ref(&id), patience(&cancel, 60)).await.unwrap();
+        let text = failures[&id].to_string();
+        assert!(
+            text.contains("not complete after 60 s (at 40%)") && text.contains("--snapshot-timeout"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_ends_when_the_scan_does() {
+        let cloud = Cloud::new(&["vol-1"]).pending_for(Duration::from_hours(1));
+        let snapshots = snapshots(&cloud);
+        let cancel = CancellationToken::new();
+        let id = snapshots.create("vol-1", &cancel).await.unwrap().id;
+        let ids = [id];
+        let (result, ()) =
+            tokio::join!(snapshots.wait(&ids, patience(&cancel, 600)), async { cancel.cancel() });
+        assert!(matches!(result, Err(SnapshotFailure::Cancelled)));
     }
 }
