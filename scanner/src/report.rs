@@ -16,7 +16,8 @@ pub struct VolumeReport {
     pub id: String,
     /// Its size in bytes; none for a directory.
     pub size: Option<u64>,
-    /// The kind of its partition table: `gpt`, `mbr`, `none`, or `directory` for what is no disk.
+    /// The kind of its partition table: `gpt`, `mbr`, `none`; `empty` for a disk to which nothing was ever
+    /// written, `directory` for what is no disk.
     pub layout: Option<String>,
     /// Its partitions. A disk without a table has one, with number 0.
     pub partitions: Vec<PartitionReport>,
@@ -111,15 +112,9 @@ pub struct Unknown {
 impl Unknown {
     /// Where it is, for people.
     pub fn place(&self) -> String {
-        let mut place = self.volume.clone();
-        if let Some(number) = self.partition {
-            place.push_str(&format!(" partition {number}"));
-        }
-        if let Some(path) = &self.path {
-            place.push(' ');
-            place.push_str(path);
-        }
-        place
+        let partition = self.partition.map(|number| format!(" partition {number}")).unwrap_or_default();
+        let path = self.path.as_ref().map(|path| format!(" {path}")).unwrap_or_default();
+        format!("{}{partition}{path}", self.volume)
     }
 }
 
@@ -128,6 +123,17 @@ impl VolumeReport {
     pub fn unread(id: impl Into<String>, size: Option<u64>, reason: impl Into<String>) -> Self {
         let problems = vec![Problem { partition: None, reason: reason.into() }];
         Self { id: id.into(), size, layout: None, partitions: Vec::new(), problems }
+    }
+
+    /// A report on a volume to which nothing was ever written.
+    pub fn empty(id: impl Into<String>, size: u64) -> Self {
+        Self {
+            id: id.into(),
+            size: Some(size),
+            layout: Some("empty".to_owned()),
+            partitions: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
     /// Everything about this volume that could not be read.

@@ -35,17 +35,12 @@ pub enum ConnectError {
          EC2 instance the metadata service must be reachable"
     )]
     NoRegion,
-    /// No credentials anywhere.
+    /// No credentials anywhere, or none that can be used.
     #[error(
-        "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile with \
-         --profile or AWS_PROFILE, or run on an instance that has a role"
+        "no usable AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile with \
+         --profile or AWS_PROFILE (and sign in again if it uses single sign-on), or run on an instance that has a role"
     )]
     NoCredentials(#[source] CredentialsError),
-    /// There are credentials, but they could not be loaded.
-    #[error(
-        "the AWS credentials could not be loaded: check the profile, and sign in again if it uses single sign-on"
-    )]
-    Credentials(#[source] CredentialsError),
 }
 
 /// Requests that fail for a passing reason are sent this often in all.
@@ -55,7 +50,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// One attempt, body excluded. A block of a snapshot takes well under a second.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// One request with all its attempts.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(120);
+const OPERATION_TIMEOUT: Duration = Duration::from_mins(2);
 
 impl Aws {
     /// Finds region and credentials. Sends no request to EC2 or EBS.
@@ -88,10 +83,7 @@ impl Aws {
             None => {
                 return Err(ConnectError::NoCredentials(CredentialsError::not_loaded_no_source()));
             }
-            Some(provider) => provider.provide_credentials().await.map_err(|error| match error {
-                CredentialsError::CredentialsNotLoaded(_) => ConnectError::NoCredentials(error),
-                other => ConnectError::Credentials(other),
-            })?,
+            Some(provider) => provider.provide_credentials().await.map_err(ConnectError::NoCredentials)?,
         };
         let gate = Arc::new(Gate::default());
         let interceptor = GateInterceptor(Arc::clone(&gate));

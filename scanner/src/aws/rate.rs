@@ -86,7 +86,7 @@ mod tests {
     fn an_idle_bucket_fills_up_to_its_burst_and_no_further() {
         let start = Instant::now();
         let mut bucket = Bucket::new(10, 2, start);
-        let later = start + Duration::from_secs(3600);
+        let later = start + Duration::from_hours(1);
         let waits: Vec<_> = (0..3).map(|_| (bucket.reserve(later) - later).as_millis()).collect();
         assert_eq!(waits, [0, 0, 100]);
     }

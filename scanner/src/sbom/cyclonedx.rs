@@ -25,7 +25,8 @@ use crate::report::{Installed, TargetReport};
 pub struct Bom {
     #[serde(rename = "$schema")]
     schema: &'static str,
-    bom_format: &'static str,
+    #[serde(rename = "bomFormat")]
+    format: &'static str,
     spec_version: &'static str,
     serial_number: String,
     version: u32,
@@ -185,7 +186,7 @@ impl Bom {
         let all: Vec<_> = components.iter().filter_map(|component| component.bom_ref.clone()).collect();
         let mut bom = Self {
             schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
-            bom_format: "CycloneDX",
+            format: "CycloneDX",
             spec_version: "1.6",
             serial_number: String::new(),
             version: 1,
@@ -439,7 +440,7 @@ mod tests {
             .iter_errors(document)
             .map(|error| format!("{}: {error}", error.instance_path()))
             .collect();
-        assert_eq!(errors, [] as [&str; 0]);
+        assert!(errors.is_empty(), "{errors:#?}");
     }
 
     #[test]

@@ -437,7 +437,7 @@ mod tests {
     fn a_cancelled_scan_ends_its_reads() {
         let runtime = runtime();
         let mut source = Fake::new(patterned(2));
-        source.latency = Duration::from_secs(3600);
+        source.latency = Duration::from_hours(1);
         let options = options(1 << 20);
         let cancel = options.cancel.clone();
         let volume = CachedVolume::new(source, options, runtime.handle().clone());

@@ -50,11 +50,7 @@ impl Extractor for Dpkg {
 /// Parses any bytes in both forms, for fuzzing: it must come back without a panic.
 pub fn fuzz_dpkg(content: &[u8]) {
     for layout in [Layout::Database, Layout::FilePerPackage] {
-        parse(content, layout, &mut |finding| {
-            if let Finding::Package(package) = finding {
-                assert!(!package.name.is_empty() && !package.version.is_empty());
-            }
-        });
+        parse(content, layout, &mut |finding| drop(finding));
     }
 }
 
@@ -287,7 +283,7 @@ mod tests {
             Architecture: amd64\nMulti-Arch: same\nSource: glibc (2.36-9)\nVersion: 1:2.36-9+b1\nDescription: GNU C\n \
             Package: not-a-field\n .\n";
         let (found, problems) = packages(content, Layout::Database);
-        assert_eq!(problems, [] as [&str; 0]);
+        assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(
             found,
             [Found {
@@ -329,7 +325,7 @@ mod tests {
         ] {
             let (found, problems) = packages(stanza("a", status).as_bytes(), Layout::Database);
             assert_eq!(!found.is_empty(), counts, "{status}");
-            assert_eq!(problems, [] as [&str; 0], "{status}");
+            assert!(problems.is_empty(), "{status}: {problems:?}");
             if let [package] = &found[..] {
                 assert_eq!(package.state.is_none(), status.ends_with(" installed"), "{status}");
             }
@@ -405,7 +401,7 @@ mod tests {
         let content =
             stanza("a", "install ok installed") + "\n\n \t\n" + &stanza("b", "install ok installed");
         assert_eq!(names(content.replace('\n', "\r\n").as_bytes()), ["a", "b"]);
-        assert_eq!(names(b""), [] as [&str; 0]);
+        assert!(names(b"").is_empty());
     }
 
     #[test]
@@ -422,10 +418,10 @@ mod tests {
         fn what_is_written_is_read_back(
             written in proptest::collection::btree_map("[a-z0-9][a-z0-9+.-]{1,12}", "[0-9][A-Za-z0-9.+~-]{0,12}", 0..20),
         ) {
-            let mut content = String::new();
-            for (name, version) in &written {
-                content += &format!("Package: {name}\nStatus: install ok installed\nVersion: {version}\n\n");
-            }
+            let stanzas = written.iter().map(|(name, version)| {
+                format!("Package: {name}\nStatus: install ok installed\nVersion: {version}\n\n")
+            });
+            let content: String = stanzas.collect();
             let (found, problems) = packages(content.as_bytes(), Layout::Database);
             prop_assert!(problems.is_empty());
             let read: std::collections::BTreeMap<_, _> =
@@ -437,7 +433,11 @@ mod tests {
         fn any_bytes_are_read_without_panic(content in proptest::collection::vec(
             prop_oneof![Just(b'\n'), Just(b':'), Just(b' '), any::<u8>()], 0..200))
         {
-            fuzz_dpkg(&content);
+            for layout in [Layout::Database, Layout::FilePerPackage] {
+                for package in packages(&content, layout).0 {
+                    prop_assert!(!package.name.is_empty() && !package.version.is_empty());
+                }
+            }
         }
     }
 }
