@@ -137,7 +137,7 @@ mod diagnostic;
 mod erased;
 mod export;
 mod model;
-mod plan;
+pub(crate) mod plan;
 mod proto;
 mod provider;
 mod resource;

@@ -1,1 +1,22 @@
-//! Every AWS action the scanner may call, as data.
+//! Every AWS action the scanner may call, as data, and the IAM policies made from it.
+//!
+//! One table serves three readers. The scanner's AWS layer takes a [`Call`] for every request, and the only calls that
+//! exist are the constants in [`actions`]: what is not in the table cannot be called. The Terraform provider renders
+//! the role's policy from it ([`PolicyDocument`]). The tests compare both with the requests that were really made.
+//!
+//! The crate knows nothing of the AWS SDK, of Terraform or of scanning.
+
+#![forbid(unsafe_code)]
+
+mod action;
+pub mod actions;
+mod document;
+mod grant;
+mod ids;
+mod partition;
+pub mod tags;
+
+pub use action::{Action, Call, Feature, RateClass, Trigger};
+pub use document::{INLINE_POLICY_LIMIT, PolicyDocument, PolicyError, Scope, Statement};
+pub use ids::{AccountId, InvalidId, KmsKeyArn, Region};
+pub use partition::Partition;

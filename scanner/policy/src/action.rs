@@ -1,0 +1,127 @@
+//! What the table says of one action.
+
+use std::fmt;
+
+use crate::grant::Grant;
+
+/// One IAM action that the scanner's role may hold, and why.
+#[derive(Debug)]
+pub struct Action {
+    /// The IAM name, such as `ec2:CreateSnapshot`.
+    pub name: &'static str,
+    /// What the scanner needs it for, as a sentence for reviewers of the policy.
+    pub reason: &'static str,
+    /// The part of the product that needs it. Where the feature is off, the policy does not contain the action.
+    pub feature: Feature,
+    /// What makes AWS check for this action.
+    pub trigger: Trigger,
+    /// The resources and conditions it is granted for. More than one where AWS checks the same request against several
+    /// resources: creating a snapshot is checked against the volume and against the snapshot to be.
+    pub(crate) grants: &'static [&'static Grant],
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A part of the product that can be switched on.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Feature {
+    /// Scanning the volumes of EC2 instances in the scanner's own account and region.
+    Hosts,
+}
+
+impl Feature {
+    /// Every feature, in the order of the documentation.
+    pub const ALL: &'static [Self] = &[Self::Hosts];
+
+    /// The name in configuration files and Terraform arguments.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hosts => "hosts",
+        }
+    }
+
+    /// The feature of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|feature| feature.name() == name)
+    }
+}
+
+/// What makes AWS check for an action.
+#[derive(Clone, Copy, Debug)]
+pub enum Trigger {
+    /// The scanner sends the request of this name; it counts against this rate.
+    Request(RateClass),
+    /// The scanner never sends it: AWS checks for it while it serves the named actions.
+    ImpliedBy(&'static [&'static Action]),
+}
+
+/// The buckets in which AWS counts a caller's requests, each throttled on its own.
+///
+/// EC2 keeps one for requests that only read and one for those that change something; the EBS direct APIs keep one per
+/// operation ("Request throttling for the Amazon EC2 API", "Quotas for EBS direct APIs").
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum RateClass {
+    /// EC2 requests that change nothing (`Describe…`).
+    Read,
+    /// EC2 requests that create, change or delete.
+    Mutating,
+    /// `GetSnapshotBlock`.
+    BlockGet,
+    /// `ListSnapshotBlocks`.
+    BlockList,
+}
+
+/// One request that the scanner may send.
+///
+/// The only values are the constants in [`actions`](crate::actions), so an AWS layer that takes a `Call` for every
+/// request cannot send what the role's policy does not grant.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    action: &'static Action,
+    rate_class: RateClass,
+}
+
+impl Call {
+    /// # Panics
+    /// At compile time, for an action that the scanner does not send itself.
+    pub(crate) const fn new(action: &'static Action) -> Self {
+        match action.trigger {
+            Trigger::Request(rate_class) => Self { action, rate_class },
+            Trigger::ImpliedBy(_) => panic!("AWS checks for this action, the scanner never sends it"),
+        }
+    }
+
+    /// The IAM action that the request needs.
+    pub const fn action(self) -> &'static Action {
+        self.action
+    }
+
+    /// The IAM action's name, such as `ec2:CreateSnapshot`.
+    pub const fn name(self) -> &'static str {
+        self.action.name
+    }
+
+    /// The bucket in which AWS counts the request.
+    pub const fn rate_class(self) -> RateClass {
+        self.rate_class
+    }
+}
+
+impl PartialEq for Call {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Call {}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,158 @@
+//! The table: every action of the scanner's role, and the [`Call`]s that the scanner may make.
+//!
+//! To add one: write its entry, list it in [`ALL`] (sorted by name), give it a [`Call`] if the scanner sends it, and let
+//! a scan of the tests send it. A test removes each action in turn and demands that a recorded request is then denied,
+//! so an action that nothing needs does not pass.
+
+use crate::action::{Action, Call, Feature, RateClass, Trigger};
+use crate::grant;
+
+/// Every action, sorted by name.
+pub static ALL: &[&Action] = &[
+    &GET_SNAPSHOT_BLOCK,
+    &LIST_SNAPSHOT_BLOCKS,
+    &CREATE_SNAPSHOT,
+    &CREATE_TAGS,
+    &DELETE_SNAPSHOT,
+    &DESCRIBE_INSTANCES,
+    &DESCRIBE_SNAPSHOTS,
+    &DESCRIBE_VOLUMES,
+    &DECRYPT,
+];
+
+/// Read one block of a snapshot.
+pub const EBS_GET_SNAPSHOT_BLOCK: Call = Call::new(&GET_SNAPSHOT_BLOCK);
+/// List the blocks of a snapshot.
+pub const EBS_LIST_SNAPSHOT_BLOCKS: Call = Call::new(&LIST_SNAPSHOT_BLOCKS);
+/// Make a snapshot of a volume.
+pub const EC2_CREATE_SNAPSHOT: Call = Call::new(&CREATE_SNAPSHOT);
+/// Delete a snapshot.
+pub const EC2_DELETE_SNAPSHOT: Call = Call::new(&DELETE_SNAPSHOT);
+/// Look instances up.
+pub const EC2_DESCRIBE_INSTANCES: Call = Call::new(&DESCRIBE_INSTANCES);
+/// Look snapshots up.
+pub const EC2_DESCRIBE_SNAPSHOTS: Call = Call::new(&DESCRIBE_SNAPSHOTS);
+/// Look volumes up.
+pub const EC2_DESCRIBE_VOLUMES: Call = Call::new(&DESCRIBE_VOLUMES);
+
+static GET_SNAPSHOT_BLOCK: Action = Action {
+    name: "ebs:GetSnapshotBlock",
+    reason: "Read the blocks that hold package databases, from snapshots that the scanner made.",
+    feature: Feature::Hosts,
+    trigger: Trigger::Request(RateClass::BlockGet),
+    grants: &[&grant::READ_AND_DELETE_OWN_SNAPSHOTS],
+};
+
+static LIST_SNAPSHOT_BLOCKS: Action = Action {
+    name: "ebs:ListSnapshotBlocks",
+    reason: "Learn which blocks of such a snapshot hold data, and get the tokens to read them.",
+    feature: Feature::Hosts,
+    trigger: Trigger::Request(RateClass::BlockList),
+    grants: &[&grant::READ_AND_DELETE_OWN_SNAPSHOTS],
+};
+
+static CREATE_SNAPSHOT: Action = Action {
+    name: "ec2:CreateSnapshot",
+    reason: "Freeze a volume, so that it can be read without attaching it or touching the instance.",
+    feature: Feature::Hosts,
+    trigger: Trigger::Request(RateClass::Mutating),
+    grants: &[&grant::SNAPSHOT_VOLUMES_NOT_OPTED_OUT, &grant::MAKE_TAGGED_SNAPSHOTS],
+};
+
+static CREATE_TAGS: Action = Action {
+    name: "ec2:CreateTags",
+    reason: "Tag the snapshot in the request that creates it.",
+    feature: Feature::Hosts,
+    trigger: Trigger::ImpliedBy(&[&CREATE_SNAPSHOT]),
+    grants: &[&grant::TAG_SNAPSHOTS_WHILE_MAKING_THEM],
+};
+
+static DELETE_SNAPSHOT: Action = Action {
+    name: "ec2:DeleteSnapshot",
+    reason: "Delete the snapshot when its scan has ended.",
+    feature: Feature::Hosts,
+    trigger: Trigger::Request(RateClass::Mutating),
+    grants: &[&grant::READ_AND_DELETE_OWN_SNAPSHOTS],
+};
+
+static DESCRIBE_INSTANCES: Action = Action {
+    name: "ec2:DescribeInstances",
+    reason: "Find the volumes of the instance to scan.",
+    feature: Feature::Hosts,
+    trigger: Trigger::Request(RateClass::Read),
+    grants: &[&grant::FIND_WHAT_TO_SCAN],
+};
+
+static DESCRIBE_SNAPSHOTS: Action = Action {
+    name: "ec2:DescribeSnapshots",
+    reason: "Wait until a snapshot is complete, and find those that were left behind.",
+    feature: Feature::Hosts,
+    trigger: Trigger::Request(RateClass::Read),
+    grants: &[&grant::FIND_WHAT_TO_SCAN],
+};
+
+static DESCRIBE_VOLUMES: Action = Action {
+    name: "ec2:DescribeVolumes",
+    reason: "Learn a volume's size, encryption and tags, its owner's opt-out among them.",
+    feature: Feature::Hosts,
+    trigger: Trigger::Request(RateClass::Read),
+    grants: &[&grant::FIND_WHAT_TO_SCAN],
+};
+
+static DECRYPT: Action = Action {
+    name: "kms:Decrypt",
+    reason: "Read blocks of encrypted snapshots; the service decrypts them with the caller's permission.",
+    feature: Feature::Hosts,
+    trigger: Trigger::ImpliedBy(&[&GET_SNAPSHOT_BLOCK]),
+    grants: &[&grant::DECRYPT_BLOCKS_OF_SNAPSHOTS],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grant::GRANTS;
+
+    #[test]
+    fn the_table_is_sorted_and_names_nothing_twice() {
+        assert!(ALL.is_sorted_by(|a, b| a.name < b.name));
+    }
+
+    #[test]
+    fn every_action_is_granted_and_explained() {
+        for action in ALL {
+            assert!(!action.grants.is_empty(), "{action}");
+            assert!(action.reason.ends_with('.'), "{action}");
+            assert!(action.name.split_once(':').is_some_and(|(service, name)| {
+                service.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+                    && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            }));
+        }
+    }
+
+    #[test]
+    fn every_grant_is_used_and_named_once() {
+        for grant in GRANTS {
+            assert!(
+                ALL.iter().any(|action| action.grants.iter().any(|used| used.sid == grant.sid)),
+                "{}",
+                grant.sid
+            );
+            assert_eq!(GRANTS.iter().filter(|other| other.sid == grant.sid).count(), 1);
+            assert!(grant.sid.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        }
+        for used in ALL.iter().flat_map(|action| action.grants) {
+            assert!(GRANTS.iter().any(|grant| grant.sid == used.sid), "{}", used.sid);
+        }
+    }
+
+    #[test]
+    fn actions_that_change_something_are_restricted() {
+        for action in ALL {
+            let reads = action.name.starts_with("ec2:Describe");
+            for grant in action.grants {
+                assert_eq!(grant.resource == grant::Resource::Any, reads, "{action}");
+                assert_eq!(grant.conditions.is_empty(), reads, "{action}");
+            }
+        }
+    }
+}

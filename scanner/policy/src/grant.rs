@@ -1,0 +1,140 @@
+//! What an action may be done to, and when: the resource and conditions of a policy statement, before region, account
+//! and keys are filled in.
+
+use crate::tags;
+
+/// One statement of the policy, shared by the actions that it allows.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    /// The statement's id: letters and digits, unique within the policy.
+    pub(crate) sid: &'static str,
+    pub(crate) resource: Resource,
+    pub(crate) conditions: &'static [Condition],
+}
+
+/// The resources of a grant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Resource {
+    /// `*`, for actions that AWS does not let be restricted to resources.
+    Any,
+    /// Every volume of the account in the region.
+    Volumes,
+    /// Every snapshot in the region. Their ARNs have no account.
+    Snapshots,
+    /// The given KMS keys, or every key of the account in the region.
+    Keys,
+}
+
+/// One condition of a grant.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    pub(crate) operator: &'static str,
+    pub(crate) key: ConditionKey,
+    pub(crate) value: ConditionValue,
+}
+
+/// The name of a condition key, which may contain that of a tag.
+#[derive(Debug)]
+pub(crate) enum ConditionKey {
+    Named(&'static str),
+    /// `aws:RequestTag/…`: a tag that the request sets.
+    RequestTag(&'static str),
+    /// `aws:ResourceTag/…`: a tag that the resource has.
+    ResourceTag(&'static str),
+}
+
+/// What a condition compares with.
+#[derive(Debug)]
+pub(crate) enum ConditionValue {
+    Text(&'static str),
+    /// Anything that begins so.
+    Prefix(&'static str),
+    /// The service of this name in the policy's region, as `kms:ViaService` writes it.
+    ViaService(&'static str),
+}
+
+/// Every grant, in the order in which policies list them.
+pub(crate) static GRANTS: &[&Grant] = &[
+    &FIND_WHAT_TO_SCAN,
+    &SNAPSHOT_VOLUMES_NOT_OPTED_OUT,
+    &MAKE_TAGGED_SNAPSHOTS,
+    &TAG_SNAPSHOTS_WHILE_MAKING_THEM,
+    &READ_AND_DELETE_OWN_SNAPSHOTS,
+    &DECRYPT_BLOCKS_OF_SNAPSHOTS,
+];
+
+/// AWS offers no restriction of these to resources.
+pub(crate) static FIND_WHAT_TO_SCAN: Grant =
+    Grant { sid: "FindWhatToScan", resource: Resource::Any, conditions: &[] };
+
+/// A volume whose owner set the tag to `false` is refused by IAM, whatever the scanner's own filter does.
+/// `StringNotEquals` holds where the tag is absent.
+pub(crate) static SNAPSHOT_VOLUMES_NOT_OPTED_OUT: Grant = Grant {
+    sid: "SnapshotVolumesNotOptedOut",
+    resource: Resource::Volumes,
+    conditions: &[Condition {
+        operator: "StringNotEquals",
+        key: ConditionKey::ResourceTag(tags::SCANNER),
+        value: ConditionValue::Text(tags::FALSE),
+    }],
+};
+
+/// A snapshot that is not tagged as the scanner's own cannot come into being, so none can escape the clean-up.
+/// `ForAllValues` also holds for a request without tags; the first condition is what demands one.
+pub(crate) static MAKE_TAGGED_SNAPSHOTS: Grant = Grant {
+    sid: "MakeTaggedSnapshots",
+    resource: Resource::Snapshots,
+    conditions: &[
+        Condition {
+            operator: "StringEquals",
+            key: ConditionKey::RequestTag(tags::SCANNER),
+            value: ConditionValue::Text(tags::TRUE),
+        },
+        Condition {
+            operator: "ForAllValues:StringLike",
+            key: ConditionKey::Named("aws:TagKeys"),
+            value: ConditionValue::Prefix(tags::PREFIX),
+        },
+    ],
+};
+
+/// Tags only in the act of creation: otherwise a scanner could claim somebody else's snapshot by tagging it.
+pub(crate) static TAG_SNAPSHOTS_WHILE_MAKING_THEM: Grant = Grant {
+    sid: "TagSnapshotsWhileMakingThem",
+    resource: Resource::Snapshots,
+    conditions: &[Condition {
+        operator: "StringEquals",
+        key: ConditionKey::Named("ec2:CreateAction"),
+        value: ConditionValue::Text("CreateSnapshot"),
+    }],
+};
+
+/// Snapshots that a scanner made, and no others.
+pub(crate) static READ_AND_DELETE_OWN_SNAPSHOTS: Grant = Grant {
+    sid: "ReadAndDeleteOwnSnapshots",
+    resource: Resource::Snapshots,
+    conditions: &[Condition {
+        operator: "StringEquals",
+        key: ConditionKey::ResourceTag(tags::SCANNER),
+        value: ConditionValue::Text(tags::TRUE),
+    }],
+};
+
+/// Keys only for EBS, and only through it. The encryption context's value is not pinned to a snapshot id: on a snapshot
+/// just made from a volume it is the volume's.
+pub(crate) static DECRYPT_BLOCKS_OF_SNAPSHOTS: Grant = Grant {
+    sid: "DecryptBlocksOfSnapshots",
+    resource: Resource::Keys,
+    conditions: &[
+        Condition {
+            operator: "StringEquals",
+            key: ConditionKey::Named("kms:ViaService"),
+            value: ConditionValue::ViaService("ec2"),
+        },
+        Condition {
+            operator: "ForAnyValue:StringEquals",
+            key: ConditionKey::Named("kms:EncryptionContextKeys"),
+            value: ConditionValue::Text("aws:ebs:id"),
+        },
+    ],
+};

@@ -1,0 +1,26 @@
+//! The tags on everything the scanner creates, which the conditions of its policy name.
+
+/// On every resource that a scanner made, with the value [`TRUE`]. On a volume, [`FALSE`] is its owner's opt-out:
+/// IAM then refuses the snapshot.
+pub const SCANNER: &str = "DatadogAgentlessScanner";
+
+/// The scan that made the resource.
+pub const SCAN_ID: &str = "DatadogAgentlessScannerScanId";
+
+/// The scanner that made the resource, so that two scanners of one account leave each other's snapshots alone.
+pub const SCANNER_ID: &str = "DatadogAgentlessScannerScannerId";
+
+/// What the scan was asked to look at, for example an instance id.
+pub const TARGET: &str = "DatadogAgentlessScannerTarget";
+
+/// The time (RFC 3339, UTC) after which any scanner of the account may delete the resource.
+pub const EXPIRES_AT: &str = "DatadogAgentlessScannerExpiresAt";
+
+/// What every tag key that a scanner may set begins with.
+pub const PREFIX: &str = SCANNER;
+
+/// The value of [`SCANNER`] on what a scanner made.
+pub const TRUE: &str = "true";
+
+/// The value of [`SCANNER`] on a volume that must not be scanned.
+pub const FALSE: &str = "false";

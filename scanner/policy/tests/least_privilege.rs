@@ -1,0 +1,205 @@
+//! The rendered policy, judged by an IAM evaluator that knows nothing of this crate.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests; a panic is the failure report")]
+
+use iam_rs::{
+    Arn, Context, ContextValue, Decision, IAMPolicy, IAMRequest, Principal, PrincipalId, evaluate_policy,
+};
+use scanner_policy::{Feature, PolicyDocument, Scope, actions, tags};
+
+const ROLE: &str = "arn:aws:iam::111122223333:role/scanner";
+const VOLUME: &str = "arn:aws:ec2:eu-central-1:111122223333:volume/vol-0a";
+const SNAPSHOT: &str = "arn:aws:ec2:eu-central-1::snapshot/snap-0a";
+const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd";
+const INSTANCES: &str = "arn:aws:ec2:eu-central-1:111122223333:instance/*";
+
+/// One authorization that AWS checks: an action on a resource, with the context that the conditions look at.
+#[derive(Clone)]
+struct Check {
+    action: &'static str,
+    resource: &'static str,
+    context: Vec<(String, ContextValue)>,
+}
+
+impl Check {
+    fn new(action: &'static str, resource: &'static str) -> Self {
+        Self { action, resource, context: Vec::new() }
+    }
+
+    fn with(mut self, key: &str, value: &str) -> Self {
+        self.context.push((key.to_owned(), ContextValue::String(value.to_owned())));
+        self
+    }
+
+    fn with_list(mut self, key: &str, values: &[&str]) -> Self {
+        let values = values.iter().map(ToString::to_string).collect();
+        self.context.push((key.to_owned(), ContextValue::StringList(values)));
+        self
+    }
+
+    fn resource_tag(self, value: &str) -> Self {
+        self.with(&format!("aws:ResourceTag/{}", tags::SCANNER), value)
+    }
+
+    fn request_tags(self, value: &str, keys: &[&str]) -> Self {
+        self.with(&format!("aws:RequestTag/{}", tags::SCANNER), value).with_list("aws:TagKeys", keys)
+    }
+
+    fn is_allowed_by(&self, policy: &PolicyDocument) -> bool {
+        let policy: IAMPolicy = serde_json::from_str(&policy.to_json()).unwrap();
+        let request = IAMRequest::new_with_context(
+            Principal::Aws(PrincipalId::String(ROLE.to_owned())),
+            self.action,
+            Arn::parse(self.resource).unwrap(),
+            Context::with_data(self.context.iter().cloned().collect()),
+        );
+        evaluate_policy(&policy, &request).unwrap() == Decision::Allow
+    }
+}
+
+fn policy() -> PolicyDocument {
+    let scope = Scope {
+        region: "eu-central-1".parse().unwrap(),
+        account: "111122223333".parse().unwrap(),
+        kms_keys: Vec::new(),
+    };
+    PolicyDocument::for_scanner(&scope, Feature::ALL).unwrap()
+}
+
+/// What AWS checks while an instance with one encrypted volume is scanned.
+fn checks_of_a_scan() -> Vec<Check> {
+    let keys = [tags::SCANNER, tags::SCAN_ID, tags::SCANNER_ID, tags::TARGET, tags::EXPIRES_AT];
+    vec![
+        Check::new("ec2:DescribeInstances", INSTANCES),
+        Check::new("ec2:DescribeVolumes", VOLUME),
+        Check::new("ec2:CreateSnapshot", VOLUME),
+        Check::new("ec2:CreateSnapshot", SNAPSHOT).request_tags("true", &keys),
+        Check::new("ec2:CreateTags", SNAPSHOT).with("ec2:CreateAction", "CreateSnapshot"),
+        Check::new("ec2:DescribeSnapshots", SNAPSHOT),
+        Check::new("ebs:ListSnapshotBlocks", SNAPSHOT).resource_tag("true"),
+        Check::new("ebs:GetSnapshotBlock", SNAPSHOT).resource_tag("true"),
+        Check::new("kms:Decrypt", KEY)
+            .with("kms:ViaService", "ec2.eu-central-1.amazonaws.com")
+            .with_list("kms:EncryptionContextKeys", &["aws:ebs:id"]),
+        Check::new("ec2:DeleteSnapshot", SNAPSHOT).resource_tag("true"),
+    ]
+}
+
+#[test]
+fn a_scan_is_allowed() {
+    for check in checks_of_a_scan() {
+        assert!(check.is_allowed_by(&policy()), "{} on {}", check.action, check.resource);
+    }
+}
+
+#[test]
+fn every_action_of_the_table_is_needed() {
+    for action in actions::ALL {
+        let reduced = policy().without(action.name);
+        assert!(
+            checks_of_a_scan().iter().any(|check| !check.is_allowed_by(&reduced)),
+            "a scan works without {action}"
+        );
+    }
+    assert_eq!(policy().actions(), actions::ALL.iter().map(|action| action.name).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_not_the_scanners_is_denied() {
+    let own_tag = [tags::SCANNER];
+    let denied = [
+        ("an untagged snapshot is read", Check::new("ebs:GetSnapshotBlock", SNAPSHOT)),
+        ("an untagged snapshot is listed", Check::new("ebs:ListSnapshotBlocks", SNAPSHOT)),
+        ("an untagged snapshot is deleted", Check::new("ec2:DeleteSnapshot", SNAPSHOT)),
+        (
+            "a snapshot tagged false is read",
+            Check::new("ebs:GetSnapshotBlock", SNAPSHOT).resource_tag("false"),
+        ),
+        (
+            "a snapshot tagged false is deleted",
+            Check::new("ec2:DeleteSnapshot", SNAPSHOT).resource_tag("false"),
+        ),
+        (
+            "a snapshot of somebody else's tool is deleted",
+            Check::new("ec2:DeleteSnapshot", SNAPSHOT).with("aws:ResourceTag/Backup", "true"),
+        ),
+        (
+            "a snapshot of another region is read",
+            Check::new("ebs:GetSnapshotBlock", "arn:aws:ec2:us-east-1::snapshot/snap-0a")
+                .resource_tag("true"),
+        ),
+        ("an opted-out volume", Check::new("ec2:CreateSnapshot", VOLUME).resource_tag("false")),
+        (
+            "a volume of another account",
+            Check::new("ec2:CreateSnapshot", "arn:aws:ec2:eu-central-1:444455556666:volume/vol-0a"),
+        ),
+        (
+            "a volume of another region",
+            Check::new("ec2:CreateSnapshot", "arn:aws:ec2:us-east-1:111122223333:volume/vol-0a"),
+        ),
+        ("a snapshot made without tags", Check::new("ec2:CreateSnapshot", SNAPSHOT)),
+        (
+            "a snapshot made with the opt-out's value",
+            Check::new("ec2:CreateSnapshot", SNAPSHOT).request_tags("false", &own_tag),
+        ),
+        (
+            "a snapshot made with a tag that others rely on",
+            Check::new("ec2:CreateSnapshot", SNAPSHOT).request_tags("true", &[tags::SCANNER, "CostCentre"]),
+        ),
+        (
+            "tags on a snapshot that exists",
+            Check::new("ec2:CreateTags", SNAPSHOT).request_tags("true", &own_tag),
+        ),
+        (
+            "tags while an instance is launched",
+            Check::new("ec2:CreateTags", SNAPSHOT).with("ec2:CreateAction", "RunInstances"),
+        ),
+        ("tags on a volume", Check::new("ec2:CreateTags", VOLUME).with("ec2:CreateAction", "CreateSnapshot")),
+        (
+            "a key used directly",
+            Check::new("kms:Decrypt", KEY).with_list("kms:EncryptionContextKeys", &["aws:ebs:id"]),
+        ),
+        (
+            "a key used through another service",
+            Check::new("kms:Decrypt", KEY)
+                .with("kms:ViaService", "secretsmanager.eu-central-1.amazonaws.com")
+                .with_list("kms:EncryptionContextKeys", &["aws:ebs:id"]),
+        ),
+        (
+            "a key used for something else than a volume",
+            Check::new("kms:Decrypt", KEY)
+                .with("kms:ViaService", "ec2.eu-central-1.amazonaws.com")
+                .with_list("kms:EncryptionContextKeys", &["SecretARN"]),
+        ),
+        (
+            "a key of another account that was not named",
+            Check::new("kms:Decrypt", "arn:aws:kms:eu-central-1:444455556666:key/1234abcd")
+                .with("kms:ViaService", "ec2.eu-central-1.amazonaws.com")
+                .with_list("kms:EncryptionContextKeys", &["aws:ebs:id"]),
+        ),
+        ("a snapshot made public", Check::new("ec2:ModifySnapshotAttribute", SNAPSHOT).resource_tag("true")),
+        ("a snapshot copied", Check::new("ec2:CopySnapshot", SNAPSHOT).resource_tag("true")),
+        ("a snapshot written", Check::new("ebs:PutSnapshotBlock", SNAPSHOT).resource_tag("true")),
+        ("a volume attached", Check::new("ec2:AttachVolume", VOLUME)),
+        ("another role assumed", Check::new("sts:AssumeRole", ROLE)),
+        ("a role passed on", Check::new("iam:PassRole", ROLE)),
+    ];
+    for (what, check) in denied {
+        assert!(!check.is_allowed_by(&policy()), "{what}: allowed");
+    }
+}
+
+#[test]
+fn only_ec2_takes_on_the_role() {
+    let trust = PolicyDocument::trust_ec2(&"eu-central-1".parse().unwrap());
+    let expected = serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Sid": "AssumedByInstances",
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": ["sts:AssumeRole"]
+        }]
+    });
+    assert_eq!(serde_json::to_value(&trust).unwrap(), expected);
+}

@@ -1,0 +1,1 @@
+//! The programs under test, built once for each process that asks.

@@ -1,0 +1,1 @@
+//! Runs the real Terraform with the freshly built provider.
