@@ -1,2 +1,7 @@
-//! Entry point.
-fn main() {}
+//! The `agentless-scanner` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    agentless_scanner::cli::main()
+}

@@ -57,6 +57,9 @@ pub enum DurationError {
     Range(String),
 }
 
+/// The longest timeout, in seconds.
+const YEAR: f64 = 366.0 * 24.0 * 3_600.0;
+
 /// Reads a duration in Go's notation: decimal numbers, each with its unit, such as `90s`, `1.5h` or `1h30m`.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let syntax = || DurationError::Syntax(text.to_owned());
@@ -83,7 +86,6 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     if text.is_empty() {
         return Err(syntax());
     }
-    const YEAR: f64 = 366.0 * 24.0 * 3_600.0;
     if total <= 0.0 || total > YEAR {
         return Err(DurationError::Range(text.to_owned()));
     }
@@ -96,7 +98,8 @@ pub fn format_duration(duration: Duration) -> String {
     let mut text = String::new();
     for (amount, unit) in [(seconds / 3_600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")] {
         if amount > 0 {
-            text.push_str(&format!("{amount}{unit}"));
+            text.push_str(&amount.to_string());
+            text.push_str(unit);
         }
     }
     if text.is_empty() { format!("{}ms", duration.as_millis()) } else { text }

@@ -1,6 +1,7 @@
 //! Checks of a configuration that follow from the schema.
 
 use super::schema::{Attribute, Body, Nesting, Shape};
+use super::validator::whole;
 use super::{Diagnostic, Path, Raw};
 
 /// What Terraform can do that not every version can.
@@ -66,13 +67,18 @@ fn validate_attribute(
     if config.is_unknown() {
         return;
     }
-    for validator in &attribute.validators {
+    let whole = attribute.whole.then(whole);
+    for validator in whole.iter().chain(&attribute.validators) {
         if let Err(problem) = validator.check(config) {
             // The problem may quote the value.
             let detail = if attribute.sensitive {
-                format!("The value, which is sensitive and not shown, must be: {}.", validator.description())
+                format!(
+                    "The value of `{path}` is sensitive and not shown. Accepted is: {}.",
+                    validator.description()
+                )
             } else {
-                format!("The value {problem}.")
+                // Terraform shows the place of an attribute, but not the place within a nested one.
+                format!("The value of `{path}` {problem}.")
             };
             diagnostics.push(Diagnostic::error("Invalid value", detail).at(path.clone()));
         }
@@ -101,12 +107,9 @@ fn validate_nested(
             // The protocol has no path into a set, so what is wrong in an element is said of the set.
             let mut found = Vec::new();
             for config in elements {
-                validate_body(body, config, client, &Path::root(), &mut found);
+                validate_body(body, config, client, &path.key("…"), &mut found);
             }
-            diagnostics.extend(found.into_iter().map(|diagnostic| {
-                let detail = format!("In an element, at `{}`: {}", diagnostic.path, diagnostic.detail);
-                Diagnostic { detail, path: path.clone(), ..diagnostic }
-            }));
+            diagnostics.extend(found.into_iter().map(|diagnostic| diagnostic.at(path.clone())));
         }
         (Nesting::Map, Raw::Map(elements)) => {
             for (key, config) in elements {
@@ -123,7 +126,7 @@ mod tests {
     use super::*;
     use crate::sdk::{Block, Schema, validator};
 
-    fn problems(config: Raw, write_only: bool) -> Vec<String> {
+    fn problems(config: &Raw, write_only: bool) -> Vec<String> {
         let port = || [Attribute::int("port", "Port.").required().validate(validator::range(1..=9))];
         let schema = Schema::new("Test.")
             .attribute(Attribute::int("size", "Size.").optional())
@@ -134,7 +137,7 @@ mod tests {
             .attribute(Attribute::nested_set("set", "Set.", port()).optional())
             .attribute(Attribute::nested_map("map", "Map.", port()).optional())
             .block(Block::list("rule", "Rule.").attributes(port()).deprecated("Use `map`."));
-        validate(&schema.body, &config, Client { write_only }).iter().map(ToString::to_string).collect()
+        validate(&schema.body, config, Client { write_only }).iter().map(ToString::to_string).collect()
     }
 
     fn port(port: i64) -> Raw {
@@ -145,46 +148,48 @@ mod tests {
     fn problems_name_the_attribute() {
         let half = Raw::Number("1.5".parse().unwrap());
         assert_eq!(
-            problems(object([("size", half)]), true),
-            ["size: Invalid value: The value must be a whole number, but is 1.5."]
+            problems(&object([("size", half)]), true),
+            ["size: Invalid value: The value of `size` must be a whole number, but is 1.5."]
         );
         assert_eq!(
-            problems(object([("map", object([("k", port(10))]))]), true),
-            ["map[\"k\"].port: Invalid value: The value must be between 1 and 9, but is 10."]
-        );
-        assert_eq!(
-            problems(object([("rule", Raw::List(vec![port(1), port(0)]))]), true),
+            problems(&object([("map", object([("k", port(10))]))]), true),
             [
-                "rule: Block is deprecated: Use `map`.",
-                "rule[1].port: Invalid value: The value must be between 1 and 9, but is 0."
+                "map[\"k\"].port: Invalid value: The value of `map[\"k\"].port` must be between 1 and 9, but is 10."
             ]
         );
         assert_eq!(
-            problems(object([("set", Raw::List(vec![port(0)]))]), true),
-            ["set: Invalid value: In an element, at `port`: The value must be between 1 and 9, but is 0."]
+            problems(&object([("rule", Raw::List(vec![port(1), port(0)]))]), true),
+            [
+                "rule: Block is deprecated: Use `map`.",
+                "rule[1].port: Invalid value: The value of `rule[1].port` must be between 1 and 9, but is 0."
+            ]
         );
         assert_eq!(
-            problems(object([("old", "x".into())]), true),
+            problems(&object([("set", Raw::List(vec![port(0)]))]), true),
+            ["set: Invalid value: The value of `set[\"…\"].port` must be between 1 and 9, but is 0."]
+        );
+        assert_eq!(
+            problems(&object([("old", "x".into())]), true),
             ["old: Attribute is deprecated: Use `new`."]
         );
     }
 
     #[test]
     fn sensitive_values_are_not_quoted() {
-        let problems = problems(object([("key", "hush".into())]), true);
+        let problems = problems(&object([("key", "hush".into())]), true);
         assert_eq!(problems.len(), 1);
         assert!(!problems[0].contains("hush"), "{problems:?}");
     }
 
     #[test]
     fn write_only_values_need_a_terraform_that_knows_them() {
-        let problems = problems(object([("key", "a".into())]), false);
+        let problems = problems(&object([("key", "a".into())]), false);
         assert!(problems[0].starts_with("key: Write-only attribute is not supported"), "{problems:?}");
     }
 
     #[test]
     fn unknown_values_are_not_judged() {
         let config = object([("size", Raw::Unknown), ("map", Raw::Unknown), ("rule", Raw::Unknown)]);
-        assert_eq!(problems(config, true).len(), 1, "only the warning of the block that will be written");
+        assert_eq!(problems(&config, true).len(), 1, "only the warning of the block that will be written");
     }
 }

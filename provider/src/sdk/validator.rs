@@ -7,6 +7,9 @@ use std::sync::Arc;
 use super::Raw;
 use super::timeouts::parse_duration;
 
+/// Looks at a value; its error completes the sentence "The value …".
+type Check = dyn Fn(&Raw) -> Result<(), String> + Send + Sync;
+
 /// A check of one known value, with the words for the documentation.
 ///
 /// A validator sees only values that are known and not null: whether an attribute must be set is for
@@ -14,7 +17,7 @@ use super::timeouts::parse_duration;
 #[derive(Clone)]
 pub struct Validator {
     description: String,
-    check: Arc<dyn Fn(&Raw) -> Result<(), String> + Send + Sync>,
+    check: Arc<Check>,
 }
 
 impl Validator {
@@ -49,7 +52,7 @@ impl Debug for Validator {
 
 /// A text of so many characters.
 pub fn length(characters: RangeInclusive<usize>) -> Validator {
-    let description = format!("{} characters", between(&characters, usize::MAX));
+    let description = counted(&characters, "character");
     let rule = description.clone();
     Validator::new(description, move |raw| match raw.as_str().map(|text| text.chars().count()) {
         Some(count) if !characters.contains(&count) => Err(format!("must have {rule}, but has {count}")),
@@ -103,7 +106,7 @@ pub fn one_of<const N: usize>(choices: [&'static str; N]) -> Validator {
 
 /// A list, set or map of so many elements.
 pub fn items(count: RangeInclusive<usize>) -> Validator {
-    let rule = format!("{} elements", between(&count, usize::MAX));
+    let rule = counted(&count, "element");
     Validator::new(rule.clone(), move |raw| {
         let length = match raw {
             Raw::List(elements) => elements.len(),
@@ -141,7 +144,7 @@ pub fn duration() -> Validator {
     })
 }
 
-/// A whole number that fits 64 bits. Every [`Attribute::int`](super::Attribute::int) has it.
+/// A whole number that fits 64 bits, as every [`Attribute::int`](super::Attribute::int) is.
 pub(crate) fn whole() -> Validator {
     Validator::new("a whole number", |raw| match raw {
         Raw::Number(number) if !number.is_whole() => Err(format!("must be a whole number, but is {number}")),
@@ -153,14 +156,17 @@ pub(crate) fn whole() -> Validator {
 }
 
 fn within(bounds: &RangeInclusive<i64>, int: Option<i64>, float: f64) -> bool {
-    match int {
-        Some(int) => bounds.contains(&int),
-        // No integer of 64 bits: a fraction lies within when the integers around it do.
-        None => {
-            let text = (float.floor().to_string().parse::<i64>(), float.ceil().to_string().parse::<i64>());
-            matches!(text, (Ok(floor), Ok(ceiling)) if bounds.contains(&floor) && bounds.contains(&ceiling))
-        }
+    if let Some(int) = int {
+        return bounds.contains(&int);
     }
+    // No integer of 64 bits: a fraction lies within when the integers around it do.
+    let text = (float.floor().to_string().parse::<i64>(), float.ceil().to_string().parse::<i64>());
+    matches!(text, (Ok(floor), Ok(ceiling)) if bounds.contains(&floor) && bounds.contains(&ceiling))
+}
+
+fn counted(bounds: &RangeInclusive<usize>, noun: &str) -> String {
+    let plural = if *bounds.end() == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", between(bounds, usize::MAX))
 }
 
 fn between<T: Copy + PartialEq + fmt::Display>(bounds: &RangeInclusive<T>, unbounded: T) -> String {
@@ -198,7 +204,7 @@ mod tests {
         assert_eq!(problem(range(1..=5), number("5.5")), "must be between 1 and 5, but is 5.5");
         assert_eq!(problem(range(1..=i64::MAX), 0.into()), "must be at least 1, but is 0");
         assert_eq!(problem(one_of(["a", "b"]), "c".into()), "must be one of \"a\", \"b\", but is \"c\"");
-        assert_eq!(problem(items(1..=1), Raw::List(vec![])), "must have exactly 1 elements, but has 0");
+        assert_eq!(problem(items(1..=1), Raw::List(vec![])), "must have exactly 1 element, but has 0");
         assert_eq!(
             problem(each(length(1..=9)), Raw::from(["a", ""])),
             "at 1 must have between 1 and 9 characters, but has 0"

@@ -1,10 +1,24 @@
 //! Filesystems, read in user space.
 //!
-//! A driver implements [`FileSystem`] on inode handles. Paths and symbolic links are resolved once, above the trait, in
-//! [`path`], and never leave the tree.
+//! A driver implements [`FileSystem`] on inode handles; [`DRIVERS`] lists them, and [`probe`] finds the one for a volume.
+//! Paths and symbolic links are resolved once, above the trait, by [`Tree`], and never leave the tree.
+
+mod directory;
+pub mod ext4;
+mod path;
+mod recognise;
+pub mod survey;
+mod tree;
 
 use std::fmt::Debug;
+use std::io;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+pub use directory::Directory;
+pub use path::FsPath;
+pub use recognise::{DRIVERS, Driver, Recognised, open, probe};
+pub use tree::{Entry, File, Tree};
 
 use crate::volume::VolumeError;
 
@@ -26,7 +40,11 @@ pub trait FileSystem: Debug + Send {
     fn stat(&self, inode: Inode) -> Result<Stat, FsError>;
 
     /// Calls `visit` with each entry of a directory except `.` and `..`, until it breaks.
-    fn read_dir(&self, dir: Inode, visit: &mut dyn FnMut(DirEntry<'_>) -> ControlFlow<()>) -> Result<(), FsError>;
+    fn read_dir(
+        &self,
+        dir: Inode,
+        visit: &mut dyn FnMut(DirEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<(), FsError>;
 
     /// The inode that `name` has in a directory, if any.
     fn lookup(&self, dir: Inode, name: &[u8]) -> Result<Option<Inode>, FsError>;
@@ -34,8 +52,16 @@ pub trait FileSystem: Debug + Send {
     /// Reads from a regular file at `offset`, and returns how many bytes it gave: fewer than asked only at the end.
     fn read(&self, inode: Inode, offset: u64, dst: &mut [u8]) -> Result<usize, FsError>;
 
-    /// The target of a symbolic link.
+    /// The target of a symbolic link: at most [`path_bytes`](crate::limits::Limits::path_bytes) long.
     fn read_link(&self, inode: Inode) -> Result<Vec<u8>, FsError>;
+
+    /// Says that these inodes will be looked at soon, by [`stat`](Self::stat) or in order to read what they hold. A
+    /// hint: it never fails, and what cannot be read is skipped.
+    fn prefetch_inodes(&self, _inodes: &[Inode]) {}
+
+    /// Says that these files and directories will be read from start to end soon. A hint, as
+    /// [`prefetch_inodes`](Self::prefetch_inodes).
+    fn prefetch_content(&self, _inodes: &[Inode]) {}
 }
 
 /// An inode's number within its filesystem.
@@ -142,4 +168,33 @@ pub enum FsError {
     /// The environment: the volume below could not be read.
     #[error("the volume could not be read")]
     Volume(#[from] VolumeError),
+    /// The environment: the operating system could not read a local directory tree.
+    #[error("could not read {}", path.display())]
+    Local {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl FsError {
+    /// A structure that contradicts the format's specification.
+    pub(crate) fn corrupt(structure: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Corrupt { structure: structure.into(), problem: problem.into() }
+    }
+}
+
+impl FileType {
+    /// From the format bits of a Unix mode, `None` where they mean nothing.
+    pub(crate) fn from_mode(mode: u32) -> Option<Self> {
+        match mode & 0o170_000 {
+            0o100_000 => Some(Self::Regular),
+            0o040_000 => Some(Self::Directory),
+            0o120_000 => Some(Self::Symlink),
+            // Character device, block device, named pipe, socket.
+            0o020_000 | 0o060_000 | 0o010_000 | 0o140_000 => Some(Self::Special),
+            _ => None,
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use super::credentials::Principal;
 use super::reply::Reply;
 use super::request::Request;
+use super::xml;
 
 /// One call as the local AWS saw it.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Call {
     pub status: Option<u16>,
     /// The error code of a reply that was not a success.
     pub error_code: Option<String>,
+    /// The snapshot that a `CreateSnapshot` made.
+    pub snapshot_id: Option<String>,
     /// The reply's body in bytes.
     pub reply_bytes: u64,
     /// Whether an injected fault met the call.
@@ -81,6 +84,7 @@ impl Calls {
             user_agent: request.header("user-agent").unwrap_or_default().to_owned(),
             status: None,
             error_code: None,
+            snapshot_id: None,
             reply_bytes: 0,
             faulted: false,
         });
@@ -97,6 +101,9 @@ impl Calls {
         self.change(sequence, |call| {
             call.status = Some(reply.status.as_u16());
             call.error_code = reply.error_code();
+            call.snapshot_id = (call.action == "CreateSnapshot")
+                .then(|| xml::text(&String::from_utf8_lossy(&reply.body), "snapshotId").map(str::to_owned))
+                .flatten();
             call.reply_bytes = u64::try_from(reply.body.len()).unwrap_or(u64::MAX);
         });
     }

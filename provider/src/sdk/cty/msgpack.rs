@@ -1,4 +1,4 @@
-//! MessagePack as Terraform uses it: directed by the type, with an extension for unknown values.
+//! Msgpack as Terraform uses it: directed by the type, with an extension for unknown values.
 //!
 //! Numbers are integers or floats where these are exact, else decimal texts. An unknown value is any extension;
 //! Terraform sends type 0 without content, or type 12 with refinements, which promise nothing a provider needs. We
@@ -34,7 +34,7 @@ pub(crate) fn encode(raw: &Raw, ty: &Type) -> Result<Vec<u8>, CodecError> {
     Ok(bytes)
 }
 
-/// What a MessagePack marker announces, as far as Terraform uses it.
+/// What a msgpack marker announces, as far as Terraform uses it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Head {
     Nil,
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn bytes_are_those_of_terraform() {
-        // Taken from the MessagePack specification and cty's rules, not from this encoder.
+        // Taken from the msgpack specification and cty's rules, not from this encoder.
         for (ty, raw, bytes) in [
             (Type::Bool, Raw::Bool(true), &b"\xc3"[..]),
             (Type::Number, Raw::from(5), b"\x05"),

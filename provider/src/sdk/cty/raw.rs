@@ -8,9 +8,10 @@ use super::{Number, Type};
 ///
 /// Two values of one type are equal exactly when Terraform holds them equal, provided both were made canonical
 /// ([`Raw::canonical`]): the elements of a set have no order, so they are kept sorted.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Raw {
     /// Absent.
+    #[default]
     Null,
     /// Known only after apply.
     Unknown,

@@ -1,5 +1,7 @@
 //! Which changes make a new resource.
 
+use std::collections::BTreeSet;
+
 use crate::sdk::schema::{Body, Nesting, ReplaceRule, Shape};
 use crate::sdk::{Path, Raw};
 
@@ -54,13 +56,7 @@ fn collect_nested(
             }
         }
         Nesting::Map if !planned.is_unknown() => {
-            let mut keys = Vec::new();
-            for map in [prior, planned] {
-                if let Raw::Map(elements) = map {
-                    keys.extend(elements.keys().filter(|key| !keys.contains(key)).collect::<Vec<_>>());
-                }
-            }
-            for key in keys {
+            for key in keys(prior).union(&keys(planned)) {
                 collect(body, prior.get(key), planned.get(key), &path.key(key), paths);
             }
         }
@@ -72,6 +68,14 @@ fn collect_nested(
                 paths.push(path.clone());
             }
         }
+    }
+}
+
+/// The keys of a map; none of anything else.
+fn keys(map: &Raw) -> BTreeSet<&String> {
+    match map {
+        Raw::Map(elements) => elements.keys().collect(),
+        _ => BTreeSet::new(),
     }
 }
 

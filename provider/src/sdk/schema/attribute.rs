@@ -4,7 +4,7 @@ use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use super::Body;
-use crate::sdk::validator::{Validator, whole};
+use crate::sdk::validator::Validator;
 use crate::sdk::{Raw, Type};
 
 /// One attribute: its type, what it means, and how its value comes about.
@@ -30,6 +30,8 @@ pub struct Attribute {
     pub write_only: bool,
     /// What to use instead, when it is about to go.
     pub deprecation: Option<String>,
+    /// Whether it is a number that must be whole.
+    pub whole: bool,
     /// Checks of a known value, in the order of their declaration.
     pub validators: Vec<Validator>,
     /// Whether a value once computed stays over updates, so that a plan shows it as known.
@@ -75,13 +77,16 @@ pub enum Presence {
     Unset,
 }
 
+/// A question about a prior and a planned value.
+pub type Comparison = dyn Fn(&Raw, &Raw) -> bool + Send + Sync;
+
 /// When the change of an attribute makes a new resource.
 #[derive(Clone)]
 pub enum ReplaceRule {
     /// Whenever it changes.
     Always,
     /// When the function holds for the prior and the planned value.
-    If(Arc<dyn Fn(&Raw, &Raw) -> bool + Send + Sync>),
+    If(Arc<Comparison>),
 }
 
 impl Debug for ReplaceRule {
@@ -107,7 +112,7 @@ impl Attribute {
 
     /// A whole number that fits 64 bits.
     pub fn int(name: &'static str, description: impl Into<String>) -> Self {
-        Self::number(name, description).validate(whole())
+        Self { whole: true, ..Self::number(name, description) }
     }
 
     /// A truth value.
@@ -200,6 +205,7 @@ impl Attribute {
             sensitive: false,
             write_only: false,
             deprecation: None,
+            whole: false,
             validators: Vec::new(),
             keeps_state: false,
             replaces: None,

@@ -6,14 +6,17 @@
 
 mod attribute;
 mod block;
+mod blocks;
 mod check;
 mod sensitive;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use attribute::{Attribute, Nesting, Presence, ReplaceRule, Shape};
+pub use attribute::{Attribute, Comparison, Nesting, Presence, ReplaceRule, Shape};
 pub use block::Block;
+pub(crate) use blocks::with_empty_blocks;
+pub use check::Role;
 pub(crate) use sensitive::collect_sensitive;
 
 use super::timeouts::{TimeoutDefaults, format_duration};

@@ -13,7 +13,7 @@ pub(crate) fn collect_sensitive(body: &Body, raw: &Raw, secrets: &mut BTreeSet<S
             _ if attribute.sensitive => collect_texts(value, secrets),
             Shape::Plain(_) => {}
             Shape::Nested(_, body) => {
-                for_each_object(value, &mut |raw| collect_sensitive(body, raw, secrets))
+                for_each_object(value, &mut |raw| collect_sensitive(body, raw, secrets));
             }
         }
     }

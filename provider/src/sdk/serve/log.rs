@@ -18,7 +18,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 /// As hclog writes it.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
@@ -29,6 +29,9 @@ const HIDDEN: &str = "***";
 
 /// Texts shorter than this are not replaced: they would make the log unreadable and hide little.
 const SHORTEST_SECRET: usize = 4;
+
+/// Libraries that carry the messages and tell of every frame: only their warnings are of interest.
+const TRANSPORT: [&str; 8] = ["h2", "hyper", "hyper_util", "mio", "rustls", "tokio_util", "tonic", "tower"];
 
 /// The texts that must not be logged.
 static SECRETS: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
@@ -56,10 +59,9 @@ pub(crate) fn hide(secrets: BTreeSet<String>) {
 
 fn level(name: Option<&str>) -> LevelFilter {
     match name.map(str::to_ascii_uppercase).as_deref() {
-        None => LevelFilter::WARN,
+        None | Some("WARN") => LevelFilter::WARN,
         Some("OFF") => LevelFilter::OFF,
         Some("ERROR") => LevelFilter::ERROR,
-        Some("WARN") => LevelFilter::WARN,
         Some("INFO") => LevelFilter::INFO,
         Some("DEBUG") => LevelFilter::DEBUG,
         // "JSON" is TRACE in another form, and Terraform takes what it does not know for TRACE.
@@ -83,7 +85,9 @@ where
     W: Fn(&[u8]) + Send + Sync + 'static,
 {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        *metadata.level() <= self.level
+        let origin = metadata.target().split("::").next().unwrap_or_default();
+        let level = if TRANSPORT.contains(&origin) { self.level.min(LevelFilter::WARN) } else { self.level };
+        *metadata.level() <= level
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -106,15 +110,20 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut all = Fields::default();
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
             if let Some(SpanFields(fields)) = span.extensions().get::<SpanFields>() {
                 all.0.extend(fields.0.clone());
             }
         }
         event.record(&mut all);
         let mut line = all.0;
-        let message = line.remove("message").unwrap_or_default();
-        line.insert("@message".to_owned(), message);
+        // Terraform crashes on a line whose message is no text.
+        let message = match line.remove("message") {
+            Some(Json::String(text)) => text,
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        line.insert("@message".to_owned(), message.into());
         line.insert("@level".to_owned(), level_name(*event.metadata().level()).into());
         line.insert("@module".to_owned(), self.module.clone().into());
         line.insert("@caller".to_owned(), event.metadata().target().into());
@@ -229,6 +238,24 @@ mod tests {
         }
         let timestamp = line["@timestamp"].as_str().unwrap();
         assert_eq!(timestamp.len(), "2026-01-02T03:04:05.000006Z".len(), "{timestamp}");
+    }
+
+    #[test]
+    fn frames_are_not_told() {
+        let lines = logged(LevelFilter::TRACE, || {
+            tracing::debug!(target: "h2::codec", "received");
+            tracing::warn!(target: "h2::codec", "broken");
+        });
+        assert_eq!(lines.len(), 1);
+    }
+
+    #[test]
+    fn the_message_is_always_a_text() {
+        let lines = logged(LevelFilter::INFO, || {
+            tracing::info!(count = 3);
+            tracing::info!(message = 4);
+        });
+        assert_eq!((&lines[0]["@message"], &lines[1]["@message"]), (&Json::from(""), &Json::from("4")));
     }
 
     #[test]

@@ -26,9 +26,9 @@ use services::{broker_server, controller_server, health_server, stdio_server};
 use socket::{Socket, SocketError};
 use tls::{Identity, TlsError};
 
-use super::server::proto::provider_server::ProviderServer;
+use super::proto::tfplugin6::provider_server::ProviderServer;
 use super::server::{Server, Service, Stop, remember_panics};
-use super::{Provider, mistakes};
+use super::{Diagnostic, Provider, mistakes, provider_schemas};
 
 /// The largest message either way, as in providers written in Go. A state may well be larger than gRPC's usual 4 MiB.
 const MAX_MESSAGE: usize = 256 << 20;
@@ -69,7 +69,7 @@ enum Mode {
 /// Runs `provider`: the whole of a provider's `main`.
 ///
 /// The arguments of the process are read here: none when Terraform starts it, `-debug` for a provider that a debugger
-/// is attached to, `-version` and `-help` for people.
+/// is attached to, `-schema` for generators of documentation, `-version` and `-help` for people.
 pub fn serve<P: Provider>(provider: P) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.trim_start_matches('-')).collect();
@@ -77,6 +77,7 @@ pub fn serve<P: Provider>(provider: P) -> ExitCode {
         [] => plugin_mode(),
         ["debug"] => Ok(Mode::Debug),
         ["version"] => return print(&format!("{} {}\n", P::ADDRESS, P::VERSION), ExitCode::SUCCESS),
+        ["schema"] => return print(&format!("{:#}\n", provider_schemas::<P>()), ExitCode::SUCCESS),
         ["help" | "h"] => return print(&usage::<P>(), ExitCode::SUCCESS),
         _ => return complain(&usage::<P>(), ExitCode::from(2)),
     };
@@ -84,7 +85,9 @@ pub fn serve<P: Provider>(provider: P) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::Handshake(HandshakeError::ByHand)) => complain(&usage::<P>(), ExitCode::FAILURE),
         Err(error) => {
-            let chain = super::Diagnostic::caused_by(format!("Error: {}", P::ADDRESS), &error);
+            let chain = Diagnostic::caused_by(format!("{} did not start", P::ADDRESS), &error).to_string();
+            // In place of the handshake: it is the one line of a provider that Terraform shows when it does not start.
+            let _ = write_out(&format!("{}\n", chain.replace('\n', " ")));
             complain(&format!("{chain}\n"), ExitCode::FAILURE)
         }
     }
@@ -168,7 +171,7 @@ fn usage<P: Provider>() -> String {
              }}\n\
          \n\
          Then run `terraform init`. To run it under a debugger, start it with -debug.\n\
-         Other options: -version, -help.\n",
+         Other options: -schema (as `terraform providers schema -json`), -version, -help.\n",
         address = P::ADDRESS,
         version = P::VERSION,
         local = name.split('-').next().unwrap_or(name),

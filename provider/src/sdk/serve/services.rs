@@ -8,33 +8,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use health::health_server::{Health, HealthServer};
-
-/// The generated messages and services of go-plugin.
-mod proto {
-    #![expect(
-        clippy::pedantic,
-        clippy::as_conversions,
-        clippy::use_self,
-        unreachable_pub,
-        unused_qualifications,
-        reason = "generated code"
-    )]
-    tonic::include_proto!("plugin");
-}
-
-/// The generated messages and service of gRPC's health protocol.
-mod health {
-    #![expect(
-        clippy::pedantic,
-        clippy::as_conversions,
-        clippy::use_self,
-        unreachable_pub,
-        unused_qualifications,
-        reason = "generated code"
-    )]
-    tonic::include_proto!("grpc.health.v1");
-}
+use crate::sdk::proto::go_plugin as proto;
+use crate::sdk::proto::health::{
+    self,
+    health_server::{Health, HealthServer},
+};
 
 /// The name by which go-plugin asks after the health of a plug-in.
 const PLUGIN: &str = "plugin";

@@ -45,16 +45,15 @@ impl Socket {
     fn open_in(shared: Option<PathBuf>) -> Result<Self, SocketError> {
         // Not a secret, only a name that nobody else uses: the directory's mode is what protects it.
         let name = format!("plugin-{}-{:08x}", std::process::id(), RandomState::new().hash_one(0) >> 32);
-        let (path, directory) = match shared {
-            Some(shared) => (shared.join(name), None),
-            None => {
-                let directory = std::env::temp_dir().join(name);
-                DirBuilder::new()
-                    .mode(0o700)
-                    .create(&directory)
-                    .map_err(|error| SocketError::Directory(directory.clone(), error))?;
-                (directory.join("socket"), Some(directory))
-            }
+        let (path, directory) = if let Some(shared) = shared {
+            (shared.join(name), None)
+        } else {
+            let directory = std::env::temp_dir().join(name);
+            DirBuilder::new()
+                .mode(0o700)
+                .create(&directory)
+                .map_err(|error| SocketError::Directory(directory.clone(), error))?;
+            (directory.join("socket"), Some(directory))
         };
         let mut socket = Self { path, directory, listener: None };
         let open = |path: &Path| {

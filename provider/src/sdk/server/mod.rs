@@ -23,22 +23,9 @@ pub(crate) use stop::Stop;
 
 use super::context::Private;
 use super::erased::{ErasedDataSource, ErasedResource};
+use super::proto::tfplugin6 as proto;
 use super::timeouts::parse_duration;
 use super::{Catalog, Context, Diagnostic, Provider, Raw, Schema};
-
-/// The generated messages and services of the protocol.
-pub(crate) mod proto {
-    #![expect(
-        clippy::pedantic,
-        clippy::as_conversions,
-        clippy::default_trait_access,
-        clippy::use_self,
-        unreachable_pub,
-        unused_qualifications,
-        reason = "generated code"
-    )]
-    tonic::include_proto!("tfplugin6");
-}
 
 /// How long an operation without a `timeouts` attribute of its own may take: reading, importing, configuring, planning.
 const TIMEOUT: Duration = Duration::from_mins(20);
@@ -53,7 +40,7 @@ pub(crate) struct Server<P: Provider> {
     stop: Arc<Stop>,
 }
 
-/// One of the two kinds of operation that an interruption reaches, with what decides its deadline.
+/// The operations whose deadline a user may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
     Create,
@@ -114,17 +101,13 @@ impl<P: Provider> Server<P> {
     }
 }
 
-fn named<P: Provider, T: ?Sized>(
-    all: impl Iterator<Item = T>,
+fn named<P: Provider, T>(
+    mut all: impl Iterator<Item = T>,
     name: impl Fn(&T) -> &'static str,
     kind: &str,
     type_name: &str,
-) -> Result<T, Diagnostic>
-where
-    T: Sized,
-{
+) -> Result<T, Diagnostic> {
     let wanted = type_name.strip_prefix(P::PREFIX);
-    let mut all = all;
     all.find(|item| Some(name(item)) == wanted).ok_or_else(|| {
         Diagnostic::error(
             format!("No {kind} {type_name:?}"),

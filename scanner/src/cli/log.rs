@@ -1,0 +1,60 @@
+//! Logs for developers, on standard error.
+
+use std::io;
+
+use clap::{ArgAction, Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// What is said on standard error.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Messages")]
+pub(super) struct Log {
+    /// Log what happens, on standard error; -vv logs every file and request.
+    ///
+    /// `RUST_LOG` selects by module instead, where it is set.
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Say nothing on standard error but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Form of the logs.
+    #[arg(long = "log-format", value_name = "FORMAT", value_enum, default_value_t = Format::Text, global = true)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Log {
+    /// Whether there will be log lines among what is printed.
+    pub(super) fn is_verbose(self) -> bool {
+        self.verbose > 0
+    }
+
+    /// Starts logging.
+    pub(super) fn start(self) {
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => "off",
+            (_, 0) => "warn",
+            (_, 1) => "info",
+            (_, _) => "debug",
+        };
+        // Only this program's own events: what the AWS SDK logs is not checked for secrets.
+        let default = format!("off,agentless_scanner={level}");
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .with_writer(io::stderr);
+        // A second start, in tests, changes nothing.
+        let _ = match self.format {
+            Format::Text => builder.try_init(),
+            Format::Json => builder.json().try_init(),
+        };
+    }
+}

@@ -1,0 +1,127 @@
+//! The command line: one verb a file.
+//!
+//! Data goes to standard output, everything else to standard error.
+
+mod list;
+mod log;
+mod scan;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Lists what is installed on EC2 hosts by reading snapshots of their disks.
+///
+/// Nothing is installed on a host, no port is opened, and no volume is attached or mounted: disks are read in user
+/// space, a few blocks of them.
+#[derive(Debug, Parser)]
+#[command(name = "agentless-scanner", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    log: log::Log,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Scan(scan::Scan),
+    List(list::List),
+}
+
+/// How the program ends. The numbers are part of its interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// Everything was read.
+    Complete = 0,
+    /// There is no result.
+    Failed = 1,
+    /// The command line is not understood.
+    Usage = 2,
+    /// There is a result, and something could not be read.
+    Incomplete = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Complete => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Incomplete => 3,
+        })
+    }
+}
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version were asked for, and are data.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Complete };
+            // Without anywhere to print to there is nothing left to do.
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    cli.log.start();
+    let exit = match cli.verb {
+        Verb::Scan(scan) => scan.run(cli.log),
+        Verb::List(list::List {}) => list::List::run(),
+    };
+    exit.unwrap_or_else(|error| {
+        complain(&*error);
+        Exit::Failed
+    })
+    .into()
+}
+
+/// Prints an error and its causes, once.
+fn complain(error: &dyn std::error::Error) {
+    say(&format!("error: {}", crate::chain(error)));
+}
+
+/// Prints a line for people.
+fn say(line: &str) {
+    // Nobody is told that nobody can be told.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// A reader that has seen enough of standard output, such as `head`, is no failure.
+fn unless_closed(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_help() {
+        let cli = Cli::try_parse_from(["agentless-scanner", "scan", "i-0123456789abcdef0"]).unwrap();
+        let Verb::Scan(scan) = cli.verb else { panic!("not a scan") };
+        assert_eq!(scan.target, "i-0123456789abcdef0");
+        for wrong in [
+            &["scan"][..],
+            &["scan", "x", "--concurrency", "0"],
+            &["scan", "x", "--snapshot-timeout", "soon"],
+            &["scan", "x", "--format", "xml"],
+            &["scan", "x", "-v", "--quiet"],
+        ] {
+            let arguments = ["agentless-scanner"].iter().chain(wrong);
+            assert!(Cli::try_parse_from(arguments).unwrap_err().use_stderr(), "{wrong:?}");
+        }
+    }
+}

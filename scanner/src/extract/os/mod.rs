@@ -1,0 +1,7 @@
+//! What the operating system's own package manager installed, and which system it is.
+
+mod dpkg;
+mod release;
+
+pub use dpkg::{Dpkg, fuzz_dpkg};
+pub use release::Release;

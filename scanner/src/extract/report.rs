@@ -1,0 +1,205 @@
+//! What extractors report, gathered for one filesystem.
+
+use std::collections::{BTreeMap, HashSet};
+use std::error::Error;
+
+use serde::{Deserialize, Serialize};
+
+use super::Extractor;
+use crate::fs::FsPath;
+use crate::package::{Evidence, OperatingSystem, Package, PackageKind, SourcePackage};
+
+/// Against databases that list packages without end, which cost some 300 bytes of memory each. The largest
+/// distributions have a fifth of it in their whole archive.
+const MAX_PACKAGES: usize = 500_000;
+/// Against files of which every line is damaged. The first ones show what is wrong.
+const MAX_GAPS_PER_FILE: u64 = 50;
+
+/// Everything found in one filesystem.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// What the system calls itself.
+    pub operating_system: Option<OperatingSystem>,
+    /// The packages, sorted, none twice.
+    pub packages: Vec<Package>,
+    /// What could not be read, sorted by path.
+    pub gaps: Vec<Gap>,
+    /// The package databases that were read.
+    pub sources: Vec<Source>,
+}
+
+/// Something that could not be read and may have held packages.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Gap {
+    /// The file or directory, from the root of its filesystem.
+    pub path: Option<String>,
+    /// The extractor that wanted it.
+    pub extractor: Option<String>,
+    /// Why it could not be read.
+    pub reason: String,
+}
+
+/// One package database.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Source {
+    /// Where it is.
+    pub evidence: Evidence,
+    /// How many packages it records as installed.
+    pub packages: u64,
+}
+
+impl Findings {
+    /// Packages by format.
+    pub fn packages_by_kind(&self) -> BTreeMap<PackageKind, u64> {
+        let mut counts = BTreeMap::new();
+        for package in &self.packages {
+            let count: &mut u64 = counts.entry(package.kind).or_default();
+            *count = count.saturating_add(1);
+        }
+        counts
+    }
+}
+
+/// Findings while they are gathered.
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    findings: Findings,
+    /// The identities of the packages.
+    seen: HashSet<(PackageKind, String, String, Option<String>)>,
+}
+
+impl Gathering {
+    /// A file or directory that could not be read.
+    pub(super) fn gap(&mut self, extractor: &dyn Extractor, path: &FsPath, error: &dyn Error) {
+        self.push_gap(path.to_string(), Some(extractor.name().to_owned()), crate::chain(error));
+    }
+
+    pub(super) fn push_gap(&mut self, path: String, extractor: Option<String>, reason: String) {
+        self.findings.gaps.push(Gap { path: Some(path), extractor, reason });
+    }
+
+    /// Everything, in an order that does not depend on that of the files.
+    pub(super) fn finish(self) -> Findings {
+        let mut findings = self.findings;
+        findings.packages.sort();
+        findings.gaps.sort();
+        findings.gaps.dedup();
+        findings.sources.sort();
+        findings
+    }
+}
+
+/// Where an extractor reports what it finds in one file.
+#[derive(Debug)]
+pub struct Report<'a> {
+    gathering: &'a mut Gathering,
+    evidence: Evidence,
+    is_database: bool,
+    is_full: bool,
+    packages: u64,
+    gaps: u64,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(gathering: &'a mut Gathering, extractor: &dyn Extractor, path: &FsPath) -> Self {
+        let evidence = Evidence { path: path.to_string(), extractor: extractor.name().to_owned() };
+        Self { gathering, evidence, is_database: false, is_full: false, packages: 0, gaps: 0 }
+    }
+
+    /// Says that the file is a package database, though it may list nothing.
+    pub fn database(&mut self) {
+        self.is_database = true;
+    }
+
+    /// An installed package. One that was reported before, by another file or another place in this one, is left out.
+    pub fn package(&mut self, found: Found) {
+        let Found { kind, name, version, architecture, source, maintainer, state } = found;
+        if self.gathering.findings.packages.len() >= MAX_PACKAGES {
+            if !std::mem::replace(&mut self.is_full, true) {
+                self.unknown(format!("there are more than {MAX_PACKAGES} packages, which is the limit"));
+            }
+            return;
+        }
+        self.packages = self.packages.saturating_add(1);
+        if self.gathering.seen.insert((kind, name.clone(), version.clone(), architecture.clone())) {
+            let evidence = self.evidence.clone();
+            let package = Package { name, version, architecture, kind, source, maintainer, state, evidence };
+            self.gathering.findings.packages.push(package);
+        }
+    }
+
+    /// What the system calls itself. The first one reported stands.
+    pub fn operating_system(&mut self, id: String, version: Option<String>, name: Option<String>) {
+        let evidence = self.evidence.clone();
+        self.gathering.findings.operating_system.get_or_insert(OperatingSystem {
+            id,
+            version,
+            name,
+            evidence,
+        });
+    }
+
+    /// A part of the file that could not be read and may have recorded packages.
+    pub fn unknown(&mut self, reason: impl Into<String>) {
+        self.gaps = self.gaps.saturating_add(1);
+        if self.gaps <= MAX_GAPS_PER_FILE {
+            self.push_gap(reason.into());
+        }
+    }
+
+    pub(super) fn finish(mut self) {
+        if let Some(more @ 1..) = self.gaps.checked_sub(MAX_GAPS_PER_FILE) {
+            self.push_gap(format!("{more} more problems in the same file"));
+        }
+        tracing::debug!(packages = self.packages, unknowns = self.gaps, "read");
+        if self.is_database {
+            self.gathering
+                .findings
+                .sources
+                .push(Source { evidence: self.evidence.clone(), packages: self.packages });
+        }
+    }
+
+    fn push_gap(&mut self, reason: String) {
+        let Evidence { path, extractor } = self.evidence.clone();
+        self.gathering.push_gap(path, Some(extractor), reason);
+    }
+}
+
+/// A package as an extractor reports it: where it was found is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// As in [`Package::kind`].
+    pub kind: PackageKind,
+    /// As in [`Package::name`].
+    pub name: String,
+    /// As in [`Package::version`].
+    pub version: String,
+    /// As in [`Package::architecture`].
+    pub architecture: Option<String>,
+    /// As in [`Package::source`].
+    pub source: Option<SourcePackage>,
+    /// As in [`Package::maintainer`].
+    pub maintainer: Option<String>,
+    /// As in [`Package::state`].
+    pub state: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extract::os::Dpkg;
+
+    #[test]
+    fn a_file_of_problems_is_reported_in_few_lines() {
+        let mut gathering = Gathering::default();
+        let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
+        for line in 0..1000 {
+            report.unknown(format!("line {line}"));
+        }
+        report.finish();
+        let gaps = gathering.findings.gaps;
+        assert_eq!(gaps.len(), 51);
+        assert_eq!(gaps[50].reason, "950 more problems in the same file");
+    }
+}

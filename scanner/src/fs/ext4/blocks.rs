@@ -1,0 +1,217 @@
+//! Blocks of the filesystem: as the volume holds them, or as the journal says they should be.
+//!
+//! Everything that the driver reads comes through here, so nothing can pass the journal by.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::FsError;
+use super::overlay::Overlay;
+use crate::limits::{Budget, Limits};
+use crate::volume::Volume;
+use crate::volume::bytes::{to_u64, to_usize};
+
+/// The blocks of one filesystem.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    volume: Arc<dyn Volume>,
+    block_size: u32,
+    count: u64,
+    overlay: Overlay,
+    cache: RefCell<Cache>,
+    budget: Budget,
+}
+
+impl Blocks {
+    /// The first `count` blocks of `volume`.
+    pub(super) fn new(volume: Arc<dyn Volume>, block_size: u32, count: u64, limits: &Limits) -> Self {
+        let cache =
+            RefCell::new(Cache::new(limits.cache_bytes.checked_div(u64::from(block_size)).unwrap_or(0)));
+        Self { volume, block_size, count, overlay: Overlay::default(), cache, budget: Budget::new(limits) }
+    }
+
+    /// From now on the blocks that the journal replaces are read from the journal.
+    pub(super) fn replay(&mut self, overlay: Overlay) {
+        self.overlay = overlay;
+        self.cache.get_mut().clear();
+    }
+
+    /// The filesystem has `count` blocks: it may have grown while the journal was written.
+    pub(super) fn resize(&mut self, count: u64) {
+        self.count = count;
+    }
+
+    pub(super) fn block_size(&self) -> u32 {
+        self.block_size
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// A whole block of metadata, from memory where it was read before. Checksums are the caller's: they depend on what
+    /// the block is used as, and computing one costs less than remembering which were computed.
+    pub(super) fn metadata(&self, block: u64) -> Result<Arc<[u8]>, FsError> {
+        self.budget.step()?;
+        if let Some(found) = self.cache.borrow_mut().get(block) {
+            return Ok(found);
+        }
+        let mut content = vec![0; to_usize(self.block_size)];
+        self.data(block, 0, &mut content)?;
+        let content: Arc<[u8]> = content.into();
+        self.cache.borrow_mut().insert(block, Arc::clone(&content));
+        Ok(content)
+    }
+
+    /// Reads data that begins `skip` bytes into `block` and goes on in the blocks that follow it.
+    pub(super) fn data(&self, block: u64, skip: u64, dst: &mut [u8]) -> Result<(), FsError> {
+        self.budget.step()?;
+        self.budget.bytes(to_u64(dst.len()))?;
+        let size = u64::from(self.block_size);
+        let out_of_range = || {
+            FsError::corrupt(
+                format!("a reference to block {block}"),
+                format!("there are {} blocks", self.count),
+            )
+        };
+        let start =
+            block.checked_mul(size).and_then(|start| start.checked_add(skip)).ok_or_else(out_of_range)?;
+        let end = start.checked_add(to_u64(dst.len())).ok_or_else(out_of_range)?;
+        if end > self.count.saturating_mul(size) {
+            return Err(out_of_range());
+        }
+
+        let mut position = start;
+        let mut rest = dst;
+        while !rest.is_empty() {
+            // What comes next: the rest of a block that the journal has, or what lies before the next such block.
+            let here = position.checked_div(size).unwrap_or(0);
+            let inside = position.saturating_sub(here.saturating_mul(size));
+            let next = self.overlay.next_from(here);
+            let replaced = next == Some(here);
+            let until = if replaced { here.saturating_add(1) } else { next.unwrap_or(u64::MAX) };
+            let available = until.saturating_mul(size).saturating_sub(position);
+            let length = rest.len().min(to_usize(available));
+            let (part, remaining) = rest.split_at_mut(length);
+            if replaced {
+                let content = self.overlay.read(here, |journal_block| self.raw(journal_block))?;
+                let from = to_usize(inside);
+                let source = content.get(from..from.saturating_add(length)).ok_or_else(out_of_range)?;
+                part.copy_from_slice(source);
+            } else {
+                self.volume.read_at(position, part)?;
+            }
+            position = position.saturating_add(to_u64(length));
+            rest = remaining;
+        }
+        Ok(())
+    }
+
+    /// A block as the volume holds it, whatever the journal says: blocks of the journal itself.
+    pub(super) fn raw(&self, block: u64) -> Result<Vec<u8>, FsError> {
+        self.budget.step()?;
+        self.budget.bytes(u64::from(self.block_size))?;
+        let mut content = vec![0; to_usize(self.block_size)];
+        self.volume.read_at(block.saturating_mul(u64::from(self.block_size)), &mut content)?;
+        Ok(content)
+    }
+
+    /// Says that these runs of blocks will be read soon.
+    pub(super) fn prefetch(&self, runs: impl Iterator<Item = Range<u64>>) {
+        let mut places = Vec::new();
+        for run in runs {
+            let end = run.end.min(self.count);
+            let mut block = run.start;
+            while block < end && self.budget.step().is_ok() {
+                let (place, next) = match self.overlay.next_from(block) {
+                    Some(replaced) if replaced == block => {
+                        let at = self.overlay.location(block).unwrap_or(block);
+                        (at..at.saturating_add(1), block.saturating_add(1))
+                    }
+                    next => {
+                        let next = next.unwrap_or(end).min(end);
+                        (block..next, next)
+                    }
+                };
+                places.push(place);
+                block = next;
+            }
+        }
+        let size = u64::from(self.block_size);
+        let ranges: Vec<_> = places
+            .into_iter()
+            .map(|place| place.start.saturating_mul(size)..place.end.saturating_mul(size))
+            .filter(|range| range.end <= self.volume.size())
+            .collect();
+        if !ranges.is_empty() {
+            self.volume.prefetch(&ranges);
+        }
+    }
+
+    /// Whether a block of metadata is in memory, so that prefetching it would fetch it again.
+    pub(super) fn is_cached(&self, block: u64) -> bool {
+        self.cache.borrow().contains(block)
+    }
+}
+
+/// Recently used blocks, in two generations: when the young one is full, the old one is dropped and the young one becomes
+/// the old. What is used stays, the number of blocks is bounded, and no order of use has to be kept.
+#[derive(Debug)]
+struct Cache {
+    young: HashMap<u64, Arc<[u8]>>,
+    old: HashMap<u64, Arc<[u8]>>,
+    generation: usize,
+}
+
+impl Cache {
+    fn new(blocks: u64) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), generation: to_usize(blocks / 2).max(1) }
+    }
+
+    fn get(&mut self, block: u64) -> Option<Arc<[u8]>> {
+        if let Some(found) = self.young.get(&block) {
+            return Some(Arc::clone(found));
+        }
+        let found = self.old.remove(&block)?;
+        self.insert(block, Arc::clone(&found));
+        Some(found)
+    }
+
+    fn insert(&mut self, block: u64, content: Arc<[u8]>) {
+        if self.young.len() >= self.generation {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(block, content);
+    }
+
+    fn contains(&self, block: u64) -> bool {
+        self.young.contains_key(&block) || self.old.contains_key(&block)
+    }
+
+    fn clear(&mut self) {
+        self.young.clear();
+        self.old.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_keeps_what_is_used_and_no_more_than_its_size() {
+        let mut cache = Cache::new(4);
+        for block in 0..100 {
+            cache.insert(block, Arc::from([0_u8; 1]));
+            assert!(cache.get(block).is_some());
+            if block > 0 {
+                assert!(cache.get(0).is_some(), "used with each step, so never dropped");
+            }
+            assert!(cache.young.len() + cache.old.len() <= 4);
+        }
+        assert!(cache.get(50).is_none());
+    }
+}

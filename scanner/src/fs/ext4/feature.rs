@@ -1,0 +1,94 @@
+//! Feature flags of the superblock: `s_feature_compat`, `s_feature_incompat`, `s_feature_ro_compat`.
+//!
+//! Only an incompatible feature changes how a filesystem is read. The others concern writers, but for the few below that
+//! say what else is there.
+
+use super::FsError;
+
+/// `COMPAT_HAS_JOURNAL`
+pub(super) const COMPAT_HAS_JOURNAL: u32 = 0x4;
+/// `COMPAT_SPARSE_SUPER2`: two backup groups, named in the superblock.
+pub(super) const COMPAT_SPARSE_SUPER2: u32 = 0x200;
+
+/// `RO_COMPAT_SPARSE_SUPER`
+pub(super) const RO_COMPAT_SPARSE_SUPER: u32 = 0x1;
+/// `RO_COMPAT_GDT_CSUM`: group descriptors have a CRC-16.
+pub(super) const RO_COMPAT_GDT_CSUM: u32 = 0x10;
+/// `RO_COMPAT_METADATA_CSUM`: everything has a CRC-32C.
+pub(super) const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
+/// What only ext4 has: `HUGE_FILE`, `GDT_CSUM`, `DIR_NLINK`, `EXTRA_ISIZE`, `BIGALLOC`, `METADATA_CSUM`.
+pub(super) const RO_COMPAT_EXT4: u32 = 0x8 | 0x10 | 0x20 | 0x40 | 0x200 | 0x400;
+
+/// `INCOMPAT_FILETYPE`: directory entries record the type.
+pub(super) const FILETYPE: u32 = 0x2;
+/// `INCOMPAT_RECOVER`: the journal needs to be replayed.
+pub(super) const RECOVER: u32 = 0x4;
+/// `INCOMPAT_META_BG`
+pub(super) const META_BG: u32 = 0x10;
+/// `INCOMPAT_64BIT`
+pub(super) const WIDE: u32 = 0x80;
+/// `INCOMPAT_EA_INODE`: values of extended attributes in inodes of their own.
+pub(super) const EA_INODE: u32 = 0x400;
+/// `INCOMPAT_CSUM_SEED`
+pub(super) const CSUM_SEED: u32 = 0x2000;
+/// `INCOMPAT_LARGEDIR`: directories above 2 GiB, htrees with three levels.
+pub(super) const LARGEDIR: u32 = 0x4000;
+/// What only ext4 has: extents, 64-bit, flexible groups, and everything later.
+pub(super) const INCOMPAT_EXT4: u32 = !0x1f;
+
+/// Every incompatible feature, and whether this driver reads filesystems that have it.
+const INCOMPAT: [(u32, &str, bool); 16] = [
+    (0x1, "compression", false),
+    (FILETYPE, "filetype", true),
+    (RECOVER, "needs_recovery", true),
+    (0x8, "journal_dev: this volume is only the journal of another one", false),
+    (META_BG, "meta_bg", true),
+    (0x40, "extent", true),
+    (WIDE, "64bit", true),
+    (0x100, "mmp", true),
+    (0x200, "flex_bg", true),
+    (EA_INODE, "ea_inode", true),
+    (0x1000, "dirdata", false),
+    (CSUM_SEED, "metadata_csum_seed", true),
+    (LARGEDIR, "large_dir", true),
+    (0x8000, "inline_data", true),
+    // Reading what is encrypted fails, inode by inode; the rest of the filesystem is readable.
+    (0x1_0000, "encrypt", true),
+    // Names are compared byte by byte.
+    (0x2_0000, "casefold", true),
+];
+
+/// Refuses a filesystem with an incompatible feature that this driver does not know, and names it.
+pub(super) fn check(incompat: u32) -> Result<(), FsError> {
+    let mut unsupported: Vec<String> = Vec::new();
+    let mut unknown = incompat;
+    for (bit, name, supported) in INCOMPAT {
+        unknown &= !bit;
+        if incompat & bit != 0 && !supported {
+            unsupported.push(name.to_owned());
+        }
+    }
+    if unknown != 0 {
+        unsupported.push(format!("unknown feature flags {unknown:#x}"));
+    }
+    if unsupported.is_empty() {
+        Ok(())
+    } else {
+        Err(FsError::Unsupported { feature: format!("ext4 with {}", unsupported.join(", ")) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unsupported_features_are_named() {
+        assert!(check(0x2c2).is_ok());
+        let error = check(0x2c2 | 0x1 | 0x1000 | 0x4000_0000).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "ext4 with compression, dirdata, unknown feature flags 0x40000000 is not supported"
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! Which blocks of the volume hold the content of a file.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::ops::Range;
+
+use super::blocks::Blocks;
+use super::inode::InodeRecord;
+use super::{FsError, extent, indirect};
+use crate::limits::Limits;
+use crate::volume::bytes::{to_u64, to_usize};
+
+/// A part of a file whose blocks follow each other on the volume, or that is a hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// The first block on the volume; `None` is a hole, or allocated and never written: zeros.
+    pub(super) start: Option<u64>,
+    /// How many blocks it has: at least one.
+    pub(super) blocks: u64,
+}
+
+/// Finds the run that begins with block `logical` of a file. It may be cut after `wanted` blocks, if that saves work.
+pub(super) fn run(
+    blocks: &Blocks,
+    inode: &InodeRecord,
+    logical: u64,
+    wanted: u64,
+    limits: &Limits,
+) -> Result<Run, FsError> {
+    blocks.budget().step()?;
+    if inode.has_extents() {
+        extent::run(blocks, inode, logical, limits)
+    } else {
+        indirect::run(blocks, inode, logical, wanted)
+    }
+}
+
+/// Reads the bytes of a file from `offset` on, which the caller has bounded by the file's size.
+pub(super) fn read(
+    blocks: &Blocks,
+    inode: &InodeRecord,
+    offset: u64,
+    dst: &mut [u8],
+    limits: &Limits,
+) -> Result<(), FsError> {
+    let size = u64::from(blocks.block_size());
+    let mut position = offset;
+    let mut rest = dst;
+    while !rest.is_empty() {
+        let logical = position.checked_div(size).unwrap_or(0);
+        let skip = position.checked_rem(size).unwrap_or(0);
+        let wanted = skip.saturating_add(to_u64(rest.len())).div_ceil(size);
+        let found = run(blocks, inode, logical, wanted, limits)?;
+        let available = found.blocks.saturating_mul(size).saturating_sub(skip);
+        let length = rest.len().min(to_usize(available));
+        let (part, remaining) = rest.split_at_mut(length);
+        if let Some(block) = found.start {
+            blocks.data(block, skip, part)?;
+        } else {
+            blocks.budget().bytes(to_u64(length))?;
+            part.fill(0);
+        }
+        position = position.saturating_add(to_u64(length));
+        rest = remaining;
+    }
+    Ok(())
+}
+
+/// The runs on the volume of a file's first `bytes` bytes, for prefetching.
+pub(super) fn runs(
+    blocks: &Blocks,
+    inode: &InodeRecord,
+    bytes: u64,
+    limits: &Limits,
+) -> Result<Vec<Range<u64>>, FsError> {
+    let count = bytes.min(inode.stat.size).div_ceil(u64::from(blocks.block_size()).max(1));
+    let mut runs = Vec::new();
+    let mut logical = 0_u64;
+    while logical < count {
+        let wanted = count.saturating_sub(logical);
+        let found = run(blocks, inode, logical, wanted, limits)?;
+        if let Some(start) = found.start {
+            runs.push(start..start.saturating_add(found.blocks.min(wanted)));
+        }
+        logical = logical.saturating_add(found.blocks);
+    }
+    Ok(runs)
+}

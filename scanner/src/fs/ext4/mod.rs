@@ -1,0 +1,265 @@
+//! ext2, ext3 and ext4, read only.
+//!
+//! Written from the format's description in the kernel's documentation (`filesystems/ext4`), for disks that may be hostile:
+//! every number is checked before it is used, every loop pays from a budget, and what is wrong is said by the name of the
+//! structure. Metadata checksums are verified wherever the format has them. A journal that was not replayed is replayed in
+//! memory; `Blocks` is the one way to the volume, so nothing can read past it.
+//!
+//! Not read: encrypted files and directories (the names of what holds them are), compression and `dirdata`, which never
+//! were part of Linux, external journals, and fast commits. Extended attributes are used only where they hold data.
+
+mod blocks;
+mod checksum;
+mod dir;
+mod extent;
+mod feature;
+mod group;
+mod hash;
+mod htree;
+mod indirect;
+mod inline;
+mod inode;
+mod journal;
+mod map;
+mod overlay;
+mod superblock;
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+pub use self::journal::replay_journal;
+
+use self::blocks::Blocks;
+use self::htree::Answer;
+use self::inode::InodeRecord;
+use self::superblock::Superblock;
+use super::{DirEntry, Driver, FileSystem, FileType, FsError, Inode, Journal, Stat};
+use crate::limits::Limits;
+use crate::volume::Volume;
+use crate::volume::bytes::{Bytes, to_u64, to_usize};
+
+/// The driver for ext2, ext3 and ext4: one format, told apart by feature flags.
+#[derive(Debug)]
+pub struct Ext4Driver;
+
+impl Driver for Ext4Driver {
+    fn name(&self) -> &'static str {
+        "ext4"
+    }
+
+    fn probe(&self, head: &[u8]) -> bool {
+        Bytes(head).get(to_usize(superblock::OFFSET), superblock::SIZE).is_ok_and(superblock::has_magic)
+    }
+
+    fn open(&self, volume: Arc<dyn Volume>, limits: &Limits) -> Result<Box<dyn FileSystem>, FsError> {
+        Ok(Box::new(Ext4::open(volume, limits)?))
+    }
+}
+
+/// An ext2, ext3 or ext4 filesystem.
+#[derive(Debug)]
+pub struct Ext4 {
+    sb: Superblock,
+    blocks: Blocks,
+    journal: Journal,
+    limits: Limits,
+}
+
+impl Ext4 {
+    /// `EXT4_ROOT_INO`
+    const ROOT: Inode = Inode(2);
+
+    /// Opens the filesystem of `volume`, and replays its journal in memory if it is dirty.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::Corrupt`] for a damaged superblock or a volume that is shorter than its filesystem,
+    /// [`FsError::Unsupported`] for features that this version does not read.
+    pub fn open(volume: Arc<dyn Volume>, limits: &Limits) -> Result<Self, FsError> {
+        let mut raw = [0; superblock::SIZE];
+        volume.read_at(superblock::OFFSET, &mut raw)?;
+        let sb = Superblock::parse(&raw)?;
+        let volume_size = volume.size();
+        let blocks = Blocks::new(volume, sb.block_size, sb.blocks_count, limits);
+        let mut opened = Self { sb, blocks, journal: Journal::Clean, limits: limits.clone() };
+        opened.check_size(volume_size)?;
+        if opened.sb.has_journal() && opened.sb.needs_recovery() {
+            opened.replay()?;
+            opened.check_size(volume_size)?;
+        }
+        Ok(opened)
+    }
+
+    /// Refuses a volume that lacks its end, as the kernel does: any file may be in what is missing.
+    fn check_size(&self, volume_size: u64) -> Result<(), FsError> {
+        let size = self.sb.size();
+        if size <= volume_size {
+            return Ok(());
+        }
+        Err(FsError::corrupt(
+            "the ext4 filesystem",
+            format!("it has {size} bytes, but its volume only {volume_size}: the image was cut short"),
+        ))
+    }
+
+    /// Replays the journal, and reads the superblock again as the journal leaves it.
+    fn replay(&mut self) -> Result<(), FsError> {
+        if self.sb.journal_inum == 0 {
+            let reason = if self.sb.journal_dev == 0 {
+                "the journal is missing"
+            } else {
+                "the journal is on another volume"
+            };
+            self.journal = Journal::Ignored { reason };
+            return Ok(());
+        }
+        let inode = match self.inode(Inode(u64::from(self.sb.journal_inum))) {
+            Ok(inode) => inode,
+            Err(FsError::Corrupt { .. }) => {
+                self.journal = Journal::Ignored { reason: "the journal's inode is damaged" };
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let (overlay, journal) = journal::replay(&self.blocks, &inode, &self.limits)?;
+        self.journal = journal;
+        self.blocks.replay(overlay);
+
+        let mut raw = [0; superblock::SIZE];
+        let block_size = u64::from(self.sb.block_size);
+        self.blocks.data(superblock::OFFSET / block_size, superblock::OFFSET % block_size, &mut raw)?;
+        let replayed = Superblock::parse(&raw)?;
+        if replayed.block_size != self.sb.block_size {
+            return Err(FsError::corrupt("the ext4 superblock", "the journal changes the block size"));
+        }
+        self.blocks.resize(replayed.blocks_count);
+        self.sb = replayed;
+        Ok(())
+    }
+
+    fn inode(&self, inode: Inode) -> Result<InodeRecord, FsError> {
+        InodeRecord::read(&self.blocks, &self.sb, inode)
+    }
+
+    fn directory(&self, inode: Inode) -> Result<InodeRecord, FsError> {
+        let record = self.inode(inode)?;
+        if record.stat.file_type != FileType::Directory {
+            return Err(FsError::Invalid { problem: "not a directory" });
+        }
+        record.check_readable()?;
+        Ok(record)
+    }
+
+    fn reader(&self) -> dir::Reader<'_> {
+        dir::Reader { blocks: &self.blocks, sb: &self.sb, limits: &self.limits }
+    }
+}
+
+impl FileSystem for Ext4 {
+    fn kind(&self) -> &'static str {
+        self.sb.kind()
+    }
+
+    fn journal(&self) -> Journal {
+        self.journal
+    }
+
+    fn root(&self) -> Inode {
+        Self::ROOT
+    }
+
+    fn stat(&self, inode: Inode) -> Result<Stat, FsError> {
+        Ok(self.inode(inode)?.stat)
+    }
+
+    fn read_dir(
+        &self,
+        dir: Inode,
+        visit: &mut dyn FnMut(DirEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<(), FsError> {
+        dir::read(self.reader(), &self.directory(dir)?, visit)
+    }
+
+    fn lookup(&self, dir: Inode, name: &[u8]) -> Result<Option<Inode>, FsError> {
+        let record = self.directory(dir)?;
+        // A directory of one block is read as fast as it is searched.
+        if record.has_htree() && record.stat.size > u64::from(self.sb.block_size) {
+            match htree::lookup(self.reader(), &record, name)? {
+                Answer::Found(inode) => return Ok(Some(inode)),
+                Answer::Absent => return Ok(None),
+                Answer::NoTree => {}
+            }
+        }
+        dir::lookup(self.reader(), &record, name)
+    }
+
+    fn read(&self, inode: Inode, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
+        let record = self.inode(inode)?;
+        if record.stat.file_type != FileType::Regular {
+            return Err(FsError::Invalid { problem: "not a regular file" });
+        }
+        record.check_readable()?;
+        let available = to_usize(record.stat.size.saturating_sub(offset));
+        let length = dst.len().min(available);
+        let Some(dst) = dst.get_mut(..length) else { return Ok(0) };
+        if record.has_inline_data() {
+            let content = inline::content(&record)?;
+            let start = to_usize(offset);
+            if let Some(source) = content.get(start..start.saturating_add(length)) {
+                dst.copy_from_slice(source);
+            }
+        } else {
+            map::read(&self.blocks, &record, offset, dst, &self.limits)?;
+        }
+        Ok(length)
+    }
+
+    fn read_link(&self, inode: Inode) -> Result<Vec<u8>, FsError> {
+        let record = self.inode(inode)?;
+        if record.stat.file_type != FileType::Symlink {
+            return Err(FsError::Invalid { problem: "not a symbolic link" });
+        }
+        record.check_readable()?;
+        if record.stat.size > to_u64(self.limits.path_bytes) {
+            let limit = to_u64(self.limits.path_bytes);
+            return Err(FsError::Limit { what: "the length of a symbolic link", limit });
+        }
+        if record.has_inline_data() {
+            return inline::content(&record);
+        }
+        let length = to_usize(record.stat.size);
+        if record.is_fast_symlink(&self.sb) {
+            return Ok(record.block.get(..length).unwrap_or_default().to_vec());
+        }
+        let mut target = vec![0; length];
+        map::read(&self.blocks, &record, 0, &mut target, &self.limits)?;
+        Ok(target)
+    }
+
+    fn prefetch_inodes(&self, inodes: &[Inode]) {
+        let places: BTreeSet<u64> = inodes
+            .iter()
+            .filter_map(|&inode| inode::location(&self.blocks, &self.sb, inode).ok())
+            .map(|(block, _)| block)
+            .filter(|&block| !self.blocks.is_cached(block))
+            .collect();
+        self.blocks.prefetch(places.into_iter().map(|block| block..block.saturating_add(1)));
+    }
+
+    fn prefetch_content(&self, inodes: &[Inode]) {
+        let mut runs = Vec::new();
+        for &inode in inodes {
+            let Ok(record) = self.inode(inode) else { continue };
+            let most = match record.stat.file_type {
+                FileType::Regular => self.limits.file_bytes,
+                FileType::Directory => self.limits.dir_bytes,
+                FileType::Symlink | FileType::Special => continue,
+            };
+            if !record.has_inline_data() && record.check_readable().is_ok() {
+                runs.extend(map::runs(&self.blocks, &record, most, &self.limits).unwrap_or_default());
+            }
+        }
+        self.blocks.prefetch(runs.into_iter());
+    }
+}

@@ -1,0 +1,127 @@
+//! How much work a disk may cause.
+//!
+//! Every size, count and depth on a disk is chosen by whoever wrote the disk. What follows from one of them is bounded
+//! here, in one place: a reader takes its bounds from [`Limits`] and pays for each step from a [`Budget`], so that the
+//! worst disk ends its own scan with [`FsError::Limit`] and nothing else.
+
+use std::cell::Cell;
+
+use crate::fs::FsError;
+
+/// Bounds on what one volume may make a reader do. The defaults leave room above every real disk that was measured; whoever
+/// has a larger one raises them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes that [`File::read_all`](crate::fs::File::read_all) returns. Against a package database of terabytes, most
+    /// of it a hole, that would be read into memory.
+    pub file_bytes: u64,
+    /// Entries of one directory. Against a directory that lists names without end.
+    pub dir_entries: u64,
+    /// Bytes of one directory, with its empty parts. Against a directory inode that claims the whole volume.
+    pub dir_bytes: u64,
+    /// Symbolic links followed for one path, as in Linux. Against links that form a circle.
+    pub symlinks: u32,
+    /// Bytes of a path or of a symbolic link's target, `PATH_MAX` in Linux. Against a link inode with a size of one
+    /// terabyte, and against targets that grow with each link followed.
+    pub path_bytes: usize,
+    /// Depth of a file's extent tree. Five levels address every file ext4 can hold. Against a tree whose nodes point at
+    /// themselves.
+    pub extent_depth: u16,
+    /// Partitions of one volume. Against a partition table that claims 2³² entries, and chains of logical partitions
+    /// that form a circle.
+    pub partitions: u32,
+    /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
+    pub journal_blocks: u64,
+    /// Bytes of metadata blocks kept in memory by one filesystem. Against blocks of 64 KiB that are all metadata.
+    pub cache_bytes: u64,
+    /// Elementary steps for one filesystem over its whole life: a block looked at, a directory entry, an extent, a
+    /// journal tag. Against everything that is small but repeats, such as directories that contain each other.
+    pub steps: u64,
+    /// Bytes that one filesystem reads, holes included, over its whole life. Against many files that each stay just
+    /// below [`file_bytes`](Self::file_bytes).
+    pub read_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            file_bytes: 1 << 30,
+            dir_entries: 4_000_000,
+            dir_bytes: 1 << 30,
+            symlinks: 40,
+            path_bytes: 4096,
+            extent_depth: 5,
+            partitions: 1024,
+            journal_blocks: 1 << 20,
+            cache_bytes: 32 << 20,
+            steps: 500_000_000,
+            read_bytes: 256 << 30,
+        }
+    }
+}
+
+/// What is left of a volume's allowance. One budget goes through every loop of a reader.
+#[derive(Debug)]
+pub struct Budget {
+    steps: Allowance,
+    bytes: Allowance,
+}
+
+impl Budget {
+    /// A full budget.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            steps: Allowance::new("the work for one filesystem, in steps,", limits.steps),
+            bytes: Allowance::new("the number of bytes read from one filesystem", limits.read_bytes),
+        }
+    }
+
+    /// Pays for one elementary step.
+    pub fn step(&self) -> Result<(), FsError> {
+        self.steps.spend(1)
+    }
+
+    /// Pays for reading `count` bytes.
+    pub fn bytes(&self, count: u64) -> Result<(), FsError> {
+        self.bytes.spend(count)
+    }
+}
+
+/// One counter that runs down.
+#[derive(Debug)]
+struct Allowance {
+    what: &'static str,
+    limit: u64,
+    left: Cell<u64>,
+}
+
+impl Allowance {
+    fn new(what: &'static str, limit: u64) -> Self {
+        Self { what, limit, left: Cell::new(limit) }
+    }
+
+    fn spend(&self, amount: u64) -> Result<(), FsError> {
+        let left = self.left.get().checked_sub(amount);
+        // An exhausted budget stays exhausted: a caller that goes on after the error gets the error again.
+        self.left.set(left.unwrap_or(0));
+        left.map(drop).ok_or(FsError::Limit { what: self.what, limit: self.limit })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spent_budget_says_what_ran_out_and_stays_spent() {
+        let budget = Budget::new(&Limits { steps: 2, ..Limits::default() });
+        budget.step().unwrap();
+        budget.step().unwrap();
+        for _ in 0..2 {
+            let error = budget.step().unwrap_err();
+            assert_eq!(error.to_string(), "the work for one filesystem, in steps, exceeds the limit of 2");
+        }
+        budget.bytes(1).unwrap();
+    }
+}

@@ -1,0 +1,384 @@
+//! The figures of a scan, as JSON for programs and as text for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use time::format_description::well_known::Rfc3339;
+
+use super::text::{bytes, percent, printable};
+use crate::package::PackageKind;
+use crate::report::{Content, Journal, Unknown};
+use crate::scan::Scan;
+
+/// Everything about a scan but its packages.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    target: TargetSummary,
+    /// Whether everything was read.
+    complete: bool,
+    /// In RFC 3339.
+    time: String,
+    volumes: Vec<VolumeSummary>,
+    packages: BTreeMap<PackageKind, u64>,
+    unknowns: Vec<Unknown>,
+    blocks_fetched: u64,
+    bytes_fetched: u64,
+    blocks_allocated: u64,
+    bytes_allocated: u64,
+    api_calls: BTreeMap<String, u64>,
+    leftover_snapshots: Vec<String>,
+    seconds: f64,
+    peak_rss_bytes: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct TargetSummary {
+    id: String,
+    kind: &'static str,
+    region: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct VolumeSummary {
+    id: String,
+    device: Option<String>,
+    snapshot: Option<String>,
+    size_bytes: Option<u64>,
+    layout: Option<String>,
+    block_size: Option<u64>,
+    blocks_allocated: Option<u64>,
+    blocks_fetched: Option<u64>,
+    bytes_fetched: Option<u64>,
+    partitions: Vec<PartitionSummary>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct PartitionSummary {
+    number: u32,
+    name: String,
+    offset_bytes: u64,
+    size_bytes: Option<u64>,
+    content: Content,
+    operating_system: Option<SystemSummary>,
+    packages: BTreeMap<PackageKind, u64>,
+    sources: Vec<SourceSummary>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct SystemSummary {
+    id: String,
+    version: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct SourceSummary {
+    path: String,
+    extractor: String,
+    packages: u64,
+}
+
+/// What only the program that ran the scan knows.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// HTTP requests sent, by action.
+    pub calls: BTreeMap<String, u64>,
+    /// Snapshots that could not be deleted.
+    pub leftover: Vec<String>,
+    /// How long it took.
+    pub duration: Duration,
+    /// The most memory that the process used.
+    pub peak_rss: Option<u64>,
+}
+
+impl Summary {
+    /// The figures of a scan.
+    pub fn new(scan: &Scan, run: Run) -> Self {
+        let report = &scan.report;
+        let unknowns = report.unknowns();
+        let volumes = report.volumes.iter().map(|volume| {
+            let cost = scan.costs.get(&volume.id);
+            let partitions = volume.partitions.iter().map(|partition| PartitionSummary {
+                number: partition.number,
+                name: partition.name.clone(),
+                offset_bytes: partition.offset,
+                size_bytes: partition.size,
+                content: partition.content.clone(),
+                operating_system: partition.findings.operating_system.as_ref().map(|system| SystemSummary {
+                    id: system.id.clone(),
+                    version: system.version.clone(),
+                    name: system.name.clone(),
+                }),
+                packages: partition.findings.packages_by_kind(),
+                sources: partition
+                    .findings
+                    .sources
+                    .iter()
+                    .map(|source| SourceSummary {
+                        path: source.evidence.path.clone(),
+                        extractor: source.evidence.extractor.clone(),
+                        packages: source.packages,
+                    })
+                    .collect(),
+            });
+            VolumeSummary {
+                id: volume.id.clone(),
+                device: cost.and_then(|cost| cost.device.clone()),
+                snapshot: cost.map(|cost| cost.snapshot.clone()),
+                size_bytes: volume.size,
+                layout: volume.layout.clone(),
+                block_size: cost.map(|cost| cost.block_size),
+                blocks_allocated: cost.map(|cost| cost.allocated_blocks),
+                blocks_fetched: cost.map(|cost| cost.fetched_blocks),
+                bytes_fetched: cost.map(|cost| cost.fetched_bytes),
+                partitions: partitions.collect(),
+            }
+        });
+        let costs = || scan.costs.values();
+        Self {
+            target: TargetSummary {
+                id: report.target.clone(),
+                kind: report.kind,
+                region: scan.region.clone(),
+            },
+            complete: unknowns.is_empty(),
+            time: scan.time.format(&Rfc3339).unwrap_or_default(),
+            volumes: volumes.collect(),
+            packages: report.packages_by_kind(),
+            unknowns,
+            blocks_fetched: costs().map(|cost| cost.fetched_blocks).sum(),
+            bytes_fetched: costs().map(|cost| cost.fetched_bytes).sum(),
+            blocks_allocated: costs().map(|cost| cost.allocated_blocks).sum(),
+            bytes_allocated: costs()
+                .map(|cost| cost.allocated_blocks.saturating_mul(cost.block_size))
+                .fold(0, u64::saturating_add),
+            api_calls: run.calls,
+            leftover_snapshots: run.leftover,
+            seconds: run.duration.as_secs_f64(),
+            peak_rss_bytes: run.peak_rss,
+        }
+    }
+
+    /// Whether everything was read.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The figures for people. Ends with a line end.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_text(&mut text);
+        text
+    }
+
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+        let TargetSummary { id, kind, region } = &self.target;
+        let place = region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
+        writeln!(out, "Target    {} ({kind}{place})", printable(id))?;
+        for volume in &self.volumes {
+            volume.write_text(out)?;
+        }
+        let packages: Vec<_> =
+            self.packages.iter().map(|(kind, count)| format!("{count} {}", kind.name())).collect();
+        writeln!(
+            out,
+            "Packages  {}",
+            if packages.is_empty() { "none".to_owned() } else { packages.join(", ") }
+        )?;
+        match self.unknowns.len() {
+            0 => writeln!(out, "Unknown   nothing: everything that was found was read")?,
+            count => writeln!(out, "Unknown   {count}: the list is incomplete")?,
+        }
+        for unknown in &self.unknowns {
+            writeln!(out, "  {}: {}", printable(&unknown.place()), printable(&unknown.reason))?;
+        }
+        if region.is_some() {
+            writeln!(
+                out,
+                "Fetched   {} blocks, {} of {} allocated ({})",
+                self.blocks_fetched,
+                bytes(self.bytes_fetched),
+                bytes(self.bytes_allocated),
+                percent(self.bytes_fetched, self.bytes_allocated)
+            )?;
+            let calls: Vec<_> =
+                self.api_calls.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            writeln!(out, "Requests  {}", calls.join(", "))?;
+        }
+        write!(out, "Time      {:.1} s", self.seconds)?;
+        match self.peak_rss_bytes {
+            Some(peak) => writeln!(out, ", at most {} of memory", bytes(peak)),
+            None => writeln!(out),
+        }
+    }
+}
+
+impl VolumeSummary {
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+        let device = self.device.as_ref().map(|device| format!(" {}", printable(device))).unwrap_or_default();
+        let size = self.size_bytes.map(|size| format!(", {}", bytes(size))).unwrap_or_default();
+        let layout = match self.layout.as_deref() {
+            Some("gpt") => ", GPT",
+            Some("mbr") => ", MBR",
+            Some("none") => ", no partition table",
+            Some("empty") => ", never written to",
+            _ => "",
+        };
+        writeln!(out, "Volume    {}{device}{size}{layout}", printable(&self.id))?;
+        for partition in &self.partitions {
+            let number = match partition.number {
+                0 => "    ".to_owned(),
+                number => format!("{number:>4}"),
+            };
+            let size = partition.size_bytes.map(|size| format!(" {}", bytes(size))).unwrap_or_default();
+            write!(out, "{number}{size} {}", partition.content.text())?;
+            if let Some(system) = &partition.operating_system {
+                let name = system.name.as_ref().unwrap_or(&system.id);
+                let version =
+                    system.version.as_ref().map(|version| format!(", {version}")).unwrap_or_default();
+                write!(out, "; {}{}", printable(name), printable(&version))?;
+            }
+            for (kind, count) in &partition.packages {
+                write!(out, "; {count} {} packages", kind.name())?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
+impl Content {
+    fn text(&self) -> String {
+        match self {
+            Self::Filesystem { format, journal: Journal::Clean } => printable(format),
+            Self::Filesystem { format, journal: Journal::Replayed { transactions } } => {
+                format!("{}, journal replayed ({transactions} transactions)", printable(format))
+            }
+            Self::Filesystem { format, journal: Journal::Ignored { .. } } => {
+                format!("{}, journal not replayed", printable(format))
+            }
+            Self::Irrelevant { what } => printable(what),
+            Self::Unread { format: Some(format), .. } => format!("{}, not read", printable(format)),
+            Self::Unread { format: None, .. } => "not read".to_owned(),
+        }
+    }
+}
+
+/// The most memory that this process used so far, where the system tells.
+pub fn peak_rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::extract::{Findings, Gap};
+    use crate::package::{Evidence, Package};
+    use crate::report::{PartitionReport, TargetReport, VolumeReport};
+    use crate::scan::VolumeCost;
+
+    fn scan() -> Scan {
+        let package = Package {
+            name: "bash".to_owned(),
+            version: "5.2".to_owned(),
+            architecture: None,
+            kind: PackageKind::Deb,
+            source: None,
+            maintainer: None,
+            state: None,
+            evidence: Evidence { path: "/var/lib/dpkg/status".to_owned(), extractor: "os/dpkg".to_owned() },
+        };
+        let gap = Gap {
+            path: Some("/var/lib/rpm/Packages".to_owned()),
+            extractor: None,
+            reason: "evil \u{1b}[2J".to_owned(),
+        };
+        let partition = PartitionReport {
+            number: 1,
+            name: "root".to_owned(),
+            offset: 1 << 20,
+            size: Some(29 << 30),
+            content: Content::Filesystem {
+                format: "ext4".to_owned(),
+                journal: Journal::Replayed { transactions: 12 },
+            },
+            findings: Findings { packages: vec![package], gaps: vec![gap], ..Findings::default() },
+        };
+        let volume = VolumeReport {
+            id: "vol-1".to_owned(),
+            size: Some(30 << 30),
+            layout: Some("gpt".to_owned()),
+            partitions: vec![partition],
+            problems: vec![],
+        };
+        let cost = VolumeCost {
+            snapshot: "snap-1".to_owned(),
+            device: Some("/dev/xvda".to_owned()),
+            block_size: 512 << 10,
+            allocated_blocks: 14_411,
+            fetched_blocks: 15,
+            fetched_bytes: 15 * (512 << 10),
+        };
+        Scan {
+            report: TargetReport { target: "i-1".to_owned(), kind: "instance", volumes: vec![volume] },
+            time: datetime!(2026-11-21 06:00:00 UTC),
+            region: Some("eu-central-1".to_owned()),
+            costs: BTreeMap::from([("vol-1".to_owned(), cost)]),
+        }
+    }
+
+    fn run() -> Run {
+        Run {
+            calls: BTreeMap::from([("ec2:CreateSnapshot".to_owned(), 1)]),
+            duration: Duration::from_millis(3210),
+            peak_rss: Some(42 << 20),
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn people_get_the_figures_in_a_few_lines() {
+        let text = Summary::new(&scan(), run()).text();
+        assert_eq!(
+            text,
+            "Target    i-1 (instance in eu-central-1)\n\
+             Volume    vol-1 /dev/xvda, 30.0 GiB, GPT\n\
+             \u{20}  1 29.0 GiB ext4, journal replayed (12 transactions); 1 deb packages\n\
+             Packages  1 deb\n\
+             Unknown   1: the list is incomplete\n\
+             \u{20} vol-1 partition 1 /var/lib/rpm/Packages: evil \\u{1b}[2J\n\
+             Fetched   15 blocks, 7.5 MiB of 7.0 GiB allocated (0.10 %)\n\
+             Requests  ec2:CreateSnapshot 1\n\
+             Time      3.2 s, at most 42.0 MiB of memory\n"
+        );
+    }
+
+    #[test]
+    fn programs_get_the_figures_as_json() {
+        let summary = serde_json::to_value(Summary::new(&scan(), run())).unwrap();
+        assert_eq!(summary["target"]["id"], "i-1");
+        assert_eq!(summary["complete"], false);
+        assert_eq!(summary["time"], "2026-11-21T06:00:00Z");
+        assert_eq!(summary["packages"]["deb"], 1);
+        assert_eq!(summary["bytes_fetched"], 7_864_320);
+        assert_eq!(summary["bytes_allocated"], 14_411_u64 * 524_288);
+        assert_eq!(summary["api_calls"]["ec2:CreateSnapshot"], 1);
+        let partition = &summary["volumes"][0]["partitions"][0];
+        assert_eq!(partition["content"]["format"], "ext4");
+        assert_eq!(partition["content"]["journal"]["state"], "replayed");
+        assert_eq!(partition["content"]["journal"]["transactions"], 12);
+        assert_eq!(summary["unknowns"][0]["path"], "/var/lib/rpm/Packages");
+    }
+
+    #[test]
+    fn the_system_tells_how_much_memory_was_used() {
+        assert!(peak_rss().unwrap() > 1 << 20);
+    }
+}

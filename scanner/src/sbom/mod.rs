@@ -1,0 +1,4 @@
+//! Package lists in standard formats.
+
+pub mod cyclonedx;
+mod purl;

@@ -1,0 +1,269 @@
+//! A small EC2 with EBS direct, for tests: snapshots appear, complete and go, and things go wrong on request.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use crate::aws::{
+    Attachment, AwsError, BlockData, BlockPage, EbsDirect, Ec2, Instance, Snapshot, SnapshotState, Tags,
+    VolumeInfo,
+};
+
+/// Something that goes wrong with the next request of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mishap {
+    CreateAnswerLost,
+    CreateThrottled,
+    CreateDenied,
+    CreateHangs,
+    SnapshotFails,
+    DeleteFails,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Cloud {
+    state: Mutex<State>,
+    pending: Duration,
+    hidden: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    volumes: BTreeMap<String, VolumeInfo>,
+    instances: BTreeMap<String, Instance>,
+    /// The contents of volumes, and of the snapshots made of them.
+    contents: BTreeMap<String, Arc<Vec<u8>>>,
+    snapshots: BTreeMap<String, Made>,
+    created: usize,
+    looks: usize,
+    mishaps: VecDeque<Mishap>,
+}
+
+#[derive(Clone, Debug)]
+struct Made {
+    volume: String,
+    tags: Tags,
+    at: Instant,
+    fails: bool,
+}
+
+const BLOCK: usize = 512 << 10;
+
+impl Cloud {
+    /// With instance `i-1`, which these volumes are attached to, at `/dev/sda`, `/dev/sdb` and so on.
+    pub(crate) fn new(volumes: &[&str]) -> Arc<Self> {
+        let mut state = State::default();
+        for (letter, id) in ('a'..).zip(volumes) {
+            let attachment = Attachment { instance: "i-1".to_owned(), device: format!("/dev/sd{letter}") };
+            let volume =
+                VolumeInfo { id: (*id).to_owned(), tags: Tags::new(), attachments: vec![attachment] };
+            state.volumes.insert((*id).to_owned(), volume);
+        }
+        let instance = Instance {
+            id: "i-1".to_owned(),
+            state: "running".to_owned(),
+            root_device: Some("/dev/sda".to_owned()),
+            tags: Tags::new(),
+        };
+        state.instances.insert("i-1".to_owned(), instance);
+        Arc::new(Self { state: Mutex::new(state), ..Self::default() })
+    }
+
+    pub(crate) fn with(self: Arc<Self>, mishaps: &[Mishap]) -> Arc<Self> {
+        self.lock().mishaps.extend(mishaps);
+        self
+    }
+
+    /// Snapshots take this long.
+    pub(crate) fn pending_for(self: Arc<Self>, pending: Duration) -> Arc<Self> {
+        Arc::new(Self { pending, ..Arc::into_inner(self).unwrap() })
+    }
+
+    /// Lists by tag show snapshots only after this time.
+    pub(crate) fn hidden_for(self: Arc<Self>, hidden: Duration) -> Arc<Self> {
+        Arc::new(Self { hidden, ..Arc::into_inner(self).unwrap() })
+    }
+
+    pub(crate) fn tag(self: Arc<Self>, id: &str, value: &str) -> Arc<Self> {
+        let mut state = self.lock();
+        let tag = (scanner_policy::tags::SCANNER.to_owned(), value.to_owned());
+        if let Some(volume) = state.volumes.get_mut(id) {
+            volume.tags.extend([tag]);
+        } else {
+            state.instances.get_mut(id).unwrap().tags.extend([tag]);
+        }
+        drop(state);
+        self
+    }
+
+    /// What is on a volume; a multiple of the block size.
+    pub(crate) fn content(self: Arc<Self>, volume: &str, content: Vec<u8>) -> Arc<Self> {
+        self.lock().contents.insert(volume.to_owned(), Arc::new(content));
+        self
+    }
+
+    pub(crate) fn tags_of(&self, snapshot: &str) -> Tags {
+        self.lock().snapshots[snapshot].tags.clone()
+    }
+
+    pub(crate) fn created(&self) -> usize {
+        self.lock().created
+    }
+
+    pub(crate) fn looks(&self) -> usize {
+        self.lock().looks
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.lock().snapshots.is_empty()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn describe(&self, id: &str, made: &Made) -> Snapshot {
+        let state = if made.fails {
+            SnapshotState::Unusable { reason: "error: no key".to_owned() }
+        } else if made.at.elapsed() < self.pending {
+            SnapshotState::Pending { progress: "40%".to_owned() }
+        } else {
+            SnapshotState::Completed
+        };
+        Snapshot {
+            id: id.to_owned(),
+            volume: made.volume.clone(),
+            state,
+            started: Some(time::macros::datetime!(2026-11-21 06:00:00 UTC)),
+        }
+    }
+
+    fn content_of(&self, snapshot: &str) -> Arc<Vec<u8>> {
+        let state = self.lock();
+        state.contents.get(&state.snapshots[snapshot].volume).cloned().unwrap_or_default()
+    }
+}
+
+impl State {
+    /// Takes the next mishap if it is one of these.
+    fn mishap(&mut self, kinds: &[Mishap]) -> Option<Mishap> {
+        let next = self.mishaps.front().copied().filter(|next| kinds.contains(next))?;
+        self.mishaps.pop_front();
+        Some(next)
+    }
+}
+
+fn not_found<T>(call: &'static str, id: &str) -> Result<T, AwsError> {
+    Err(AwsError::NotFound { call, detail: format!("no {id}") })
+}
+
+impl Ec2 for Cloud {
+    async fn instance(&self, id: &str) -> Result<Instance, AwsError> {
+        self.lock().instances.get(id).cloned().map_or_else(|| not_found("ec2:DescribeInstances", id), Ok)
+    }
+
+    async fn volumes_of(&self, _instance: &str) -> Result<Vec<VolumeInfo>, AwsError> {
+        Ok(self.lock().volumes.values().rev().cloned().collect())
+    }
+
+    async fn volume(&self, id: &str) -> Result<VolumeInfo, AwsError> {
+        self.lock().volumes.get(id).cloned().map_or_else(|| not_found("ec2:DescribeVolumes", id), Ok)
+    }
+
+    async fn create_snapshot(&self, volume: &str, tags: &Tags) -> Result<Snapshot, AwsError> {
+        use Mishap::{CreateAnswerLost, CreateDenied, CreateHangs, CreateThrottled, SnapshotFails};
+        let call = "ec2:CreateSnapshot";
+        let detail = "told to".to_owned();
+        let (mishap, id, made) = {
+            let mut state = self.lock();
+            let mishap =
+                state.mishap(&[CreateAnswerLost, CreateDenied, CreateHangs, CreateThrottled, SnapshotFails]);
+            match mishap {
+                Some(CreateThrottled) => return Err(AwsError::Throttled { call, detail }),
+                Some(CreateDenied) => return Err(AwsError::Denied { call, detail }),
+                _ => {}
+            }
+            state.created += 1;
+            let id = format!("snap-{}", state.created);
+            let made = Made {
+                volume: volume.to_owned(),
+                tags: tags.clone(),
+                at: Instant::now(),
+                fails: mishap == Some(SnapshotFails),
+            };
+            state.snapshots.insert(id.clone(), made.clone());
+            (mishap, id, made)
+        };
+        match mishap {
+            Some(CreateAnswerLost) => Err(AwsError::Failed { call, detail }),
+            Some(CreateHangs) => std::future::pending().await,
+            _ => Ok(self.describe(&id, &made)),
+        }
+    }
+
+    async fn snapshots(&self, ids: &[String]) -> Result<Vec<Snapshot>, AwsError> {
+        let mut state = self.lock();
+        state.looks += 1;
+        let made = state.snapshots.clone();
+        drop(state);
+        ids.iter()
+            .map(|id| {
+                let made = made.get(id).map_or_else(|| not_found("ec2:DescribeSnapshots", id), Ok)?;
+                Ok(self.describe(id, made))
+            })
+            .collect()
+    }
+
+    async fn snapshots_tagged(&self, tags: &Tags) -> Result<Vec<Snapshot>, AwsError> {
+        let made = self.lock().snapshots.clone();
+        Ok(made
+            .iter()
+            .filter(|(_, made)| made.at.elapsed() >= self.hidden)
+            .filter(|(_, made)| tags.iter().all(|(key, value)| made.tags.get(key) == Some(value)))
+            .map(|(id, made)| self.describe(id, made))
+            .collect())
+    }
+
+    async fn delete_snapshot(&self, id: &str) -> Result<(), AwsError> {
+        let mut state = self.lock();
+        if state.mishap(&[Mishap::DeleteFails]).is_some() {
+            return Err(AwsError::Failed { call: "ec2:DeleteSnapshot", detail: "told to".to_owned() });
+        }
+        state.snapshots.remove(id).map_or_else(|| not_found("ec2:DeleteSnapshot", id), |_| Ok(()))
+    }
+}
+
+impl EbsDirect for Cloud {
+    async fn list_blocks(&self, snapshot: &str, _page: Option<String>) -> Result<BlockPage, AwsError> {
+        let content = self.content_of(snapshot);
+        let blocks =
+            (0..).zip(content.chunks(BLOCK)).filter(|(_, block)| block.iter().any(|&byte| byte != 0));
+        Ok(BlockPage {
+            blocks: blocks.map(|(index, _)| (index, format!("{snapshot}/{index}"))).collect(),
+            block_size: Some(512 << 10),
+            volume_gib: Some(1),
+            next: None,
+        })
+    }
+
+    async fn get_block(
+        &self,
+        snapshot: &str,
+        index: u32,
+        token: &str,
+        _: usize,
+    ) -> Result<BlockData, AwsError> {
+        assert_eq!(token, format!("{snapshot}/{index}"));
+        let content = self.content_of(snapshot);
+        let bytes =
+            Bytes::copy_from_slice(content.chunks(BLOCK).nth(usize::try_from(index).unwrap()).unwrap());
+        let sha256 = Some(BASE64.encode(Sha256::digest(&bytes)));
+        Ok(BlockData { bytes, length: Some(512 << 10), sha256 })
+    }
+}

@@ -1,0 +1,176 @@
+//! What can be scanned, and how it becomes volumes.
+
+pub mod ebs;
+#[cfg(test)]
+pub(crate) mod fake;
+mod snapshots;
+
+use std::fmt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+pub use snapshots::{Identity, Leftover, SnapshotFailure, Snapshots};
+
+/// What the user asks to scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// An EC2 instance: all its EBS volumes.
+    Instance(String),
+    /// One EBS volume.
+    Volume(String),
+    /// An EBS snapshot that exists. It is read and never deleted.
+    Snapshot(String),
+    /// A raw disk image.
+    Image(PathBuf),
+    /// A block device of this machine.
+    Device(PathBuf),
+    /// The root directory of a system.
+    Directory(PathBuf),
+}
+
+/// Why a text is no target.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// It looks like an id, but is none.
+    #[error("{given:?} is not an AWS id: after the prefix come 8 or 17 hexadecimal digits")]
+    Id {
+        /// What was given.
+        given: String,
+    },
+    /// There is no such file.
+    #[error(
+        "there is no {given:?}: give the id of an instance (i-…), a volume (vol-…) or a snapshot (snap-…), or the path \
+         of a raw disk image, a block device or a directory"
+    )]
+    Missing {
+        /// What was given.
+        given: String,
+    },
+    /// The file cannot be looked at.
+    #[error("{given:?} cannot be looked at")]
+    Path {
+        /// What was given.
+        given: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file is nothing that holds a system.
+    #[error("{given:?} is neither a disk image nor a block device nor a directory")]
+    Kind {
+        /// What was given.
+        given: String,
+    },
+}
+
+impl Target {
+    /// Understands an id or a path. A file whose name looks like an id is given as `./i-…`.
+    pub fn parse(given: &str) -> Result<Self, TargetError> {
+        type Make = fn(String) -> Target;
+        let prefixes: [(&str, Make); 3] =
+            [("i-", Self::Instance), ("vol-", Self::Volume), ("snap-", Self::Snapshot)];
+        for (prefix, make) in prefixes {
+            match given.strip_prefix(prefix) {
+                Some(rest) if is_id(rest) => return Ok(make(given.to_owned())),
+                Some(rest) if rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+                    return Err(TargetError::Id { given: given.to_owned() });
+                }
+                _ => {}
+            }
+        }
+        let path = PathBuf::from(given);
+        let kind = match std::fs::metadata(&path) {
+            Ok(metadata) => metadata.file_type(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(TargetError::Missing { given: given.to_owned() });
+            }
+            Err(source) => return Err(TargetError::Path { given: given.to_owned(), source }),
+        };
+        if kind.is_dir() {
+            Ok(Self::Directory(path))
+        } else if kind.is_block_device() {
+            Ok(Self::Device(path))
+        } else if kind.is_file() {
+            Ok(Self::Image(path))
+        } else {
+            Err(TargetError::Kind { given: given.to_owned() })
+        }
+    }
+
+    /// What of EC2 it is, or else where on this machine.
+    pub fn place(&self) -> Result<ebs::EbsTarget<'_>, &Path> {
+        match self {
+            Self::Instance(id) => Ok(ebs::EbsTarget::Instance(id)),
+            Self::Volume(id) => Ok(ebs::EbsTarget::Volume(id)),
+            Self::Snapshot(id) => Ok(ebs::EbsTarget::Snapshot(id)),
+            Self::Image(path) | Self::Device(path) | Self::Directory(path) => Err(path),
+        }
+    }
+
+    /// Its kind, in one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Instance(_) => "instance",
+            Self::Volume(_) => "volume",
+            Self::Snapshot(_) => "snapshot",
+            Self::Image(_) => "image",
+            Self::Device(_) => "device",
+            Self::Directory(_) => "directory",
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instance(id) | Self::Volume(id) | Self::Snapshot(id) => f.write_str(id),
+            Self::Image(path) | Self::Device(path) | Self::Directory(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// The part of an AWS id after its prefix: 8 hexadecimal digits in old ids, 17 in new ones.
+fn is_id(text: &str) -> bool {
+    let is_hex = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    is_hex && matches!(text.len(), 8 | 17)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_paths_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let image = folder.path().join("i-0123456789abcdef0");
+        std::fs::write(&image, "").unwrap();
+        for (given, kind) in [
+            ("i-0123456789abcdef0", "instance"),
+            ("i-01234567", "instance"),
+            ("vol-0123456789abcdef0", "volume"),
+            ("snap-0123456789abcdef0", "snapshot"),
+            (path, "directory"),
+            (image.to_str().unwrap(), "image"),
+        ] {
+            let target = Target::parse(given).unwrap();
+            assert_eq!((target.kind(), target.to_string()), (kind, given.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_neither_says_what_to_give() {
+        for (given, expected) in [
+            ("i-0123", "is not an AWS id"),
+            ("vol-0123456789ABCDEF0", "is not an AWS id"),
+            ("/no/such/file", "there is no"),
+            ("snap-/x", "there is no"),
+            ("/dev/null", "neither a disk image"),
+            ("/etc/passwd/x", "cannot be looked at"),
+        ] {
+            let error = Target::parse(given).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains(given), "{error}");
+        }
+    }
+}
