@@ -1,7 +1,7 @@
 use agentless_tests::terraform::{State, Terraform};
 use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchTemplateSpecification};
 use aws_sdk_ec2::types::{
-    LaunchTemplateHttpTokensState, RequestLaunchTemplateData, ResponseLaunchTemplateData,
+    LaunchTemplateHttpTokensState, RequestLaunchTemplateData, ResponseLaunchTemplateData, VolumeType,
 };
 
 use crate::shared;
@@ -228,10 +228,7 @@ async fn assert_hardened(name: &str) {
     assert_eq!(metadata.http_put_response_hop_limit(), Some(1));
     assert_eq!(data.key_name(), None);
     let volume = data.block_device_mappings().first().and_then(|device| device.ebs()).expect("a volume");
-    assert_eq!(
-        (volume.encrypted(), volume.volume_type().map(|kind| kind.as_str())),
-        (Some(true), Some("gp3"))
-    );
+    assert_eq!((volume.encrypted(), volume.volume_type().map(VolumeType::as_str)), (Some(true), Some("gp3")));
     let interface = data.network_interfaces().first().expect("an interface");
     assert_eq!(interface.associate_public_ip_address(), Some(false));
     let group = group_named(name).await.expect("a group");

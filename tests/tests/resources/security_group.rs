@@ -125,9 +125,9 @@ async fn rules(group: &str) -> Vec<SecurityGroupRule> {
 
 fn described(rule: &SecurityGroupRule) -> String {
     let direction = if rule.is_egress() == Some(true) { "out" } else { "in" };
-    let peer = rule.cidr_ipv4().or(rule.cidr_ipv6()).or(rule.prefix_list_id()).unwrap_or_default();
+    let peer = [rule.cidr_ipv4(), rule.cidr_ipv6(), rule.prefix_list_id()].into_iter().flatten().next();
     let (protocol, port) = (rule.ip_protocol().unwrap_or_default(), rule.from_port().unwrap_or_default());
-    format!("{direction} {protocol} {port} {peer}")
+    format!("{direction} {protocol} {port} {}", peer.unwrap_or_default())
 }
 
 async fn assert_gone(id: &str) {
