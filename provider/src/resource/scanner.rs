@@ -1,20 +1,23 @@
 //! `datadog_agentless_scanner`: a launch template and the Auto Scaling group that keeps replacing its instances.
 
+mod desired;
+mod observe;
 mod schema;
 mod user_data;
 
 use std::sync::Arc;
 
-use scanner_policy::{Region, tags};
+use scanner_policy::Region;
 
 pub use schema::{Hardening, Model, ScannerSettings};
 
-use self::user_data::{LIMIT, ScannerConfig};
+use self::desired::{complete, content, group_settings, left_alone, needs_version, user_data};
+use self::observe::{observe_content, observe_group};
 use super::place::{parse_import_id, plan_region, region_of};
 use super::tagging::{self, Change};
 use crate::aws::{
-    AwsError, GroupSettings, IAM_PROPAGATION, Kind, LaunchTemplates, MetadataOptions, Pace, RootVolume,
-    ScalingGroup, ScalingGroups, Tags, TemplateContent, TemplateRef, retry,
+    AwsError, IAM_PROPAGATION, Kind, LaunchTemplates, Pace, ScalingGroup, ScalingGroups, TemplateContent,
+    TemplateRef, retry,
 };
 use crate::config::Settings;
 use crate::sdk::{Context, Diagnostic, Resource, Saved, Schema, Value};
@@ -74,14 +77,10 @@ impl<A: LaunchTemplates + ScalingGroups> Resource for Scanner<A> {
         planned.id = planned.name.clone();
         planned.tags_all = tagging::plan(&self.settings, &planned.tags);
         planned.hardening = Hardening::required().into();
-        planned.user_data = region.as_ref().map_or(Value::Unknown, |region| user_data(planned, region));
-        if let Some(size) = planned.user_data.get().map(String::len).filter(|size| *size > LIMIT) {
-            return Err(Diagnostic::error(
-                "User data is too large",
-                format!("The scanner's configuration takes {size} bytes, and EC2 accepts {LIMIT}."),
-            )
-            .at("settings"));
-        }
+        planned.user_data = match &region {
+            Some(region) => user_data(planned, region)?,
+            None => Value::Unknown,
+        };
         if config.desired_capacity.is_null() {
             planned.desired_capacity = left_alone(prior, planned);
         }
@@ -340,172 +339,8 @@ impl<A: LaunchTemplates + ScalingGroups> Scanner<A> {
             )
             .at("image_id"));
         };
-        let hardening = Hardening::required();
-        let key_name = hardening.key_name.known().filter(|name| !name.is_empty());
-        Ok(TemplateContent {
-            image_id: image_id.to_owned(),
-            instance_type: plan.instance_type.clone().unwrap_or_default(),
-            instance_profile_arn: plan.instance_profile_arn.clone().unwrap_or_default(),
-            security_group_ids: plan.security_group_ids.clone().unwrap_or_default(),
-            public_address: hardening.public_address.unwrap_or_default(),
-            key_name,
-            metadata: MetadataOptions {
-                http_tokens: hardening.http_tokens.unwrap_or_default(),
-                hop_limit: hardening.http_put_response_hop_limit.unwrap_or_default(),
-            },
-            root_volume: RootVolume {
-                device_name: image.root_device_name,
-                size: plan.root_volume_size.unwrap_or_default(),
-                volume_type: hardening.root_volume_type.unwrap_or_default(),
-                encrypted: hardening.root_volume_encrypted.unwrap_or_default(),
-                kms_key_id: plan.root_volume_kms_key_id.clone().known(),
-            },
-            user_data: plan.user_data.clone().unwrap_or_default(),
-            tags: launched_tags(plan),
-        })
+        Ok(content(plan, image))
     }
-}
-
-/// The tags of instances and volumes: those of the scanner, and its name.
-fn launched_tags(plan: &Model) -> Tags {
-    let name = name_of(plan).to_owned();
-    let mut launched = Tags::from([("Name".to_owned(), name.clone()), (tags::SCANNER_ID.to_owned(), name)]);
-    launched.extend(plan.tags_all.clone().unwrap_or_default());
-    launched
-}
-
-/// The plan with what could not be planned because the region was not known.
-fn complete(plan: Model, region: &Region) -> Result<Model, Diagnostic> {
-    let user_data = user_data(&plan, region);
-    if user_data.get().is_some_and(|text| text.len() > LIMIT) {
-        return Err(Diagnostic::error(
-            "User data is too large",
-            format!("The scanner's configuration takes more than the {LIMIT} bytes that EC2 accepts."),
-        )
-        .at("settings"));
-    }
-    Ok(Model { id: plan.name.clone(), region: region.to_string().into(), user_data, ..plan })
-}
-
-/// What cloud-init is to read; unknown until all that goes into it is known.
-fn user_data(model: &Model, region: &Region) -> Value<String> {
-    let settings = model.settings.clone().unwrap_or_default();
-    match (model.name.as_str(), settings.log_level.as_str(), settings.scan_interval_hours.get()) {
-        (Some(name), Some(level), Some(hours)) => {
-            ScannerConfig::new(name, region, level, *hours).to_user_data().into()
-        }
-        _ => Value::Unknown,
-    }
-}
-
-/// The desired capacity that nobody configured: what it is, as far as the bounds allow.
-fn left_alone(prior: Option<&Model>, planned: &Model) -> Value<i32> {
-    let (Some(min), Some(max)) = (planned.min_size.get(), planned.max_size.get()) else {
-        return Value::Unknown;
-    };
-    let now = prior.and_then(|prior| prior.desired_capacity.get()).unwrap_or(min);
-    // Not `clamp`, which panics where the bounds contradict each other; validation tells the user.
-    (*now).max(*min).min(*max).into()
-}
-
-/// Whether what instances are launched with changes, or what the group launches is not one pinned version of ours.
-fn needs_version(prior: &Model, plan: &Model) -> bool {
-    let is_pinned =
-        prior.launch_template_version.as_str().is_some_and(|version| version.parse::<u64>().is_ok());
-    !is_pinned
-        || prior.launch_template_id.is_null()
-        || prior.image_id != plan.image_id
-        || prior.instance_type != plan.instance_type
-        || prior.instance_profile_arn != plan.instance_profile_arn
-        || prior.security_group_ids != plan.security_group_ids
-        || prior.root_volume_size != plan.root_volume_size
-        || prior.root_volume_kms_key_id != plan.root_volume_kms_key_id
-        || prior.user_data != plan.user_data
-        || prior.tags_all != plan.tags_all
-        || of_template(&prior.hardening) != of_template(&plan.hardening)
-}
-
-/// The part of the hardening that launch templates carry.
-fn of_template(hardening: &Value<Hardening>) -> Hardening {
-    Hardening {
-        min_healthy_percentage: Value::Null,
-        max_healthy_percentage: Value::Null,
-        ..hardening.clone().unwrap_or_default()
-    }
-}
-
-fn group_settings(plan: &Model, template: TemplateRef, desired_capacity: Option<i32>) -> GroupSettings {
-    let hardening = Hardening::required();
-    GroupSettings {
-        template,
-        subnet_ids: plan.subnet_ids.clone().unwrap_or_default(),
-        min_size: plan.min_size.unwrap_or_default(),
-        max_size: plan.max_size.unwrap_or_default(),
-        desired_capacity,
-        max_instance_lifetime: plan.max_instance_lifetime.unwrap_or_default(),
-        default_instance_warmup: plan.default_instance_warmup.unwrap_or_default(),
-        min_healthy_percentage: hardening.min_healthy_percentage.unwrap_or_default(),
-        max_healthy_percentage: hardening.max_healthy_percentage.unwrap_or_default(),
-    }
-}
-
-/// Takes over what a launch-template version says.
-fn observe_content(model: &mut Model, content: TemplateContent) {
-    let TemplateContent {
-        image_id,
-        instance_type,
-        instance_profile_arn,
-        security_group_ids,
-        public_address,
-        key_name,
-        metadata,
-        root_volume,
-        user_data,
-        // Those of the group are the same, and EC2 Auto Scaling puts them on the instances as well.
-        tags: _,
-    } = content;
-    let config = ScannerConfig::from_user_data(&user_data);
-    model.image_id = image_id.into();
-    model.instance_type = instance_type.into();
-    model.instance_profile_arn = instance_profile_arn.into();
-    model.security_group_ids = security_group_ids.into();
-    model.root_volume_size = root_volume.size.into();
-    model.root_volume_kms_key_id = root_volume.kms_key_id.into();
-    model.user_data = user_data.into();
-    // User data that is not ours shows as such; the settings stay what they were.
-    if let Some(config) = config {
-        model.settings = ScannerSettings {
-            log_level: config.log_level.into(),
-            scan_interval_hours: config.scan_interval_hours.into(),
-        }
-        .into();
-    }
-    model.hardening = Hardening {
-        http_tokens: metadata.http_tokens.into(),
-        http_put_response_hop_limit: metadata.hop_limit.into(),
-        public_address: public_address.into(),
-        key_name: key_name.unwrap_or_default().into(),
-        root_volume_type: root_volume.volume_type.into(),
-        root_volume_encrypted: root_volume.encrypted.into(),
-        ..model.hardening.clone().unwrap_or_default()
-    }
-    .into();
-}
-
-/// Takes over how a group is set.
-fn observe_group(model: &mut Model, settings: GroupSettings) {
-    model.subnet_ids = settings.subnet_ids.into();
-    model.min_size = settings.min_size.into();
-    model.max_size = settings.max_size.into();
-    model.desired_capacity = settings.desired_capacity.into();
-    model.max_instance_lifetime = settings.max_instance_lifetime.into();
-    model.default_instance_warmup = settings.default_instance_warmup.into();
-    model.hardening = Hardening {
-        min_healthy_percentage: settings.min_healthy_percentage.into(),
-        max_healthy_percentage: settings.max_healthy_percentage.into(),
-        ..model.hardening.clone().unwrap_or_default()
-    }
-    .into();
 }
 
 /// Whether the error says that the instance profile is not known, as it is for seconds after it was made.

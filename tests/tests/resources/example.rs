@@ -1,9 +1,12 @@
 //! The examples, applied as a user would.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use agentless_tests::terraform::Terraform;
 
 use crate::scanner::{assert_gone, group_named};
-use crate::shared::{image, local_aws, network, unique};
+use crate::shared::{image, local_aws, network, terraform, unique};
 
 #[tokio::test]
 async fn the_quickstart_is_applied_and_destroyed() {
@@ -25,4 +28,25 @@ async fn the_quickstart_is_applied_and_destroyed() {
     terraform.destroy().await.unwrap();
     assert_gone(&name).await;
     local_aws().await.assert_no_unimplemented();
+}
+
+/// What the Registry's pages show is formatted and valid. It names things that do not exist, so it is not applied.
+#[tokio::test]
+async fn the_examples_of_the_pages_are_valid() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut files: Vec<PathBuf> = fs::read_dir(examples.join("resources"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("resource.tf"))
+        .collect();
+    assert_eq!(files.len(), 3);
+    files.push(examples.join("provider/provider.tf"));
+    for file in files {
+        let config = fs::read_to_string(&file).unwrap();
+        let terraform = Terraform::with_config(local_aws().await, &config).unwrap();
+        terraform.init().await.unwrap();
+        terraform.run(&["validate", "-no-color"]).await.unwrap().success().unwrap();
+    }
+    let examples = examples.to_string_lossy().into_owned();
+    let terraform = terraform("").await;
+    terraform.run(&["fmt", "-check", "-recursive", "-diff", &examples]).await.unwrap().success().unwrap();
 }

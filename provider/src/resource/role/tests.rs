@@ -1,6 +1,7 @@
 use super::super::testing::{Action, Stage};
 use super::*;
 use crate::aws::fake::FakeAws;
+use crate::sdk::Path;
 
 const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd";
 

@@ -1,8 +1,12 @@
 use std::collections::BTreeSet;
 
 use super::super::testing::{Action, Stage};
+use scanner_policy::tags;
+
+use super::user_data::ScannerConfig;
 use super::*;
 use crate::aws::fake::FakeAws;
+use crate::aws::{GroupSettings, MetadataOptions, Tags};
 
 const PROFILE: &str = "arn:aws:iam::111122223333:instance-profile/scanner";
 
