@@ -60,6 +60,8 @@ pub use record::Call;
 pub use seed::{Network, RunningInstance, SeedError};
 pub use server::ServerError;
 
+pub(crate) use python::target_directory;
+
 /// How the local AWS behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -167,6 +169,11 @@ impl LocalAws {
     /// The one endpoint of every service, for `AWS_ENDPOINT_URL`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The process that runs moto.
+    pub fn process_id(&self) -> u32 {
+        self.server.process_id()
     }
 
     /// The region of [`Options`].

@@ -52,6 +52,8 @@ impl Server {
             .env("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
             .env("PYTHONPYCACHEPREFIX", python::target_directory().join("local-aws/pycache"))
             .env("PYTHONUNBUFFERED", "1")
+            // moto warns of each error code that botocore's model of a service does not list.
+            .env("PYTHONWARNINGS", "ignore")
             // Not the terminal's foreground group: Ctrl-C is for the parent, which needs this server to clean up.
             .process_group(0)
             .stdin(Stdio::piped())
@@ -72,6 +74,11 @@ impl Server {
     /// The loopback port that moto listens on.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The server's process.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The last lines that moto wrote to standard error: tracebacks.

@@ -93,12 +93,12 @@ async fn changed_blocks_are_those_that_differ_either_way() {
 
 #[tokio::test]
 async fn a_snapshot_holds_what_the_volume_held() {
-    let aws = aws().await;
+    let aws = start().await;
     let ebs = Client::new(&aws.sdk_config());
     let image = image(&[(1, 1)]);
     let network = aws.create_network().await.unwrap();
     let host = aws.run_instance(&network, image.path(), false, &[]).await.unwrap();
-    let snapshot = completed_snapshot(aws, &host.volume_id).await;
+    let snapshot = completed_snapshot(&aws, &host.volume_id).await;
     write_blocks(image.path(), &[(1, 9), (2, 9)]);
 
     let listed = ebs.list_snapshot_blocks().snapshot_id(&snapshot).send().await.unwrap();
