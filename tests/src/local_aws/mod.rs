@@ -73,11 +73,13 @@ pub struct Options {
     pub seed: u64,
     /// Where `sdk_config` and the seeding helpers work. Every region answers.
     pub region: &'static str,
+    /// The loopback port; a free one if none is given.
+    pub port: Option<u16>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Clock::default(), check_credentials: true, seed: 0, region: "us-east-1" }
+        Self { clock: Clock::default(), check_credentials: true, seed: 0, region: "us-east-1", port: None }
     }
 }
 
@@ -90,6 +92,14 @@ pub enum StartError {
     /// No moto.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The port that was asked for.
+    #[error("could not listen on 127.0.0.1:{port}; choose another port, or none for a free one")]
+    Port {
+        /// The port.
+        port: u16,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// No loopback port or thread.
     #[error("could not start the local AWS's proxy")]
     Proxy(#[from] io::Error),
@@ -151,7 +161,7 @@ impl LocalAws {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let handle = runtime.handle().clone();
         let stop = CancellationToken::new();
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let listener = bind(options.port)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let listener = {
@@ -299,6 +309,14 @@ impl LocalAws {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build()
     }
+}
+
+fn bind(port: Option<u16>) -> Result<std::net::TcpListener, StartError> {
+    let bound = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
+    bound.map_err(|source| match port {
+        Some(port) => StartError::Port { port, source },
+        None => StartError::Proxy(source),
+    })
 }
 
 impl Drop for LocalAws {

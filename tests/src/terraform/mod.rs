@@ -22,7 +22,6 @@
 mod binary;
 mod mirror;
 mod output;
-mod process;
 
 use std::ffi::OsString;
 use std::fs;
@@ -31,14 +30,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::local_aws::LocalAws;
+use crate::process::{Finished, ProcessError, Program, Running};
 use crate::programs::BuildError;
 
 pub use binary::{Binary, NotFound};
 pub use mirror::SOURCE;
 pub use output::{Plan, State};
-pub use process::{Finished, Running};
 
 /// Why a step did not do what was wanted.
 #[derive(Debug, thiserror::Error)]
@@ -59,26 +59,9 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
-    /// A command ended otherwise than expected.
-    #[error("`{command}` ended with {ended}:\n{output}")]
-    Command {
-        /// The command line.
-        command: String,
-        /// Exit code or signal.
-        ended: String,
-        /// Standard output and error.
-        output: String,
-    },
-    /// A command did not end in time, and was stopped.
-    #[error("`{command}` did not end within {limit:?}; it wrote:\n{output}")]
-    TimedOut {
-        /// The command line.
-        command: String,
-        /// How long it had.
-        limit: Duration,
-        /// Standard output and error.
-        output: String,
-    },
+    /// A command ended otherwise than expected, or not in time.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     /// A result that is not what it should be.
     #[error("{0}")]
     Check(String),
@@ -93,6 +76,7 @@ pub struct Terraform {
     directory: PathBuf,
     environment: Vec<(OsString, OsString)>,
     time_limit: Duration,
+    interrupt: CancellationToken,
 }
 
 impl Terraform {
@@ -131,7 +115,7 @@ impl Terraform {
         let directory = files.path().join(below);
         let nothing = Path::new("/dev/null");
         let mut environment: Vec<(OsString, OsString)> = vec![
-            ("TF_CLI_CONFIG_FILE".into(), cli_config.into()),
+            (CLI_CONFIG.into(), cli_config.into()),
             ("HOME".into(), home.into()),
             ("AWS_CONFIG_FILE".into(), nothing.into()),
             ("AWS_SHARED_CREDENTIALS_FILE".into(), nothing.into()),
@@ -143,7 +127,8 @@ impl Terraform {
         ];
         environment.extend(std::env::var_os("PATH").map(|path| ("PATH".into(), path)));
         environment.extend(aws.environment().into_iter().map(|(name, value)| (name.into(), value.into())));
-        Ok(Self { binary, files, directory, environment, time_limit: TIME_LIMIT })
+        let interrupt = CancellationToken::new();
+        Ok(Self { binary, files, directory, environment, time_limit: TIME_LIMIT, interrupt })
     }
 
     /// Replace the configuration of [`Self::with_config`].
@@ -170,6 +155,23 @@ impl Terraform {
         self.time_limit = limit;
     }
 
+    /// Interrupt the commands, those under way and those to come, when this is cancelled.
+    pub fn set_interrupt(&mut self, interrupt: CancellationToken) {
+        self.interrupt = interrupt;
+    }
+
+    /// What runs, for example `Terraform v1.11.4`.
+    pub fn version(&self) -> &str {
+        &self.binary.version
+    }
+
+    /// How a user runs it with the same provider, up to the command: `TF_CLI_CONFIG_FILE=… terraform`.
+    pub fn command_line(&self) -> String {
+        let config = self.environment.iter().find(|(name, _)| name == CLI_CONFIG);
+        let config = config.map(|(_, path)| path.to_string_lossy()).unwrap_or_default();
+        format!("{CLI_CONFIG}={config} {}", self.binary.path.display())
+    }
+
     /// Where the configuration and the state are.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -180,7 +182,7 @@ impl Terraform {
     /// # Errors
     /// When it fails.
     pub async fn init(&self) -> Result<Finished, Error> {
-        self.run(&["init", "-no-color"]).await?.success()
+        Ok(self.run(&["init", "-no-color"]).await?.success()?)
     }
 
     /// `terraform apply`.
@@ -188,7 +190,7 @@ impl Terraform {
     /// # Errors
     /// When it fails.
     pub async fn apply(&self) -> Result<Finished, Error> {
-        self.run(APPLY).await?.success()
+        Ok(self.run(APPLY).await?.success()?)
     }
 
     /// `terraform apply` that must fail. What it wrote is in the result.
@@ -196,7 +198,7 @@ impl Terraform {
     /// # Errors
     /// When it succeeds.
     pub async fn apply_fails(&self) -> Result<Finished, Error> {
-        self.run(APPLY).await?.failure()
+        Ok(self.run(APPLY).await?.failure()?)
     }
 
     /// Start `terraform apply`, to interrupt it.
@@ -212,7 +214,7 @@ impl Terraform {
     /// # Errors
     /// When it fails.
     pub async fn destroy(&self) -> Result<Finished, Error> {
-        self.run(&["destroy", "-auto-approve", "-no-color"]).await?.success()
+        Ok(self.run(&["destroy", "-auto-approve", "-no-color"]).await?.success()?)
     }
 
     /// `terraform plan`, with a refresh.
@@ -233,7 +235,7 @@ impl Terraform {
         let has_changes = match finished.code {
             Some(0) => false,
             Some(2) => true,
-            _ => return Err(finished.into_error()),
+            _ => return Err(finished.into_error().into()),
         };
         let shown = self.run(&["show", "-json", "plan.bin"]).await?.success()?;
         Plan::new(has_changes, &shown.stdout, finished.stdout)
@@ -244,7 +246,7 @@ impl Terraform {
     /// # Errors
     /// When it succeeds.
     pub async fn plan_fails(&self) -> Result<Finished, Error> {
-        self.run(&["plan", "-no-color"]).await?.failure()
+        Ok(self.run(&["plan", "-no-color"]).await?.failure()?)
     }
 
     /// `terraform show`: the state.
@@ -261,7 +263,7 @@ impl Terraform {
     /// # Errors
     /// When it fails.
     pub async fn import(&self, address: &str, id: &str) -> Result<Finished, Error> {
-        self.run(&["import", "-no-color", address, id]).await?.success()
+        Ok(self.run(&["import", "-no-color", address, id]).await?.success()?)
     }
 
     /// The plan is empty, with a refresh and without one.
@@ -310,11 +312,18 @@ impl Terraform {
     /// # Errors
     /// When it cannot be started or does not end in time. Whether it succeeded is in the result.
     pub async fn run(&self, arguments: &[&str]) -> Result<Finished, Error> {
-        self.start(arguments)?.wait().await
+        Ok(self.start(arguments)?.wait().await?)
     }
 
     fn start(&self, arguments: &[&str]) -> Result<Running, Error> {
-        Running::start(&self.binary, arguments, &self.directory, &self.environment, self.time_limit)
+        let program = Program {
+            path: &self.binary.path,
+            directory: &self.directory,
+            environment: &self.environment,
+            time_limit: self.time_limit,
+            interrupt: self.interrupt.clone(),
+        };
+        Ok(program.start(arguments)?)
     }
 
     /// The same configuration in another directory, with nothing in its state.
@@ -330,7 +339,8 @@ impl Terraform {
             }
         }
         let (binary, environment) = (self.binary.clone(), self.environment.clone());
-        Ok(Self { binary, files, directory, environment, time_limit: self.time_limit })
+        let (time_limit, interrupt) = (self.time_limit, self.interrupt.clone());
+        Ok(Self { binary, files, directory, environment, time_limit, interrupt })
     }
 }
 
@@ -373,5 +383,6 @@ fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Error {
     Error::Io { doing, path: path.to_path_buf(), source }
 }
 
+const CLI_CONFIG: &str = "TF_CLI_CONFIG_FILE";
 const APPLY: &[&str] = &["apply", "-auto-approve", "-no-color"];
 const TIME_LIMIT: Duration = Duration::from_secs(300);
