@@ -82,7 +82,7 @@ async fn an_interrupt_reaches_the_whole_process_group() {
     mkfifo(&started, Mode::S_IRWXU).unwrap();
     let started = pipe::OpenOptions::new().open_receiver(&started).unwrap();
     let running = terraform.start_apply().unwrap();
-    tokio::time::timeout(Duration::from_secs(60), started.readable())
+    tokio::time::timeout(Duration::from_mins(1), started.readable())
         .await
         .expect("the provisioner starts")
         .unwrap();

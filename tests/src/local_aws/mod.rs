@@ -105,7 +105,7 @@ pub enum StartError {
     Proxy(#[from] io::Error),
 }
 
-/// A running local AWS. Ends when dropped; no process outlives this one, however it ends.
+/// A running local AWS. Ends when dropped, moto with the last that shares it; no process outlives this one, however it ends.
 #[derive(Debug)]
 pub struct LocalAws {
     proxy: Arc<Proxy>,
@@ -114,7 +114,7 @@ pub struct LocalAws {
     runtime: tokio::runtime::Handle,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
-    server: Server,
+    server: Arc<Server>,
 }
 
 /// How a snapshot that is made from now on goes.
@@ -143,6 +143,19 @@ impl LocalAws {
             Ok::<Server, StartError>(Server::start(&python)?)
         });
         let server = started.await.map_err(io::Error::other)??;
+        Self::in_front_of(Arc::new(server), options)
+    }
+
+    /// Another local AWS in front of the same moto: the same resources, but its own endpoint, calls, faults, clock and keys.
+    /// It starts at once. For tests that work on resources of their own.
+    ///
+    /// # Errors
+    /// When no loopback port or thread can be had.
+    pub fn share(&self, options: Options) -> Result<Self, StartError> {
+        Self::in_front_of(Arc::clone(&self.server), options)
+    }
+
+    fn in_front_of(server: Arc<Server>, options: Options) -> Result<Self, StartError> {
         let moto = Moto::new(server.port());
         let contents = Arc::new(ebs::Contents::default());
         let proxy = Arc::new(Proxy {
@@ -168,9 +181,9 @@ impl LocalAws {
             let _guard = handle.enter();
             TcpListener::from_std(listener)?
         };
-        let served = (Arc::clone(&proxy), stop.clone());
+        let (serving, stopping) = (Arc::clone(&proxy), stop.clone());
         let thread = std::thread::Builder::new().name("local-aws".to_owned()).spawn(move || {
-            runtime.block_on(proxy::serve(served.0, listener, served.1));
+            runtime.block_on(proxy::serve(serving, listener, stopping));
             runtime.shutdown_background();
         })?;
         Ok(Self { proxy, address, options, runtime: handle, stop, thread: Some(thread), server })
@@ -181,9 +194,9 @@ impl LocalAws {
         format!("http://{}", self.address)
     }
 
-    /// The process that runs moto.
-    pub fn process_id(&self) -> u32 {
-        self.server.process_id()
+    /// The address of moto itself, behind the proxy. Nothing under test should know it.
+    pub fn moto_address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.server.port()))
     }
 
     /// The region of [`Options`].

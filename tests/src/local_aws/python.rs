@@ -6,6 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use sha2::{Digest, Sha256};
 
+use super::request::hex;
+
 /// Why there is no Python environment, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum PythonError {
@@ -67,7 +69,7 @@ pub(crate) fn environment() -> Result<PathBuf, PythonError> {
     lock.lock().map_err(|source| io("lock", &lock_path, source))?;
 
     let digest = Sha256::digest(&pinned);
-    let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let name = digest.get(..6).map(hex).unwrap_or_default();
     let environment = home.join(format!("venv-{name}"));
     let interpreter = environment.join("bin/python");
     let stamp = environment.join("complete");

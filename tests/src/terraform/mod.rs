@@ -2,7 +2,7 @@
 //!
 //! Each [`Terraform`] is a temporary working directory with a clean environment: nothing of the user's AWS or Terraform
 //! settings gets in, the provider comes from a filesystem mirror, and the network is not used. The steps and checks are those of
-//! HashiCorp's acceptance-test framework: empty plans, actions, import and verify, drift, disappearance.
+//! Terraform's own acceptance-test framework: empty plans, actions, import and verify, drift, disappearance.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -42,6 +42,7 @@ pub use output::{Plan, State};
 
 /// Why a step did not do what was wanted.
 #[derive(Debug, thiserror::Error)]
+#[expect(clippy::error_impl_error, reason = "read as `terraform::Error`")]
 pub enum Error {
     /// Neither Terraform nor OpenTofu.
     #[error(transparent)]
@@ -330,7 +331,7 @@ impl Terraform {
     fn copy_without_state(&self) -> Result<Self, Error> {
         let files = temporary_directory()?;
         copy_directory(self.files.path(), files.path())?;
-        let below = self.directory.strip_prefix(self.files.path()).unwrap_or(Path::new(""));
+        let below = self.directory.strip_prefix(self.files.path()).unwrap_or_else(|_| Path::new(""));
         let directory = files.path().join(below);
         for state in ["terraform.tfstate", "terraform.tfstate.backup"] {
             let path = directory.join(state);
@@ -385,4 +386,4 @@ fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Error {
 
 const CLI_CONFIG: &str = "TF_CLI_CONFIG_FILE";
 const APPLY: &[&str] = &["apply", "-auto-approve", "-no-color"];
-const TIME_LIMIT: Duration = Duration::from_secs(300);
+const TIME_LIMIT: Duration = Duration::from_mins(5);
