@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use super::plan::merge;
 use super::provider::schema_mistakes;
-use super::{Context, Convert, DataSource, Diagnostic, Path, Raw, Resource, Saved, Schema};
+use super::{Context, Convert, DataSource, Diagnostic, Path, Raw, Resource, Role, Saved, Schema};
 
 /// A future of a trait object.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -135,7 +135,7 @@ impl<R: Resource, C: Send + Sync + 'static> ErasedResource<C> for Made<R, C> {
     }
 
     fn mistakes(&self) -> Vec<String> {
-        schema_mistakes::<R::Model>(R::NAME, &self.schema)
+        schema_mistakes::<R::Model>(R::NAME, &self.schema, Role::Resource)
     }
 
     fn validate(&self, config: &Raw) -> Vec<Diagnostic> {
@@ -235,7 +235,7 @@ impl<D: DataSource, C: Send + Sync + 'static> ErasedDataSource<C> for Made<D, C>
     }
 
     fn mistakes(&self) -> Vec<String> {
-        schema_mistakes::<D::Model>(D::NAME, &self.schema)
+        schema_mistakes::<D::Model>(D::NAME, &self.schema, Role::DataSource)
     }
 
     fn validate(&self, config: &Raw) -> Vec<Diagnostic> {

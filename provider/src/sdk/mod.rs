@@ -11,6 +11,16 @@
 //! | what a resource works with | [`model!`](crate::model), [`Value`], [`Context`], [`Saved`], [`Diagnostic`] |
 //! | values on the wire | [`Raw`], [`Type`], [`Number`], [`Path`] |
 //!
+//! # What a plan says
+//!
+//! 1. What is write-only is null, in the plan and in the state; create and update get it from the configuration.
+//! 2. What the configuration sets is planned so, known or not.
+//! 3. What it leaves null and has a default is planned as the default.
+//! 4. What it leaves null and is computed stays as it was when nothing changes; when anything does it becomes unknown,
+//!    unless it [keeps its state](Attribute::keeps_state).
+//! 5. [`Resource::plan`] then adjusts what the user has not set.
+//! 6. A changed attribute that [replaces](Attribute::replaces) makes a new resource.
+//!
 //! # Example
 //!
 //! A whole resource:
@@ -149,7 +159,7 @@ pub use model::{Convert, ConvertError, Model, Secret};
 pub use model::{Field, expect_object, field_from_raw, field_name, object_fits};
 pub use provider::{Catalog, Provider, mistakes};
 pub use resource::{Resource, Saved};
-pub use schema::{Attribute, Block, Body, Comparison, Nesting, Presence, ReplaceRule, Schema, Shape};
+pub use schema::{Attribute, Block, Body, Comparison, Nesting, Presence, ReplaceRule, Role, Schema, Shape};
 pub use serve::serve;
 pub use timeouts::{DurationError, TimeoutDefaults, Timeouts, format_duration, parse_duration};
 pub use value::Value;

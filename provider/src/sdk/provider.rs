@@ -1,7 +1,7 @@
 //! [`Provider`]: the whole of a provider, and [`Catalog`], the list of what it offers.
 
 use super::erased::{ErasedDataSource, ErasedResource, Made};
-use super::{Context, DataSource, Diagnostic, Model, Resource, Schema};
+use super::{Context, DataSource, Diagnostic, Model, Resource, Role, Schema};
 
 /// A provider: its own configuration, and what it offers.
 pub trait Provider: Send + Sync + 'static {
@@ -89,7 +89,7 @@ impl<C: Send + Sync + 'static> Default for Catalog<C> {
 /// should have a test that there are none; the server refuses to start otherwise.
 pub fn mistakes<P: Provider>() -> Vec<String> {
     let catalog = P::catalog();
-    let mut mistakes = schema_mistakes::<P::Config>("provider", &P::schema());
+    let mut mistakes = schema_mistakes::<P::Config>("provider", &P::schema(), Role::Provider);
     mistakes.extend(catalog.resources.iter().flat_map(|resource| resource.mistakes()));
     mistakes.extend(catalog.data_sources.iter().flat_map(|data_source| data_source.mistakes()));
     let mut names: Vec<_> = catalog.resources().map(|(name, _)| name).collect();
@@ -101,9 +101,9 @@ pub fn mistakes<P: Provider>() -> Vec<String> {
 }
 
 /// The mistakes in one schema, and in how its model `M` matches it.
-pub(crate) fn schema_mistakes<M: Model>(name: &str, schema: &Schema) -> Vec<String> {
+pub(crate) fn schema_mistakes<M: Model>(name: &str, schema: &Schema, role: Role) -> Vec<String> {
     let mut mistakes: Vec<_> =
-        schema.mistakes().into_iter().map(|mistake| format!("{name}: {mistake}")).collect();
+        schema.mistakes(role).into_iter().map(|mistake| format!("{name}: {mistake}")).collect();
     if !M::fits(&schema.ty()) {
         mistakes.push(format!(
             "{name}: the model does not fit the schema. Fields: {}. Schema: {}",

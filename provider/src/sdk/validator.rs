@@ -52,7 +52,7 @@ impl Debug for Validator {
 
 /// A text of so many characters.
 pub fn length(characters: RangeInclusive<usize>) -> Validator {
-    let description = format!("{} characters", between(&characters, usize::MAX));
+    let description = counted(&characters, "character");
     let rule = description.clone();
     Validator::new(description, move |raw| match raw.as_str().map(|text| text.chars().count()) {
         Some(count) if !characters.contains(&count) => Err(format!("must have {rule}, but has {count}")),
@@ -106,7 +106,7 @@ pub fn one_of<const N: usize>(choices: [&'static str; N]) -> Validator {
 
 /// A list, set or map of so many elements.
 pub fn items(count: RangeInclusive<usize>) -> Validator {
-    let rule = format!("{} elements", between(&count, usize::MAX));
+    let rule = counted(&count, "element");
     Validator::new(rule.clone(), move |raw| {
         let length = match raw {
             Raw::List(elements) => elements.len(),
@@ -164,6 +164,11 @@ fn within(bounds: &RangeInclusive<i64>, int: Option<i64>, float: f64) -> bool {
     matches!(text, (Ok(floor), Ok(ceiling)) if bounds.contains(&floor) && bounds.contains(&ceiling))
 }
 
+fn counted(bounds: &RangeInclusive<usize>, noun: &str) -> String {
+    let plural = if *bounds.end() == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", between(bounds, usize::MAX))
+}
+
 fn between<T: Copy + PartialEq + fmt::Display>(bounds: &RangeInclusive<T>, unbounded: T) -> String {
     let (start, end) = (bounds.start(), bounds.end());
     if *end == unbounded {
@@ -199,7 +204,7 @@ mod tests {
         assert_eq!(problem(range(1..=5), number("5.5")), "must be between 1 and 5, but is 5.5");
         assert_eq!(problem(range(1..=i64::MAX), 0.into()), "must be at least 1, but is 0");
         assert_eq!(problem(one_of(["a", "b"]), "c".into()), "must be one of \"a\", \"b\", but is \"c\"");
-        assert_eq!(problem(items(1..=1), Raw::List(vec![])), "must have exactly 1 elements, but has 0");
+        assert_eq!(problem(items(1..=1), Raw::List(vec![])), "must have exactly 1 element, but has 0");
         assert_eq!(
             problem(each(length(1..=9)), Raw::from(["a", ""])),
             "at 1 must have between 1 and 9 characters, but has 0"

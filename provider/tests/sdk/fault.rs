@@ -37,7 +37,7 @@ fn a_panic_is_a_diagnostic_and_loses_nothing() {
     let mut workspace = Workspace::new(&fault("panic"));
     workspace.set("RUST_BACKTRACE", "1");
     let said =
-        workspace.apply().expect_error(&["Provider bug", "fixture.rs:", "boom in one", "Please report it"]);
+        workspace.apply().expect_error(&["Provider bug", "file.rs:", "boom in one", "Please report it"]);
     assert!(!said.text.contains("stack backtrace") && !said.text.contains("std::panicking"), "{}", said.text);
     assert_eq!(workspace.state("fixture_file.one").unwrap()["tainted"], true);
     workspace.destroy().expect_ok();

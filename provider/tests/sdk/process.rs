@@ -153,6 +153,31 @@ async fn only_the_client_with_the_certificate_is_served() {
     assert!(plugin.ended().success());
 }
 
+/// A provider that outlived its Terraform would hold a user's credentials for nobody.
+#[test]
+fn it_ends_when_terraform_is_gone() {
+    let certificate = Certificate::new();
+    let sockets = tempfile::tempdir().unwrap();
+    let mut terraform = Command::new("sh")
+        .args(["-c", "\"$0\" & wait"])
+        .arg(&*FIXTURE)
+        .env(COOKIE.0, COOKIE.1)
+        .env("PLUGIN_CLIENT_CERT", &certificate.pem)
+        .env("PLUGIN_UNIX_SOCKET_DIR", sockets.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(terraform.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.starts_with("1|6|unix|"), "{line}");
+    terraform.kill().unwrap();
+    terraform.wait().unwrap();
+    // The pipe is the provider's alone now: it closes with it.
+    assert_eq!(stdout.read_line(&mut line).unwrap(), 0);
+    assert_eq!(fs::read_dir(sockets.path()).unwrap().count(), 0, "the socket is left behind");
+}
+
 /// The preface of HTTP/2 and an empty SETTINGS frame (RFC 9113, sections 3.4 and 6.5).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 

@@ -17,7 +17,7 @@ mod propose;
 mod replace;
 mod write_only;
 
-pub(crate) use propose::{Computed, propose, with_defaults};
+pub(crate) use propose::{Computed, propose};
 pub(crate) use replace::replacements;
 pub(crate) use write_only::{with_write_only, without_write_only};
 

@@ -9,10 +9,35 @@ use crate::sdk::{Path, Raw, Type};
 const RESERVED: [&str; 7] =
     ["connection", "count", "depends_on", "for_each", "lifecycle", "provider", "provisioner"];
 
+/// Whose schema it is: what is planned is only a resource's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Of a provider's own configuration.
+    Provider,
+    /// Of a resource.
+    Resource,
+    /// Of a data source.
+    DataSource,
+}
+
 impl Schema {
     /// The mistakes in this schema, each with its path; none in a good one.
-    pub fn mistakes(&self) -> Vec<String> {
+    pub fn mistakes(&self, role: Role) -> Vec<String> {
         let mut mistakes = Vec::new();
+        if role != Role::Resource {
+            self.body.for_each_attribute(&mut |path, attribute| {
+                if attribute.default.is_some()
+                    || attribute.write_only
+                    || attribute.keeps_state
+                    || attribute.replaces.is_some()
+                {
+                    mistakes.push(format!("{path}: only an attribute of a resource is planned"));
+                }
+                if role == Role::Provider && attribute.is_computed() {
+                    mistakes.push(format!("{path}: nothing in a provider's configuration is computed"));
+                }
+            });
+        }
         for name in RESERVED {
             if self.body.attributes.iter().any(|attribute| attribute.name == name)
                 || self.body.blocks.iter().any(|block| block.name == name)
@@ -79,6 +104,13 @@ fn attribute_mistakes(attribute: &Attribute, in_set: bool) -> Vec<&'static str> 
     rule(attribute.write_only && attribute.is_computed(), "is write-only and computed");
     rule(attribute.write_only && in_set, "is write-only within a set");
     rule(attribute.keeps_state && !attribute.is_computed(), "keeps state that is not computed");
+    rule(
+        attribute.replaces.is_some()
+            && attribute.is_computed()
+            && attribute.default.is_none()
+            && !attribute.keeps_state,
+        "makes a new resource and does not keep its state: every change of another attribute would make a new one",
+    );
     rule(!settable && !attribute.validators.is_empty(), "has a validator, but cannot be set");
     rule(!settable && attribute.deprecation.is_some(), "warns of being set, but cannot be set");
     problems
@@ -128,7 +160,7 @@ mod tests {
     use super::*;
 
     fn mistakes(attribute: Attribute) -> Vec<String> {
-        Schema::new("Test.").attribute(attribute).mistakes()
+        Schema::new("Test.").attribute(attribute).mistakes(Role::Resource)
     }
 
     #[test]
@@ -142,7 +174,19 @@ mod tests {
             )
             .block(Block::single("hook", "Hook.").min(1))
             .timeouts(crate::sdk::TimeoutDefaults::default());
-        assert_eq!(schema.mistakes(), Vec::<String>::new());
+        assert_eq!(schema.mistakes(Role::Resource), Vec::<String>::new());
+    }
+
+    #[test]
+    fn only_resources_are_planned() {
+        let schema = Schema::new("Test.").attribute(Attribute::int("port", "Port.").default(443));
+        assert_eq!(schema.mistakes(Role::DataSource), ["port: only an attribute of a resource is planned"]);
+        let schema = Schema::new("Test.").attribute(Attribute::string("arn", "ARN.").computed());
+        assert_eq!(schema.mistakes(Role::DataSource), Vec::<String>::new());
+        assert_eq!(
+            schema.mistakes(Role::Provider),
+            ["arn: nothing in a provider's configuration is computed"]
+        );
     }
 
     #[test]
@@ -157,6 +201,10 @@ mod tests {
             (string().default(1), "name: has a default of another type"),
             (string().write_only().optional().computed(), "name: is write-only and computed"),
             (string().required().keeps_state(), "name: keeps state that is not computed"),
+            (
+                string().optional().computed().replaces(),
+                "name: makes a new resource and does not keep its state",
+            ),
             (string().computed().validate(crate::sdk::validator::length(1..=2)), "name: has a validator"),
             (
                 Attribute::nested_set("set", "S.", [string().optional().write_only()]).optional(),
@@ -167,6 +215,6 @@ mod tests {
             assert!(mistakes.iter().any(|mistake| mistake.starts_with(expected)), "{expected}: {mistakes:?}");
         }
         let block = Schema::new("Test.").block(Block::list("rule", "Rule.").min(2).max(1));
-        assert_eq!(block.mistakes(), ["rule: must be written more often than it may"]);
+        assert_eq!(block.mistakes(Role::Resource), ["rule: must be written more often than it may"]);
     }
 }

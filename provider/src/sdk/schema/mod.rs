@@ -6,6 +6,7 @@
 
 mod attribute;
 mod block;
+mod blocks;
 mod check;
 mod sensitive;
 
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 pub use attribute::{Attribute, Comparison, Nesting, Presence, ReplaceRule, Shape};
 pub use block::Block;
+pub(crate) use blocks::with_empty_blocks;
+pub use check::Role;
 pub(crate) use sensitive::collect_sensitive;
 
 use super::timeouts::{TimeoutDefaults, format_duration};

@@ -79,7 +79,7 @@ pub(super) fn reattach(address: &str, socket: &Path) -> String {
             "Pid": std::process::id(),
             // Says that Terraform must not end the process.
             "Test": true,
-            "Addr": {"Network": "unix", "String": socket},
+            "Addr": {"Network": "unix", "String": socket.to_string_lossy()},
         }
     });
     format!(

@@ -5,6 +5,7 @@ use super::{Operation, Server, panic, proto};
 use crate::sdk::context::Told;
 use crate::sdk::erased::ErasedResource;
 use crate::sdk::plan::{with_write_only, without_write_only};
+use crate::sdk::schema::with_empty_blocks;
 use crate::sdk::{Context, Diagnostic, Path, Provider, Raw, Schema};
 
 use proto::apply_resource_change::{Request, Response};
@@ -90,7 +91,7 @@ async fn create_or_update<C>(
 /// `raw` as a state: canonical, without write-only values, with null for what is still unknown. If anything is, that
 /// is the resource's mistake.
 pub(super) fn finished(schema: &Schema, raw: Raw) -> (Raw, Option<Diagnostic>) {
-    let raw = without_write_only(&schema.body, raw);
+    let raw = with_empty_blocks(&schema.body, without_write_only(&schema.body, raw));
     let problem = first_unknown(&raw, &Path::root()).map(|path| {
         Diagnostic::bug(format_args!("The value of `{path}` is still unknown after the operation.")).at(path)
     });

@@ -4,6 +4,7 @@ use super::wire::{attribute_path, decode, decode_private, diagnostics, encode, e
 use super::{Server, panic, proto};
 use crate::sdk::erased::Change;
 use crate::sdk::plan::{Computed, merge, propose, replacements, without_write_only};
+use crate::sdk::schema::with_empty_blocks;
 use crate::sdk::{Diagnostic, Provider};
 
 use proto::plan_resource_change::{Request, Response};
@@ -40,7 +41,7 @@ impl<P: Provider> Server<P> {
         let ctx = self.context(decode_private(&request.prior_private));
         let inputs = Change { prior: &prior, config: &config, planned: &base };
         let adjusted = panic::catch(resource.plan(&client, &ctx, inputs)).await.flatten()?;
-        let adjusted = without_write_only(body, adjusted).canonical(&ty);
+        let adjusted = with_empty_blocks(body, without_write_only(body, adjusted)).canonical(&ty);
         let planned = if unchanged && adjusted != base {
             // The resource itself has found a change, so other computed values may change with it.
             merge(&change(), &base, adjusted).canonical(&ty)

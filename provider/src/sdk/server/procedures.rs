@@ -222,8 +222,6 @@ impl<P: Provider> Server<P> {
         let ctx = self.context(Private::new());
         let configure = async {
             let config = decode(config, &self.schema)?;
-            // Defaults hold for the provider's own configuration too.
-            let config = crate::sdk::plan::with_defaults(&self.schema.body, &config);
             let config = P::Config::from_raw(&config, &Path::root())?;
             self.provider.configure(&ctx, config).await
         };

@@ -6,6 +6,7 @@ use super::proto;
 use crate::sdk::context::Private;
 use crate::sdk::cty::codec::CodecError;
 use crate::sdk::cty::{json, msgpack};
+use crate::sdk::schema::{collect_sensitive, with_empty_blocks};
 use crate::sdk::serve::log;
 use crate::sdk::{Body, Diagnostic, Path, Raw, Schema, Severity, Step};
 
@@ -17,14 +18,14 @@ pub(super) fn decode(value: Option<&proto::DynamicValue>, schema: &Schema) -> Re
         Some(value) if !value.json.is_empty() => json::decode(&value.json, &ty),
         _ => Ok(Raw::Null),
     };
-    let raw = raw.map_err(undecodable)?;
+    let raw = with_empty_blocks(&schema.body, raw.map_err(undecodable)?);
     hide_secrets(&schema.body, &raw);
     Ok(raw)
 }
 
 /// Reads a state file's JSON.
 pub(super) fn decode_json(bytes: &[u8], schema: &Schema) -> Result<Raw, Diagnostic> {
-    let raw = json::decode(bytes, &schema.ty()).map_err(undecodable)?;
+    let raw = with_empty_blocks(&schema.body, json::decode(bytes, &schema.ty()).map_err(undecodable)?);
     hide_secrets(&schema.body, &raw);
     Ok(raw)
 }
@@ -52,7 +53,7 @@ pub(super) fn encode(raw: &Raw, schema: &Schema) -> Result<proto::DynamicValue, 
 /// Tells the log which texts are secrets.
 fn hide_secrets(body: &Body, raw: &Raw) {
     let mut secrets = BTreeSet::new();
-    crate::sdk::schema::collect_sensitive(body, raw, &mut secrets);
+    collect_sensitive(body, raw, &mut secrets);
     log::hide(secrets);
 }
 
