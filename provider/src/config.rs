@@ -192,7 +192,8 @@ pub(crate) async fn configure(ctx: &Context, config: Config) -> Result<Client, D
     let sdk = load(&config).await?;
     let region = match &config.region {
         Value::Unknown => Value::Unknown,
-        _ => match sdk.region() {
+        // A variable that is set to nothing is as good as unset.
+        _ => match sdk.region().filter(|region| !region.as_ref().is_empty()) {
             Some(region) => Value::Known(
                 region
                     .as_ref()

@@ -1,0 +1,28 @@
+//! The examples, applied as a user would.
+
+use agentless_tests::terraform::Terraform;
+
+use crate::scanner::{assert_gone, group_named};
+use crate::shared::{image, local_aws, network, unique};
+
+#[tokio::test]
+async fn the_quickstart_is_applied_and_destroyed() {
+    let (name, network) = (unique("quickstart"), network().await);
+    let mut terraform = Terraform::with_example(local_aws().await, "quickstart").unwrap();
+    terraform.set_variable("name", &name);
+    terraform.set_variable("region", "us-east-1");
+    terraform.set_variable("vpc_id", &network.vpc_id);
+    terraform.set_variable("subnet_ids", format!("{:?}", network.subnet_ids));
+    terraform.set_variable("image_id", image().await);
+    terraform.init().await.unwrap();
+    terraform.apply().await.unwrap();
+    terraform.assert_empty_plans().await.unwrap();
+    let state = terraform.state().await.unwrap();
+    assert_eq!(state.addresses().len(), 3);
+    let policy = state.output("policy").and_then(serde_json::Value::as_str).unwrap();
+    assert!(policy.contains("ebs:GetSnapshotBlock"), "{policy}");
+    assert_eq!(group_named(&name).await.unwrap().instances().len(), 1);
+    terraform.destroy().await.unwrap();
+    assert_gone(&name).await;
+    local_aws().await.assert_no_unimplemented();
+}
