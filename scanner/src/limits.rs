@@ -8,8 +8,8 @@ use std::cell::Cell;
 
 use crate::fs::FsError;
 
-/// Bounds on what one volume may make a reader do. The defaults leave a margin of at least ten over the largest real
-/// disks that were measured.
+/// Bounds on what one volume may make a reader do. The defaults leave room above every real disk that was measured; whoever
+/// has a larger one raises them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -1,1 +1,9 @@
-//! The local AWS and the end-to-end harness.
+//! The end-to-end harness: a local AWS, a Terraform runner, the judge of permissions, and the programs under test.
+
+pub mod judge;
+pub mod local_aws;
+pub mod machine_image;
+pub mod packages;
+pub mod programs;
+pub mod terraform;
+pub mod tools;

@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{FileSystem, FileType, FsError, Inode, open};
+use super::{FileSystem, FileType, FsError, Inode, Journal, ext4, open};
 use crate::limits::Limits;
-use crate::volume::{Volume, VolumeError, partition};
+use crate::volume::{SparseVolume, Volume, VolumeError, partition};
 
 /// What a visit of everything found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,39 @@ pub struct Survey {
     pub bytes: u64,
     /// Files, directories, partitions and links that could not be read.
     pub problems: u64,
+}
+
+/// Reads everything on the disk that `encoded` describes, as [`SparseVolume::decode`] does: the partition table, and each
+/// partition. Like the two below, the body of a fuzz target.
+pub fn encoded_disk(encoded: &[u8]) -> Result<Survey, FsError> {
+    let volume: Arc<dyn Volume> = Arc::new(SparseVolume::decode(encoded));
+    disk(&volume, &small_limits())
+}
+
+/// Reads everything in the filesystem that `encoded` describes.
+pub fn encoded_volume(encoded: &[u8]) -> Result<Survey, FsError> {
+    let limits = small_limits();
+    let opened = open(Arc::new(SparseVolume::decode(encoded)), &limits)?;
+    file_system(&*opened, &limits)
+}
+
+/// Replays the ext4 journal that `encoded` describes.
+pub fn encoded_journal(encoded: &[u8]) -> Result<Journal, FsError> {
+    ext4::replay_journal(Arc::new(SparseVolume::decode(encoded)), &small_limits())
+}
+
+/// Limits so small that the worst disk is done within a second, also in a build with all checks.
+pub fn small_limits() -> Limits {
+    Limits {
+        file_bytes: 1 << 20,
+        dir_entries: 10_000,
+        dir_bytes: 1 << 20,
+        journal_blocks: 10_000,
+        cache_bytes: 1 << 20,
+        steps: 200_000,
+        read_bytes: 64 << 20,
+        ..Limits::default()
+    }
 }
 
 /// Reads the partition table and everything in every partition.

@@ -11,6 +11,7 @@ mod file;
 mod memory;
 pub mod partition;
 mod slice;
+mod sparse;
 mod spill;
 mod traits;
 
@@ -20,4 +21,5 @@ pub use ebs::{SnapshotBlocks, SnapshotError};
 pub use file::FileVolume;
 pub use memory::MemoryVolume;
 pub use slice::SliceVolume;
+pub use sparse::SparseVolume;
 pub use traits::{Volume, VolumeError};

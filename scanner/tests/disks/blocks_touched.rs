@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
-use agentless_scanner::fs::{FsPath, Tree, open};
+use agentless_scanner::fs::{FileType, FsPath, Tree, open};
 use agentless_scanner::limits::Limits;
 
 use crate::fill;
@@ -41,7 +41,7 @@ fn os_packages_touch_few_blocks_of_a_large_image() {
 
     let volume = Arc::new(CountingVolume::new(&image));
     let limits = Limits::default();
-    let tree = Tree::new(open(Arc::clone(&volume) as _, &limits).unwrap(), limits);
+    let tree = Tree::new(open(volume.clone(), &limits).unwrap(), limits);
     let read = |path: &str| tree.open(&FsPath::new(path)).unwrap().map(|file| file.read_all().unwrap());
     assert_eq!(read("/etc/os-release").as_deref(), Some(&b"ID=debian\n"[..]));
     assert_eq!(read("/var/lib/dpkg/status").as_deref(), Some(&*status));
@@ -52,4 +52,29 @@ fn os_packages_touch_few_blocks_of_a_large_image() {
     println!("OS packages touch {touched} of 4096 blocks of 512 KiB, {in_vain} were prefetched in vain");
     assert!(touched <= 13, "{touched}");
     assert_eq!(in_vain, 0);
+
+    let entries = list_everything(&tree);
+    println!("listing all {entries} entries touches {}", volume.touched());
+    assert_eq!(volume.prefetched_in_vain(), 0);
+}
+
+/// Lists every directory as a scan does: level by level, each level's inodes and directories fetched together.
+fn list_everything(tree: &Tree) -> usize {
+    let file_system = tree.file_system();
+    let mut level = vec![file_system.root()];
+    let mut entries = 0;
+    while !level.is_empty() {
+        file_system.prefetch_inodes(&level);
+        file_system.prefetch_content(&level);
+        let listed = level.iter().flat_map(|&dir| tree.read_dir_inode(dir).unwrap());
+        let mut below = Vec::new();
+        for entry in listed {
+            entries += 1;
+            if entry.file_type == Some(FileType::Directory) {
+                below.push(entry.inode);
+            }
+        }
+        level = below;
+    }
+    entries
 }

@@ -156,9 +156,9 @@ fn metadata(root: &Path) {
     lchown(dir.join("owned-link"), Some(1000), Some(1000)).unwrap();
     // Before 1970, and beyond what 32 bits hold, where the format can record it.
     for (name, time) in [
-        ("1960", UNIX_EPOCH - Duration::from_secs(315_619_200)),
-        ("2100", UNIX_EPOCH + Duration::from_secs(4_102_444_800)),
-        ("2400", UNIX_EPOCH + Duration::from_secs(13_569_465_600)),
+        ("1960", UNIX_EPOCH - Duration::from_hours(10 * 365 * 24)),
+        ("2100", UNIX_EPOCH + Duration::from_hours(130 * 365 * 24)),
+        ("2400", UNIX_EPOCH + Duration::from_hours(430 * 365 * 24)),
     ] {
         let file = File::create(dir.join(name)).unwrap();
         file.set_times(FileTimes::new().set_modified(time)).unwrap();

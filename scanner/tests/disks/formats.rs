@@ -1,6 +1,12 @@
 //! Every variant of the format that `mkfs` makes and this kernel mounts.
 
-use crate::support::{Mount, Workspace, can_mount, open};
+use std::process::Command;
+use std::sync::Arc;
+
+use agentless_scanner::fs::{self, FileType, FsPath, Journal, Tree};
+use agentless_scanner::limits::Limits;
+
+use crate::support::{CountingVolume, Mount, Workspace, can_mount, open, run};
 use crate::{fill, manifest};
 
 /// Formats, fills, and compares.
@@ -20,7 +26,7 @@ fn compare(expected_kind: &str, mkfs: &[&str]) {
     };
     let file_system = open(&image);
     assert_eq!(file_system.kind(), expected_kind);
-    assert_eq!(file_system.journal(), agentless_scanner::fs::Journal::Clean);
+    assert_eq!(file_system.journal(), Journal::Clean);
     let ours = manifest::of_ours(file_system);
     manifest::assert_equal(&kernel, &ours, &mkfs.join(" "));
     println!("{}: {} entries equal", mkfs.join(" "), ours.len());
@@ -64,4 +70,89 @@ formats! {
     ext4_with_ea_inode: "ext4", ["mkfs.ext4", "-O", "ea_inode"];
     ext4_with_encryption_and_verity: "ext4", ["mkfs.ext4", "-O", "encrypt,verity"];
     ext4_with_tea_hashes: "ext4", ["mkfs.ext4", "-b", "1024", "-E", "hash_seed=0a0b0c0d-0e0f-4102-8304-050607080900"];
+}
+
+/// Larger blocks than this kernel's pages cannot be mounted: here `mkfs` copies a directory, which is then the truth.
+#[test]
+fn ext4_with_64_kib_blocks() {
+    if !can_mount() {
+        return;
+    }
+    let workspace = Workspace::new();
+    let source = workspace.path("source");
+    std::fs::create_dir_all(source.join("many")).unwrap();
+    for index in 0..3000 {
+        let name = format!("many/{index}-{}", "n".repeat(60));
+        std::fs::write(source.join(name), fill::content(index, 100)).unwrap();
+    }
+    std::fs::write(source.join("large"), fill::content(1, 3_000_000)).unwrap();
+    for checksums in ["metadata_csum", "^metadata_csum"] {
+        let directory = source.to_str().unwrap();
+        let mkfs = ["mkfs.ext4", "-b", "65536", "-O", checksums, "-N", "4000", "-d", directory];
+        let image = workspace.format(checksums, 512 << 20, &mkfs);
+        let mut expected = manifest::of_kernel(&source);
+        let mut ours = manifest::of_ours(open(&image));
+        // A directory's own size differs between filesystems.
+        expected.retain(|_, entry| entry.file_type != FileType::Directory);
+        ours.retain(|_, entry| entry.file_type != FileType::Directory);
+        manifest::assert_equal(&expected, &ours, checksums);
+    }
+}
+
+#[test]
+fn looking_up_a_name_in_a_large_directory_reads_a_few_of_its_blocks() {
+    if !can_mount() {
+        return;
+    }
+    let workspace = Workspace::new();
+    // Small blocks, so that the tree has two levels; and the other hash functions.
+    for hash in ["half_md4", "tea", "legacy"] {
+        let image = workspace.format(hash, 64 << 20, &["mkfs.ext4", "-b", "1024"]);
+        run(Command::new("tune2fs").args(["-E", &format!("hash_alg={hash}")]).arg(&image));
+        {
+            let mount = Mount::writable(&image);
+            for index in 0..9000 {
+                let name = format!("{index}-ä-{}", "n".repeat(40));
+                std::fs::File::create(mount.path().join(name)).unwrap();
+            }
+        }
+        let volume = Arc::new(CountingVolume::new(&image));
+        let limits = Limits::default();
+        let tree = Tree::new(fs::open(volume.clone(), &limits).unwrap(), limits);
+        let before = volume.reads();
+        for index in [0, 4321, 8999] {
+            let path = FsPath::new(format!("/{index}-ä-{}", "n".repeat(40)));
+            assert!(tree.lookup(&path).unwrap().is_some());
+            assert!(tree.lookup(&path.join("../absent")).unwrap().is_none());
+        }
+        let reads = volume.reads() - before;
+        println!("{hash}: {reads} blocks read for 6 lookups in a directory of 9000 names");
+        assert!(reads < 40, "{reads}");
+    }
+}
+
+#[test]
+fn encrypted_files_are_refused_by_name() {
+    if !can_mount() {
+        return;
+    }
+    let workspace = Workspace::new();
+    let image = workspace.format("image", 16 << 20, &["mkfs.ext4", "-O", "encrypt"]);
+    {
+        let mount = Mount::writable(&image);
+        std::fs::create_dir(mount.path().join("dir")).unwrap();
+        std::fs::write(mount.path().join("file"), "secret").unwrap();
+    }
+    let set_flag = |path: &str, flags: &str| {
+        let request = format!("set_inode_field {path} flags {flags}");
+        run(Command::new("debugfs").args(["-w", "-R", &request]).arg(&image));
+    };
+    // EXT4_ENCRYPT_FL, next to EXT4_EXTENTS_FL.
+    set_flag("/dir", "0x80800");
+    set_flag("/file", "0x80800");
+    let tree = Tree::new(open(&image), Limits::default());
+    let error = tree.read_dir(&FsPath::new("/dir")).unwrap_err();
+    assert_eq!(error.to_string(), "an encrypted directory (fscrypt) is not supported");
+    let error = tree.open(&FsPath::new("/file")).unwrap().unwrap().read_all().unwrap_err();
+    assert_eq!(error.to_string(), "an encrypted file (fscrypt) is not supported");
 }

@@ -5,7 +5,6 @@
 //! [`support::can_mount`] for what happens without them.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::print_stderr,
@@ -13,6 +12,7 @@
 )]
 
 mod blocks_touched;
+mod corpus;
 mod dirty_journals;
 mod fill;
 mod formats;

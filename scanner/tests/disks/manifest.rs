@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 /// What one path shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    file_type: FileType,
+    pub(crate) file_type: FileType,
     mode: u16,
     size: u64,
     uid: u32,

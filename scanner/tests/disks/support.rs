@@ -5,6 +5,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use agentless_scanner::fs::{self, FileSystem};
@@ -126,6 +127,7 @@ pub(crate) struct CountingVolume {
     inner: FileVolume,
     touched: Mutex<BTreeSet<u64>>,
     prefetched: Mutex<BTreeSet<u64>>,
+    reads: AtomicUsize,
 }
 
 const SNAPSHOT_BLOCK: u64 = 512 << 10;
@@ -133,11 +135,16 @@ const SNAPSHOT_BLOCK: u64 = 512 << 10;
 impl CountingVolume {
     pub(crate) fn new(image: &Path) -> Self {
         let inner = FileVolume::open(image).unwrap();
-        Self { inner, touched: Mutex::default(), prefetched: Mutex::default() }
+        Self { inner, touched: Mutex::default(), prefetched: Mutex::default(), reads: AtomicUsize::new(0) }
     }
 
     pub(crate) fn touched(&self) -> usize {
         self.touched.lock().unwrap().len()
+    }
+
+    /// How many times anything was read.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
     }
 
     /// How many blocks were prefetched that nobody read.
@@ -157,6 +164,7 @@ impl Volume for CountingVolume {
 
     fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<(), VolumeError> {
         let end = offset + u64::try_from(dst.len()).unwrap();
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.touched.lock().unwrap().extend(snapshot_blocks(offset..end));
         self.inner.read_at(offset, dst)
     }

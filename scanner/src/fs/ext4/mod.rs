@@ -3,7 +3,7 @@
 //! Written from the format's description in the kernel's documentation (`filesystems/ext4`), for disks that may be hostile:
 //! every number is checked before it is used, every loop pays from a budget, and what is wrong is said by the name of the
 //! structure. Metadata checksums are verified wherever the format has them. A journal that was not replayed is replayed in
-//! memory; [`Blocks`] is the one way to the volume, so nothing can read past it.
+//! memory; `Blocks` is the one way to the volume, so nothing can read past it.
 //!
 //! Not read: encrypted files and directories (the names of what holds them are), compression and `dirdata`, which never
 //! were part of Linux, external journals, and fast commits. Extended attributes are used only where they hold data.
@@ -27,6 +27,8 @@ mod superblock;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+
+pub use self::journal::replay_journal;
 
 use self::blocks::Blocks;
 use self::htree::Answer;
@@ -81,17 +83,24 @@ impl Ext4 {
         let volume_size = volume.size();
         let blocks = Blocks::new(volume, sb.block_size, sb.blocks_count, limits);
         let mut opened = Self { sb, blocks, journal: Journal::Clean, limits: limits.clone() };
+        opened.check_size(volume_size)?;
         if opened.sb.has_journal() && opened.sb.needs_recovery() {
             opened.replay()?;
-        }
-        if opened.sb.size() > volume_size {
-            let size = opened.sb.size();
-            return Err(FsError::corrupt(
-                "the ext4 filesystem",
-                format!("it has {size} bytes, but its volume only {volume_size}: the image was cut short"),
-            ));
+            opened.check_size(volume_size)?;
         }
         Ok(opened)
+    }
+
+    /// Refuses a volume that lacks its end, as the kernel does: any file may be in what is missing.
+    fn check_size(&self, volume_size: u64) -> Result<(), FsError> {
+        let size = self.sb.size();
+        if size <= volume_size {
+            return Ok(());
+        }
+        Err(FsError::corrupt(
+            "the ext4 filesystem",
+            format!("it has {size} bytes, but its volume only {volume_size}: the image was cut short"),
+        ))
     }
 
     /// Replays the journal, and reads the superblock again as the journal leaves it.

@@ -1,0 +1,33 @@
+# A scanner in one region: a role with exactly the permissions of a scan, a security group without inbound,
+# and an Auto Scaling group that replaces its instances every day.
+
+terraform {
+  required_version = ">= 1.5"
+
+  required_providers {
+    datadog = {
+      source = "registry.terraform.io/agentless/datadog-agentless"
+    }
+  }
+}
+
+provider "datadog" {
+  region = var.region
+}
+
+resource "datadog_agentless_scanner_role" "this" {
+  name = var.name
+}
+
+resource "datadog_agentless_scanner_security_group" "this" {
+  name   = var.name
+  vpc_id = var.vpc_id
+}
+
+resource "datadog_agentless_scanner" "this" {
+  name                 = var.name
+  image_id             = var.image_id
+  subnet_ids           = var.subnet_ids
+  security_group_ids   = [datadog_agentless_scanner_security_group.this.id]
+  instance_profile_arn = datadog_agentless_scanner_role.this.instance_profile_arn
+}

@@ -1,0 +1,20 @@
+resource "datadog_agentless_scanner" "this" {
+  name                 = "agentless-scanner"
+  image_id             = "ami-0123456789abcdef0"
+  subnet_ids           = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"]
+  security_group_ids   = [datadog_agentless_scanner_security_group.this.id]
+  instance_profile_arn = datadog_agentless_scanner_role.this.instance_profile_arn
+
+  settings = {
+    scan_interval_hours = 6
+  }
+}
+
+resource "datadog_agentless_scanner_role" "this" {
+  name = "agentless-scanner"
+}
+
+resource "datadog_agentless_scanner_security_group" "this" {
+  name   = "agentless-scanner"
+  vpc_id = "vpc-0123456789abcdef0"
+}

@@ -1,0 +1,499 @@
+//! `datadog_agentless_scanner_role`: the role of scanner instances, with exactly the permissions that a scan needs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use scanner_policy::{Feature, KmsKeyArn, PolicyDocument, PolicyError, Region, Scope};
+use serde_json::Value as Json;
+
+use super::place::{plan_region, region_attribute, region_of};
+use super::tagging::{self, Change};
+use crate::aws::{
+    AwsError, IAM_PROPAGATION, Iam, Identity, InstanceProfile, Kind, NewInstanceProfile, NewRole, Tags, retry,
+};
+use crate::config::Settings;
+use crate::model;
+use crate::sdk::{
+    Attribute, Context, Diagnostic, Path, Resource, Saved, Schema, TimeoutDefaults, Timeouts, Type, Value,
+    validator,
+};
+
+/// The name of the one inline policy.
+const POLICY_NAME: &str = "agentless-scanner";
+
+/// Manages the role, instance profile and policy of scanner instances.
+#[derive(Debug)]
+pub struct Role<A> {
+    aws: Arc<A>,
+    settings: Arc<Settings>,
+}
+
+model! {
+    /// State of one role.
+    pub struct Model {
+        /// The role's name.
+        pub id: Value<String>,
+        /// The role's ARN.
+        pub arn: Value<String>,
+        /// The role's name.
+        pub name: Value<String>,
+        /// The region that the role may scan.
+        pub region: Value<String>,
+        /// The role's path.
+        pub path: Value<String>,
+        /// The policy that bounds its permissions.
+        pub permissions_boundary: Value<String>,
+        /// In seconds.
+        pub max_session_duration: Value<i32>,
+        /// What the scanner is to do.
+        pub features: Value<BTreeSet<String>>,
+        /// The keys of encrypted volumes.
+        pub kms_key_arns: Value<BTreeSet<String>>,
+        /// The inline policy, as JSON.
+        pub policy: Value<String>,
+        /// Who may take the role on, as JSON.
+        pub assume_role_policy: Value<String>,
+        /// Policies that should not be there.
+        pub foreign_policies: Value<BTreeSet<String>>,
+        /// The instance profile.
+        pub instance_profile_arn: Value<String>,
+        /// The instance profile.
+        pub instance_profile_name: Value<String>,
+        /// Own tags.
+        pub tags: Value<Tags>,
+        /// All tags.
+        pub tags_all: Value<Tags>,
+        /// How long operations may take.
+        pub timeouts: Value<Timeouts>,
+    }
+}
+
+impl<A> Role<A> {
+    /// The resource over `aws`.
+    pub fn new(aws: Arc<A>, settings: Arc<Settings>) -> Self {
+        Self { aws, settings }
+    }
+}
+
+impl<A: Identity + Iam> Resource for Role<A> {
+    const NAME: &'static str = "agentless_scanner_role";
+    type Model = Model;
+
+    fn schema() -> Schema {
+        Schema::new(
+            "The IAM role of scanner instances, with its instance profile and one inline policy that grants exactly what \
+             a scan of the account's volumes in one region needs: snapshots of volumes whose owners have not opted out, \
+             and reading and deleting snapshots that a scanner made. The policy is made from the same table of AWS \
+             actions that the scanner itself is compiled from.\n\n\
+             A policy that somebody changes, adds or attaches shows in the plan, and apply undoes it.",
+        )
+        .attribute(Attribute::string("id", "The role's name.").computed().keeps_state())
+        .attribute(Attribute::string("arn", "The role's ARN.").computed().keeps_state())
+        .attribute(
+            Attribute::string(
+                "name",
+                "The name of the role and of its instance profile, unique in the account. A change makes a new role.",
+            )
+            .required()
+            .replaces()
+            .validate(validator::length(1..=64))
+            .validate(validator::characters("letters, digits and `+=,.@-_`", |character| {
+                character.is_ascii_alphanumeric() || "+=,.@-_".contains(character)
+            })),
+        )
+        .attribute(region_attribute(" whose volumes the role may snapshot"))
+        .attribute(
+            Attribute::string("path", "The path of the role and its instance profile. A change makes a new role.")
+                .default("/")
+                .replaces()
+                .validate(validator::length(1..=512))
+                .validate(validator::pattern("a path that begins and ends with `/`", |path| {
+                    path.starts_with('/') && path.ends_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic())
+                })),
+        )
+        .attribute(
+            Attribute::string(
+                "permissions_boundary",
+                "The ARN of a managed policy that bounds the role's permissions, where the account demands one.",
+            )
+            .optional()
+            .validate(arn_validator()),
+        )
+        .attribute(
+            Attribute::int("max_session_duration", "How long a session of the role may last, in seconds.")
+                .default(3_600)
+                .validate(validator::range(3_600..=43_200)),
+        )
+        .attribute(
+            Attribute::set(
+                "features",
+                Type::String,
+                "What the scanner is to do; each feature brings the permissions that it needs. `hosts`: scan the \
+                 volumes of EC2 instances of this account and region.",
+            )
+            .default([Feature::Hosts.name()])
+            .validate(validator::items(1..=Feature::ALL.len()))
+            .validate(validator::each(validator::one_of(["hosts"]))),
+        )
+        .attribute(
+            Attribute::set(
+                "kms_key_arns",
+                Type::String,
+                "The ARNs of the KMS keys of encrypted volumes. Left out, the role may use every key of the account in \
+                 the region whose own policy allows it, but only through EBS.",
+            )
+            .optional()
+            .validate(validator::items(1..=usize::MAX))
+            .validate(validator::each(validator::pattern("an ARN of a KMS key, not of an alias", |arn| {
+                arn.parse::<KmsKeyArn>().is_ok()
+            }))),
+        )
+        .attribute(Attribute::string("policy", "The role's inline policy, as JSON.").computed().keeps_state())
+        .attribute(
+            Attribute::string("assume_role_policy", "Who may take the role on, as JSON: EC2, and nobody else.").computed().keeps_state(),
+        )
+        .attribute(
+            Attribute::set(
+                "foreign_policies",
+                Type::String,
+                "Policies of the role that this resource did not make: ARNs of attached ones and names of inline ones. \
+                 Always planned as empty, so that apply removes them from the role.",
+            )
+            .computed().keeps_state(),
+        )
+        .attribute(Attribute::string("instance_profile_arn", "The ARN of the instance profile.").computed().keeps_state())
+        .attribute(
+            Attribute::string("instance_profile_name", "The name of the instance profile.").computed().keeps_state(),
+        )
+        .attributes(tagging::attributes())
+        .timeouts(TimeoutDefaults::all(Duration::from_mins(5)))
+    }
+
+    async fn plan(
+        &self,
+        ctx: &Context,
+        prior: Option<&Model>,
+        config: &Model,
+        planned: &mut Model,
+    ) -> Result<(), Diagnostic> {
+        let prior_region = prior.map(|prior| &prior.region);
+        let region = plan_region(ctx, &self.settings, prior_region, &config.region, &mut planned.region)?;
+        planned.tags_all = tagging::plan(&self.settings, &planned.tags);
+        planned.foreign_policies = Value::Known(BTreeSet::new());
+        planned.id = planned.name.clone();
+        planned.instance_profile_name = planned.name.clone();
+        if prior.is_some_and(|prior| prior.instance_profile_arn.is_null()) {
+            // Somebody removed it.
+            planned.instance_profile_arn = Value::Unknown;
+        }
+        match region {
+            Some(region) if planned.features.is_known() && !planned.kms_key_arns.is_unknown() => {
+                let account = self.aws.account(&region).await.map_err(|error| {
+                    error.diagnostic("Could not learn the account that the role's policy is for")
+                })?;
+                planned.policy = render(planned, &region, account)?.to_json().into();
+                planned.assume_role_policy = PolicyDocument::trust_ec2(&region).to_json().into();
+            }
+            _ => {
+                planned.policy = Value::Unknown;
+                planned.assume_role_policy = Value::Unknown;
+            }
+        }
+        Ok(())
+    }
+
+    async fn create(&self, ctx: &Context, plan: Model, state: &mut Saved<Model>) -> Result<(), Diagnostic> {
+        let region = region_of(&self.settings, &plan.region)?;
+        let plan = self.complete(plan, &region).await?;
+        let name = name_of(&plan);
+        let role = NewRole {
+            name: name.to_owned(),
+            path: path_of(&plan),
+            description: "Scans volumes of this account. Managed by Terraform.".to_owned(),
+            trust_policy: plan.assume_role_policy.as_str().unwrap_or_default().to_owned(),
+            permissions_boundary: plan.permissions_boundary.clone().known(),
+            max_session_duration: plan.max_session_duration.unwrap_or(3_600),
+            tags: plan.tags_all.clone().unwrap_or_default(),
+        };
+        let arn = self.aws.create_role(&region, &role).await.map_err(|error| {
+            let diagnostic = error.diagnostic(format!("Could not create IAM role {name:?}"));
+            if error.kind() == Kind::AlreadyExists { diagnostic.at("name") } else { diagnostic }
+        })?;
+        let made = Model { arn: arn.into(), instance_profile_arn: Value::Null, ..plan.clone() };
+        state.save(made.clone());
+
+        self.put_policy(ctx, &region, &made).await?;
+        let profile = self.settle_profile(ctx, &region, &made, None).await?;
+        state.save(Model { instance_profile_arn: profile.into(), ..made });
+        Ok(())
+    }
+
+    async fn read(&self, _ctx: &Context, state: Model) -> Result<Option<Model>, Diagnostic> {
+        let region = region_of(&self.settings, &state.region)?;
+        let name = name_of(&state).to_owned();
+        let failed = |error: AwsError| error.diagnostic(format!("Could not read IAM role {name:?}"));
+        let Some(role) = self.aws.role(&region, &name).await.map_err(failed)? else { return Ok(None) };
+        let mut inline = self.aws.inline_policies(&region, &name).await.map_err(failed)?;
+        let attached = self.aws.attached_policies(&region, &name).await.map_err(failed)?;
+        let profile = self.aws.instance_profile(&region, &name).await.map_err(failed)?;
+
+        let policy = inline.remove(POLICY_NAME);
+        let state = if state.policy.is_null() { imported(state, policy.as_deref()) } else { state };
+        let foreign = inline.into_keys().map(|name| format!("inline:{name}")).chain(attached).collect();
+        let (tags, tags_all) = tagging::read(&self.settings, &state.tags, role.tags);
+        Ok(Some(Model {
+            id: role.name.as_str().into(),
+            arn: role.arn.into(),
+            name: role.name.as_str().into(),
+            region: region.to_string().into(),
+            path: role.path.into(),
+            permissions_boundary: role.permissions_boundary.into(),
+            max_session_duration: role.max_session_duration.into(),
+            features: state.features,
+            kms_key_arns: state.kms_key_arns,
+            policy: keep_if_equal(state.policy, policy),
+            assume_role_policy: keep_if_equal(state.assume_role_policy, Some(role.trust_policy)),
+            foreign_policies: Value::Known(foreign),
+            // A profile that holds another role or none is as good as missing.
+            instance_profile_arn: profile
+                .filter(|profile| profile.roles == [role.name])
+                .map(|profile| profile.arn)
+                .into(),
+            instance_profile_name: name.into(),
+            tags,
+            tags_all,
+            timeouts: state.timeouts,
+        }))
+    }
+
+    async fn update(
+        &self,
+        ctx: &Context,
+        prior: Model,
+        plan: Model,
+        state: &mut Saved<Model>,
+    ) -> Result<(), Diagnostic> {
+        let region = region_of(&self.settings, &plan.region)?;
+        let plan = self.complete(plan, &region).await?;
+        let name = name_of(&plan).to_owned();
+        let failed = |error: AwsError| error.diagnostic(format!("Could not update IAM role {name:?}"));
+
+        // What grants too much goes first.
+        self.remove_policies(&region, &name, &[POLICY_NAME]).await.map_err(failed)?;
+        if prior.policy != plan.policy {
+            self.put_policy(ctx, &region, &plan).await?;
+        }
+        if prior.assume_role_policy != plan.assume_role_policy {
+            let trust = plan.assume_role_policy.as_str().unwrap_or_default();
+            self.aws.put_trust_policy(&region, &name, trust).await.map_err(failed)?;
+        }
+        if prior.permissions_boundary != plan.permissions_boundary {
+            let boundary = plan.permissions_boundary.as_str();
+            self.aws.put_permissions_boundary(&region, &name, boundary).await.map_err(failed)?;
+        }
+        if prior.max_session_duration != plan.max_session_duration {
+            let seconds = plan.max_session_duration.unwrap_or(3_600);
+            self.aws.put_max_session_duration(&region, &name, seconds).await.map_err(failed)?;
+        }
+        let (old_tags, old_tags_all) = (prior.tags, prior.tags_all);
+        let old_profile = prior.instance_profile_arn;
+        state.save(Model {
+            tags: old_tags,
+            tags_all: old_tags_all.clone(),
+            instance_profile_arn: old_profile,
+            ..plan.clone()
+        });
+
+        let profile = self.aws.instance_profile(&region, &name).await.map_err(failed)?;
+        let profile = self.settle_profile(ctx, &region, &plan, profile).await?;
+        let tags = Change::between(&old_tags_all, &plan.tags_all);
+        if !tags.is_empty() {
+            self.aws.tag_role(&region, &name, &tags.set, &tags.remove).await.map_err(failed)?;
+        }
+        state.save(Model { instance_profile_arn: profile.into(), ..plan });
+        Ok(())
+    }
+
+    async fn delete(&self, ctx: &Context, state: Model) -> Result<(), Diagnostic> {
+        let region = region_of(&self.settings, &state.region)?;
+        let name = name_of(&state);
+        let failed = |error: AwsError| error.diagnostic(format!("Could not delete IAM role {name:?}"));
+        let gone = |error: &AwsError| error.is_not_found();
+
+        match self.aws.profiles_of_role(&region, name).await {
+            Err(error) if gone(&error) => {}
+            profiles => {
+                for profile in profiles.map_err(failed)? {
+                    self.aws.remove_role_from_profile(&region, &profile, name).await.map_err(failed)?;
+                }
+            }
+        }
+        self.aws.delete_instance_profile(&region, name).await.map_err(failed)?;
+        match self.remove_policies(&region, name, &[]).await {
+            Err(error) if gone(&error) => {}
+            answer => answer.map_err(failed)?,
+        }
+        // IAM may still count what was just taken away.
+        let what = format!("waiting until nothing uses IAM role {name:?} any more");
+        let in_use = |error: &AwsError| error.kind() == Kind::InUse;
+        let answer =
+            retry(ctx, IAM_PROPAGATION, &what, in_use, || self.aws.delete_role(&region, name)).await?;
+        answer.map_err(failed)
+    }
+
+    async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {
+        // A role's name may itself contain an @.
+        let (name, region) = match id.rsplit_once('@') {
+            Some((name, region)) if region.parse::<Region>().is_ok() => (name, region.into()),
+            _ => (id, Value::Null),
+        };
+        Ok(Model { id: name.into(), name: name.into(), region, ..Model::default() })
+    }
+}
+
+impl<A: Identity + Iam> Role<A> {
+    /// The plan with its policies, where they could not be planned.
+    async fn complete(&self, plan: Model, region: &Region) -> Result<Model, Diagnostic> {
+        let account =
+            self.aws.account(region).await.map_err(|error| {
+                error.diagnostic("Could not learn the account that the role's policy is for")
+            })?;
+        let policy = render(&plan, region, account)?.to_json();
+        Ok(Model {
+            id: plan.name.clone(),
+            instance_profile_name: plan.name.clone(),
+            region: region.to_string().into(),
+            policy: policy.into(),
+            assume_role_policy: PolicyDocument::trust_ec2(region).to_json().into(),
+            foreign_policies: Value::Known(BTreeSet::new()),
+            ..plan
+        })
+    }
+
+    async fn put_policy(&self, ctx: &Context, region: &Region, model: &Model) -> Result<(), Diagnostic> {
+        let (name, policy) = (name_of(model), model.policy.as_str().unwrap_or_default());
+        let what = format!("waiting until IAM role {name:?} is there");
+        retry(ctx, IAM_PROPAGATION, &what, AwsError::is_not_found, || {
+            self.aws.put_inline_policy(region, name, POLICY_NAME, policy)
+        })
+        .await?
+        .map_err(|error| error.diagnostic(format!("Could not set the policy of IAM role {name:?}")))
+    }
+
+    /// Takes every policy but those named in `keep` from the role.
+    async fn remove_policies(&self, region: &Region, role: &str, keep: &[&str]) -> Result<(), AwsError> {
+        for arn in self.aws.attached_policies(region, role).await? {
+            self.aws.detach_policy(region, role, &arn).await?;
+        }
+        for policy in self.aws.inline_policies(region, role).await?.into_keys() {
+            if !keep.contains(&policy.as_str()) {
+                self.aws.delete_inline_policy(region, role, &policy).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the instance profile, `found` or not, to hold the role and its tags. Returns its ARN.
+    async fn settle_profile(
+        &self,
+        ctx: &Context,
+        region: &Region,
+        model: &Model,
+        found: Option<InstanceProfile>,
+    ) -> Result<String, Diagnostic> {
+        let name = name_of(model);
+        let failed =
+            |error: AwsError| error.diagnostic(format!("Could not set up instance profile {name:?}"));
+        let profile = if let Some(profile) = found {
+            profile
+        } else {
+            let profile = NewInstanceProfile {
+                name: name.to_owned(),
+                path: path_of(model),
+                tags: model.tags_all.clone().unwrap_or_default(),
+            };
+            self.aws.create_instance_profile(region, &profile).await.map_err(failed)?
+        };
+        for other in profile.roles.iter().filter(|role| *role != name) {
+            self.aws.remove_role_from_profile(region, name, other).await.map_err(failed)?;
+        }
+        if !profile.roles.iter().any(|role| role == name) {
+            let what = format!("waiting until instance profile {name:?} is there");
+            let answer = retry(ctx, IAM_PROPAGATION, &what, AwsError::is_not_found, || {
+                self.aws.add_role_to_profile(region, name, name)
+            });
+            answer.await?.map_err(failed)?;
+        }
+        let tags = Change::between(&profile.tags.into(), &model.tags_all);
+        if !tags.is_empty() {
+            self.aws.tag_profile(region, name, &tags.set, &tags.remove).await.map_err(failed)?;
+        }
+        Ok(profile.arn)
+    }
+}
+
+fn path_of(model: &Model) -> String {
+    model.path.as_str().unwrap_or("/").to_owned()
+}
+
+fn name_of(model: &Model) -> &str {
+    model.name.as_str().unwrap_or_default()
+}
+
+/// The policy that `model` should have.
+fn render(
+    model: &Model,
+    region: &Region,
+    account: scanner_policy::AccountId,
+) -> Result<PolicyDocument, Diagnostic> {
+    let features: Vec<Feature> =
+        model.features.get().into_iter().flatten().filter_map(|name| Feature::from_name(name)).collect();
+    let keys: Result<Vec<KmsKeyArn>, _> =
+        model.kms_key_arns.get().into_iter().flatten().map(|arn| arn.parse()).collect();
+    let kms_keys =
+        keys.map_err(|error| Diagnostic::caused_by("Invalid KMS key", &error).at("kms_key_arns"))?;
+    let scope = Scope { region: region.clone(), account, kms_keys };
+    PolicyDocument::for_scanner(&scope, &features).map_err(|error| {
+        let path = if error == PolicyError::NoFeature { "features" } else { "kms_key_arns" };
+        Diagnostic::caused_by("The role's policy cannot be made", &error).at(Path::from(path))
+    })
+}
+
+/// What only the configuration knows, read from the policy of a role that is being imported.
+fn imported(state: Model, policy: Option<&str>) -> Model {
+    let policy: Json = policy.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let statements = policy.get("Statement").and_then(Json::as_array).cloned().unwrap_or_default();
+    let resources = statements
+        .iter()
+        .filter(|statement| {
+            statement.get("Action").is_some_and(|action| action.to_string().contains("\"kms:Decrypt\""))
+        })
+        .filter_map(|statement| statement.get("Resource"))
+        .flat_map(|resource| resource.as_array().cloned().unwrap_or_else(|| vec![resource.clone()]));
+    let keys: BTreeSet<String> = resources
+        .filter_map(|arn| arn.as_str().map(str::to_owned))
+        .filter(|arn| arn.parse::<KmsKeyArn>().is_ok())
+        .collect();
+    Model {
+        features: BTreeSet::from([Feature::Hosts.name().to_owned()]).into(),
+        kms_key_arns: if keys.is_empty() { Value::Null } else { keys.into() },
+        ..state
+    }
+}
+
+/// `before` when `now` says the same in other words.
+fn keep_if_equal(before: Value<String>, now: Option<String>) -> Value<String> {
+    let parsed = |text: &str| serde_json::from_str::<Json>(text).ok();
+    match (before.as_str().and_then(parsed), now.as_deref().and_then(parsed)) {
+        (Some(before_json), Some(now_json)) if before_json == now_json => before,
+        _ => now.into(),
+    }
+}
+
+fn arn_validator() -> validator::Validator {
+    validator::pattern("the ARN of a policy", |arn| arn.starts_with("arn:") && arn.contains(":policy/"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,521 @@
+//! `datadog_agentless_scanner`: a launch template and the Auto Scaling group that keeps replacing its instances.
+
+mod schema;
+mod user_data;
+
+use std::sync::Arc;
+
+use scanner_policy::{Region, tags};
+
+pub use schema::{Hardening, Model, ScannerSettings};
+
+use self::user_data::{LIMIT, ScannerConfig};
+use super::place::{parse_import_id, plan_region, region_of};
+use super::tagging::{self, Change};
+use crate::aws::{
+    AwsError, GroupSettings, IAM_PROPAGATION, Kind, LaunchTemplates, MetadataOptions, Pace, RootVolume,
+    ScalingGroup, ScalingGroups, Tags, TemplateContent, TemplateRef, retry,
+};
+use crate::config::Settings;
+use crate::sdk::{Context, Diagnostic, Resource, Saved, Schema, Value};
+
+/// Manages one scanner.
+#[derive(Debug)]
+pub struct Scanner<A> {
+    aws: Arc<A>,
+    settings: Arc<Settings>,
+}
+
+impl<A> Scanner<A> {
+    /// The resource over `aws`.
+    pub fn new(aws: Arc<A>, settings: Arc<Settings>) -> Self {
+        Self { aws, settings }
+    }
+}
+
+impl<A: LaunchTemplates + ScalingGroups> Resource for Scanner<A> {
+    const NAME: &'static str = "agentless_scanner";
+    type Model = Model;
+
+    fn schema() -> Schema {
+        schema::schema()
+    }
+
+    fn validate(config: &Model) -> Vec<Diagnostic> {
+        // A bound that is not given is its default, 1; one that is not known yet is checked when it is.
+        let bound = |value: &Value<i32>| if value.is_unknown() { None } else { Some((*value).unwrap_or(1)) };
+        let (min, max) = (bound(&config.min_size), bound(&config.max_size));
+        let mut problems = Vec::new();
+        if let (Some(min), Some(max)) = (min, max)
+            && min > max
+        {
+            let detail = format!("min_size is {min}, but max_size is {max}.");
+            problems.push(Diagnostic::error("More instances at least than at most", detail).at("min_size"));
+        }
+        if let Some(desired) = config.desired_capacity.get()
+            && (min.is_some_and(|min| *desired < min) || max.is_some_and(|max| *desired > max))
+        {
+            let detail =
+                format!("desired_capacity is {desired}, but must lie between min_size and max_size.");
+            problems.push(Diagnostic::error("Impossible number of instances", detail).at("desired_capacity"));
+        }
+        problems
+    }
+
+    async fn plan(
+        &self,
+        ctx: &Context,
+        prior: Option<&Model>,
+        config: &Model,
+        planned: &mut Model,
+    ) -> Result<(), Diagnostic> {
+        let prior_region = prior.map(|prior| &prior.region);
+        let region = plan_region(ctx, &self.settings, prior_region, &config.region, &mut planned.region)?;
+        planned.id = planned.name.clone();
+        planned.tags_all = tagging::plan(&self.settings, &planned.tags);
+        planned.hardening = Hardening::required().into();
+        planned.user_data = region.as_ref().map_or(Value::Unknown, |region| user_data(planned, region));
+        if let Some(size) = planned.user_data.get().map(String::len).filter(|size| *size > LIMIT) {
+            return Err(Diagnostic::error(
+                "User data is too large",
+                format!("The scanner's configuration takes {size} bytes, and EC2 accepts {LIMIT}."),
+            )
+            .at("settings"));
+        }
+        if config.desired_capacity.is_null() {
+            planned.desired_capacity = left_alone(prior, planned);
+        }
+        if let Some(prior) = prior {
+            if prior.arn.is_null() {
+                planned.arn = Value::Unknown;
+            }
+            if prior.launch_template_id.is_null() {
+                planned.launch_template_id = Value::Unknown;
+            }
+            planned.launch_template_version = if needs_version(prior, planned) {
+                Value::Unknown
+            } else {
+                prior.launch_template_version.clone()
+            };
+        }
+        Ok(())
+    }
+
+    async fn create(&self, ctx: &Context, plan: Model, state: &mut Saved<Model>) -> Result<(), Diagnostic> {
+        let region = region_of(&self.settings, &plan.region)?;
+        let plan = complete(plan, &region)?;
+        let name = name_of(&plan);
+        // Before anything is made, so that a refusal leaves no launch template behind.
+        self.refuse_existing_group(ctx, &region, name).await?;
+        let template = self.create_template(&region, &plan).await?;
+        let nothing_yet = Model { arn: Value::Null, launch_template_version: Value::Null, ..plan };
+        let with_template = Model { launch_template_id: template.id.as_str().into(), ..nothing_yet };
+        state.save(with_template.clone());
+        self.create_group(ctx, &region, with_template, &template, state).await
+    }
+
+    async fn read(&self, _ctx: &Context, state: Model) -> Result<Option<Model>, Diagnostic> {
+        let region = region_of(&self.settings, &state.region)?;
+        let name = name_of(&state).to_owned();
+        let failed =
+            |error: AwsError| error.diagnostic(format!("Could not read scanner {name:?} in {region}"));
+        let template = self.aws.template_named(&region, &name).await.map_err(failed)?;
+        let group =
+            self.aws.scaling_group(&region, &name).await.map_err(failed)?.filter(|group| !group.is_leaving);
+        if template.is_none() && group.is_none() {
+            return Ok(None);
+        }
+        let mut model = Model {
+            id: name.as_str().into(),
+            name: name.as_str().into(),
+            region: region.to_string().into(),
+            arn: group.as_ref().map(|group| group.arn.clone()).into(),
+            launch_template_id: template.as_ref().map(|template| template.id.clone()).into(),
+            hardening: state.hardening.clone().unwrap_or_default().into(),
+            ..state
+        };
+        if let Some(group) = group {
+            let in_use = group.settings.template.clone();
+            if let Some(content) = self.aws.content(&region, &in_use).await.map_err(failed)? {
+                observe_content(&mut model, content);
+            }
+            // Another template than ours is a deviation, which the version shows.
+            let is_ours = template.is_some_and(|template| template.id == in_use.id);
+            let version = if is_ours { in_use.version } else { format!("{}:{}", in_use.id, in_use.version) };
+            model.launch_template_version = version.into();
+            let own_tags = group.tags.clone();
+            observe_group(&mut model, group.settings);
+            (model.tags, model.tags_all) = tagging::read(&self.settings, &model.tags, own_tags);
+        }
+        Ok(Some(model))
+    }
+
+    async fn update(
+        &self,
+        ctx: &Context,
+        prior: Model,
+        plan: Model,
+        state: &mut Saved<Model>,
+    ) -> Result<(), Diagnostic> {
+        let region = region_of(&self.settings, &plan.region)?;
+        let plan = complete(plan, &region)?;
+        let name = name_of(&plan).to_owned();
+        let failed =
+            |error: AwsError| error.diagnostic(format!("Could not update scanner {name:?} in {region}"));
+
+        let template = match (prior.launch_template_id.as_str(), prior.launch_template_version.as_str()) {
+            (Some(id), Some(version)) if !needs_version(&prior, &plan) => {
+                TemplateRef { id: id.to_owned(), version: version.to_owned() }
+            }
+            (Some(id), _) => {
+                let content = self.content(&region, &plan).await?;
+                let number = self.aws.create_version(&region, id, &content).await.map_err(failed)?;
+                self.aws.put_default_version(&region, id, number).await.map_err(failed)?;
+                TemplateRef { id: id.to_owned(), version: number.to_string() }
+            }
+            (None, _) => self.create_template(&region, &plan).await?,
+        };
+        if prior.arn.is_null() {
+            let with_template =
+                Model { arn: Value::Null, launch_template_id: template.id.as_str().into(), ..plan };
+            self.refuse_existing_group(ctx, &region, &name).await?;
+            return self.create_group(ctx, &region, with_template, &template, state).await;
+        }
+
+        // A desired capacity that the plan does not change may have been changed meanwhile, and is left alone.
+        let desired =
+            plan.desired_capacity.known().filter(|_| plan.desired_capacity != prior.desired_capacity);
+        let settings = group_settings(&plan, template.clone(), desired);
+        let what = format!("waiting until EC2 Auto Scaling knows the instance profile of scanner {name:?}");
+        retry(ctx, IAM_PROPAGATION, &what, is_unpropagated, || {
+            self.aws.update_scaling_group(&region, &name, &settings)
+        })
+        .await?
+        .map_err(failed)?;
+        let updated = Model {
+            launch_template_id: template.id.as_str().into(),
+            launch_template_version: template.version.into(),
+            ..plan
+        };
+        state.save(Model { tags: prior.tags, tags_all: prior.tags_all.clone(), ..updated.clone() });
+
+        let change = Change::between(&prior.tags_all, &updated.tags_all);
+        if !change.is_empty() {
+            let Change { set, remove } = change;
+            self.aws.tag_scaling_group(&region, &name, &set, &remove).await.map_err(failed)?;
+            self.aws.tag_template(&region, &template.id, &set, &remove).await.map_err(failed)?;
+        }
+        state.save(updated);
+        Ok(())
+    }
+
+    async fn delete(&self, ctx: &Context, state: Model) -> Result<(), Diagnostic> {
+        let region = region_of(&self.settings, &state.region)?;
+        let name = name_of(&state);
+        let failed =
+            |error: AwsError| error.diagnostic(format!("Could not delete scanner {name:?} in {region}"));
+        let what = format!("waiting until the instances of scanner {name:?} in {region} are gone");
+        let busy = |error: &AwsError| error.kind() == Kind::InUse;
+
+        // A creation that failed half-way may have no group of its own, while one of that name is somebody else's.
+        let group = self.aws.scaling_group(&region, name).await.map_err(failed)?;
+        let is_ours = |group: &ScalingGroup| {
+            state.arn.is_known() || state.launch_template_id.as_str() == Some(&group.settings.template.id)
+        };
+        if group.as_ref().is_some_and(is_ours) {
+            retry(ctx, ctx.remaining(), &what, busy, || self.aws.delete_scaling_group(&region, name))
+                .await?
+                .map_err(failed)?;
+            let mut pace = Pace::steady();
+            while self.aws.scaling_group(&region, name).await.map_err(failed)?.is_some() {
+                pace.pause(ctx, &what).await?;
+            }
+        }
+        if let Some(template) = state.launch_template_id.as_str() {
+            self.aws.delete_template(&region, template).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {
+        let (name, region) = parse_import_id(id)?;
+        Ok(Model { id: name.as_str().into(), name: name.into(), region, ..Model::default() })
+    }
+}
+
+impl<A: LaunchTemplates + ScalingGroups> Scanner<A> {
+    /// A group of that name must not be adopted. One that is on its way out is waited for.
+    async fn refuse_existing_group(
+        &self,
+        ctx: &Context,
+        region: &Region,
+        name: &str,
+    ) -> Result<(), Diagnostic> {
+        let summary = format!("Could not create scanner {name:?} in {region}");
+        let what = format!("waiting until the Auto Scaling group {name:?} that is being deleted is gone");
+        let mut pace = Pace::steady();
+        loop {
+            match self.aws.scaling_group(region, name).await {
+                Err(error) => return Err(error.diagnostic(summary)),
+                Ok(None) => return Ok(()),
+                Ok(Some(group)) if group.is_leaving => pace.pause(ctx, &what).await?,
+                Ok(Some(_)) => {
+                    let detail = format!(
+                        "There is an Auto Scaling group of that name already. Choose another name, or bring it under \
+                         Terraform's control with `terraform import … {name}@{region}`."
+                    );
+                    return Err(Diagnostic::error(summary, detail).at("name"));
+                }
+            }
+        }
+    }
+
+    async fn create_template(&self, region: &Region, plan: &Model) -> Result<TemplateRef, Diagnostic> {
+        let name = name_of(plan);
+        let content = self.content(region, plan).await?;
+        let tags = plan.tags_all.clone().unwrap_or_default();
+        let id = self.aws.create_template(region, name, &content, &tags).await.map_err(|error| {
+            let summary = format!("Could not create launch template {name:?} in {region}");
+            let diagnostic = error.diagnostic(summary);
+            if error.kind() == Kind::AlreadyExists { diagnostic.at("name") } else { diagnostic }
+        })?;
+        Ok(TemplateRef { id, version: "1".to_owned() })
+    }
+
+    /// Makes the group of a scanner that has its template, and saves what it is then.
+    async fn create_group(
+        &self,
+        ctx: &Context,
+        region: &Region,
+        plan: Model,
+        template: &TemplateRef,
+        state: &mut Saved<Model>,
+    ) -> Result<(), Diagnostic> {
+        let name = name_of(&plan);
+        let tags = plan.tags_all.clone().unwrap_or_default();
+        let settings = group_settings(&plan, template.clone(), plan.desired_capacity.known());
+        let summary = || format!("Could not create Auto Scaling group {name:?} in {region}");
+        let what = format!("waiting until EC2 Auto Scaling knows the instance profile of scanner {name:?}");
+        let create = || self.aws.create_scaling_group(region, name, &settings, &tags);
+        match retry(ctx, IAM_PROPAGATION, &what, is_unpropagated, create).await? {
+            // An answer that was lost makes the SDK ask again. What launches our new template is the group we made.
+            Err(error)
+                if error.kind() == Kind::AlreadyExists && self.launches(region, name, template).await => {}
+            Err(error) if error.kind() == Kind::AlreadyExists => {
+                return Err(error.diagnostic(summary()).at("name"));
+            }
+            answer => answer.map_err(|error| error.diagnostic(summary()))?,
+        }
+        let made = Model { launch_template_version: template.version.as_str().into(), ..plan.clone() };
+        state.save(made.clone());
+
+        let mut pace = Pace::brisk();
+        let what = format!("waiting until Auto Scaling group {name:?} is listed");
+        let group = loop {
+            match self.aws.scaling_group(region, name).await.map_err(|error| error.diagnostic(summary()))? {
+                Some(group) => break group,
+                None => pace.pause(ctx, &what).await?,
+            }
+        };
+        state.save(Model { arn: group.arn.into(), ..made });
+        Ok(())
+    }
+
+    /// Whether there is a group of that name that launches from `template`.
+    async fn launches(&self, region: &Region, name: &str, template: &TemplateRef) -> bool {
+        let group = self.aws.scaling_group(region, name).await;
+        matches!(group, Ok(Some(group)) if group.settings.template.id == template.id)
+    }
+
+    /// What the launch template is to say. Looks the image up for the name of its root device.
+    async fn content(&self, region: &Region, plan: &Model) -> Result<TemplateContent, Diagnostic> {
+        let image_id = plan.image_id.as_str().unwrap_or_default();
+        let image = self.aws.image(region, image_id).await.map_err(|error| {
+            error.diagnostic(format!("Could not read image {image_id} in {region}")).at("image_id")
+        })?;
+        let Some(image) = image else {
+            return Err(Diagnostic::error(
+                format!("There is no image {image_id} in {region}"),
+                "Images belong to one region. Copy it there, or share it with this account.",
+            )
+            .at("image_id"));
+        };
+        let hardening = Hardening::required();
+        let key_name = hardening.key_name.known().filter(|name| !name.is_empty());
+        Ok(TemplateContent {
+            image_id: image_id.to_owned(),
+            instance_type: plan.instance_type.clone().unwrap_or_default(),
+            instance_profile_arn: plan.instance_profile_arn.clone().unwrap_or_default(),
+            security_group_ids: plan.security_group_ids.clone().unwrap_or_default(),
+            public_address: hardening.public_address.unwrap_or_default(),
+            key_name,
+            metadata: MetadataOptions {
+                http_tokens: hardening.http_tokens.unwrap_or_default(),
+                hop_limit: hardening.http_put_response_hop_limit.unwrap_or_default(),
+            },
+            root_volume: RootVolume {
+                device_name: image.root_device_name,
+                size: plan.root_volume_size.unwrap_or_default(),
+                volume_type: hardening.root_volume_type.unwrap_or_default(),
+                encrypted: hardening.root_volume_encrypted.unwrap_or_default(),
+                kms_key_id: plan.root_volume_kms_key_id.clone().known(),
+            },
+            user_data: plan.user_data.clone().unwrap_or_default(),
+            tags: launched_tags(plan),
+        })
+    }
+}
+
+/// The tags of instances and volumes: those of the scanner, and its name.
+fn launched_tags(plan: &Model) -> Tags {
+    let name = name_of(plan).to_owned();
+    let mut launched = Tags::from([("Name".to_owned(), name.clone()), (tags::SCANNER_ID.to_owned(), name)]);
+    launched.extend(plan.tags_all.clone().unwrap_or_default());
+    launched
+}
+
+/// The plan with what could not be planned because the region was not known.
+fn complete(plan: Model, region: &Region) -> Result<Model, Diagnostic> {
+    let user_data = user_data(&plan, region);
+    if user_data.get().is_some_and(|text| text.len() > LIMIT) {
+        return Err(Diagnostic::error(
+            "User data is too large",
+            format!("The scanner's configuration takes more than the {LIMIT} bytes that EC2 accepts."),
+        )
+        .at("settings"));
+    }
+    Ok(Model { id: plan.name.clone(), region: region.to_string().into(), user_data, ..plan })
+}
+
+/// What cloud-init is to read; unknown until all that goes into it is known.
+fn user_data(model: &Model, region: &Region) -> Value<String> {
+    let settings = model.settings.clone().unwrap_or_default();
+    match (model.name.as_str(), settings.log_level.as_str(), settings.scan_interval_hours.get()) {
+        (Some(name), Some(level), Some(hours)) => {
+            ScannerConfig::new(name, region, level, *hours).to_user_data().into()
+        }
+        _ => Value::Unknown,
+    }
+}
+
+/// The desired capacity that nobody configured: what it is, as far as the bounds allow.
+fn left_alone(prior: Option<&Model>, planned: &Model) -> Value<i32> {
+    let (Some(min), Some(max)) = (planned.min_size.get(), planned.max_size.get()) else {
+        return Value::Unknown;
+    };
+    let now = prior.and_then(|prior| prior.desired_capacity.get()).unwrap_or(min);
+    // Not `clamp`, which panics where the bounds contradict each other; validation tells the user.
+    (*now).max(*min).min(*max).into()
+}
+
+/// Whether what instances are launched with changes, or what the group launches is not one pinned version of ours.
+fn needs_version(prior: &Model, plan: &Model) -> bool {
+    let is_pinned =
+        prior.launch_template_version.as_str().is_some_and(|version| version.parse::<u64>().is_ok());
+    !is_pinned
+        || prior.launch_template_id.is_null()
+        || prior.image_id != plan.image_id
+        || prior.instance_type != plan.instance_type
+        || prior.instance_profile_arn != plan.instance_profile_arn
+        || prior.security_group_ids != plan.security_group_ids
+        || prior.root_volume_size != plan.root_volume_size
+        || prior.root_volume_kms_key_id != plan.root_volume_kms_key_id
+        || prior.user_data != plan.user_data
+        || prior.tags_all != plan.tags_all
+        || of_template(&prior.hardening) != of_template(&plan.hardening)
+}
+
+/// The part of the hardening that launch templates carry.
+fn of_template(hardening: &Value<Hardening>) -> Hardening {
+    Hardening {
+        min_healthy_percentage: Value::Null,
+        max_healthy_percentage: Value::Null,
+        ..hardening.clone().unwrap_or_default()
+    }
+}
+
+fn group_settings(plan: &Model, template: TemplateRef, desired_capacity: Option<i32>) -> GroupSettings {
+    let hardening = Hardening::required();
+    GroupSettings {
+        template,
+        subnet_ids: plan.subnet_ids.clone().unwrap_or_default(),
+        min_size: plan.min_size.unwrap_or_default(),
+        max_size: plan.max_size.unwrap_or_default(),
+        desired_capacity,
+        max_instance_lifetime: plan.max_instance_lifetime.unwrap_or_default(),
+        default_instance_warmup: plan.default_instance_warmup.unwrap_or_default(),
+        min_healthy_percentage: hardening.min_healthy_percentage.unwrap_or_default(),
+        max_healthy_percentage: hardening.max_healthy_percentage.unwrap_or_default(),
+    }
+}
+
+/// Takes over what a launch-template version says.
+fn observe_content(model: &mut Model, content: TemplateContent) {
+    let TemplateContent {
+        image_id,
+        instance_type,
+        instance_profile_arn,
+        security_group_ids,
+        public_address,
+        key_name,
+        metadata,
+        root_volume,
+        user_data,
+        // Those of the group are the same, and EC2 Auto Scaling puts them on the instances as well.
+        tags: _,
+    } = content;
+    let config = ScannerConfig::from_user_data(&user_data);
+    model.image_id = image_id.into();
+    model.instance_type = instance_type.into();
+    model.instance_profile_arn = instance_profile_arn.into();
+    model.security_group_ids = security_group_ids.into();
+    model.root_volume_size = root_volume.size.into();
+    model.root_volume_kms_key_id = root_volume.kms_key_id.into();
+    model.user_data = user_data.into();
+    // User data that is not ours shows as such; the settings stay what they were.
+    if let Some(config) = config {
+        model.settings = ScannerSettings {
+            log_level: config.log_level.into(),
+            scan_interval_hours: config.scan_interval_hours.into(),
+        }
+        .into();
+    }
+    model.hardening = Hardening {
+        http_tokens: metadata.http_tokens.into(),
+        http_put_response_hop_limit: metadata.hop_limit.into(),
+        public_address: public_address.into(),
+        key_name: key_name.unwrap_or_default().into(),
+        root_volume_type: root_volume.volume_type.into(),
+        root_volume_encrypted: root_volume.encrypted.into(),
+        ..model.hardening.clone().unwrap_or_default()
+    }
+    .into();
+}
+
+/// Takes over how a group is set.
+fn observe_group(model: &mut Model, settings: GroupSettings) {
+    model.subnet_ids = settings.subnet_ids.into();
+    model.min_size = settings.min_size.into();
+    model.max_size = settings.max_size.into();
+    model.desired_capacity = settings.desired_capacity.into();
+    model.max_instance_lifetime = settings.max_instance_lifetime.into();
+    model.default_instance_warmup = settings.default_instance_warmup.into();
+    model.hardening = Hardening {
+        min_healthy_percentage: settings.min_healthy_percentage.into(),
+        max_healthy_percentage: settings.max_healthy_percentage.into(),
+        ..model.hardening.clone().unwrap_or_default()
+    }
+    .into();
+}
+
+/// Whether the error says that the instance profile is not known, as it is for seconds after it was made.
+fn is_unpropagated(error: &AwsError) -> bool {
+    error.kind() == Kind::Invalid && error.message().to_ascii_lowercase().contains("instance profile")
+}
+
+fn name_of(model: &Model) -> &str {
+    model.name.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Takes a resource through plan, apply, refresh and destroy as Terraform does, and checks what Terraform would: that
+//! what was applied is what was planned, and that nothing is unknown afterwards.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::sdk::plan::{Computed, merge, propose, replacements};
+use crate::sdk::{Context, Convert, Diagnostic, Path, Raw, Resource, Saved};
+
+/// What a plan says will happen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Action {
+    Nothing,
+    Create,
+    Update,
+    Replace,
+}
+
+/// A resource with its state.
+pub(super) struct Stage<R: Resource> {
+    pub(super) resource: R,
+    pub(super) state: Option<R::Model>,
+    /// What the next operations find when they ask whether they should stop.
+    pub(super) stop: CancellationToken,
+}
+
+impl<R: Resource> Stage<R> {
+    pub(super) fn new(resource: R) -> Self {
+        Self { resource, state: None, stop: CancellationToken::new() }
+    }
+
+    /// The state, which must be there.
+    pub(super) fn state(&self) -> &R::Model {
+        self.state.as_ref().unwrap()
+    }
+
+    /// What would happen, and the planned values.
+    pub(super) async fn plan(&self, config: &R::Model) -> Result<(Action, R::Model), Diagnostic> {
+        if let Some(diagnostic) = R::validate(config).into_iter().next() {
+            return Err(diagnostic);
+        }
+        let schema = R::schema();
+        let (body, ty) = (&schema.body, schema.ty());
+        let prior = self.state.as_ref().map_or(Raw::Null, Convert::to_raw).canonical(&ty);
+        let raw_config = config.to_raw();
+        let stay = propose(body, &raw_config, &prior, Computed::Stay).canonical(&ty);
+        let change = propose(body, &raw_config, &prior, Computed::MayChange).canonical(&ty);
+        let unchanged = !prior.is_null() && stay == prior;
+        let base = if unchanged { stay } else { change.clone() };
+        let mut planned = model::<R>(&base);
+        let ctx = self.context();
+        self.resource.plan(&ctx, self.state.as_ref(), config, &mut planned).await?;
+        let adjusted = planned.to_raw().canonical(&ty);
+        let planned = if unchanged && adjusted != base { merge(&change, &base, adjusted) } else { adjusted };
+        let planned = planned.canonical(&ty);
+        let action = if prior.is_null() {
+            Action::Create
+        } else if planned == prior {
+            Action::Nothing
+        } else if replacements(body, &prior, &planned).is_empty() && ctx.into_told().replace.is_empty() {
+            Action::Update
+        } else {
+            Action::Replace
+        };
+        Ok((action, model::<R>(&planned)))
+    }
+
+    /// Does what the plan says. After a failure the state is what was saved.
+    pub(super) async fn apply(&mut self, config: &R::Model) -> Result<Action, Diagnostic> {
+        let (action, planned) = self.plan(config).await?;
+        if action == Action::Replace {
+            self.destroy().await?;
+            let (_, planned) = self.plan(config).await?;
+            self.create_or_update(planned).await?;
+        } else if action != Action::Nothing {
+            self.create_or_update(planned).await?;
+        }
+        Ok(action)
+    }
+
+    /// Reads what is there.
+    pub(super) async fn refresh(&mut self) -> Result<(), Diagnostic> {
+        if let Some(state) = self.state.take() {
+            self.state = self.resource.read(&self.context(), state).await?;
+        }
+        Ok(())
+    }
+
+    /// Refreshes, and says what the plan then is.
+    pub(super) async fn drift(&mut self, config: &R::Model) -> Action {
+        self.refresh().await.unwrap();
+        self.plan(config).await.unwrap().0
+    }
+
+    /// Deletes it. After a failure the state stays.
+    pub(super) async fn destroy(&mut self) -> Result<(), Diagnostic> {
+        if let Some(state) = self.state.clone() {
+            self.resource.delete(&self.context(), state).await?;
+            self.state = None;
+        }
+        Ok(())
+    }
+
+    /// What an import of `id` brings into the state.
+    pub(super) async fn imported(&self, id: &str) -> Result<Option<R::Model>, Diagnostic> {
+        let ctx = self.context();
+        let model = self.resource.import(&ctx, id).await?;
+        self.resource.read(&ctx, model).await
+    }
+
+    async fn create_or_update(&mut self, planned: R::Model) -> Result<(), Diagnostic> {
+        let ctx = self.context();
+        let mut saved = Saved::new();
+        let result = match self.state.clone() {
+            None => self.resource.create(&ctx, planned.clone(), &mut saved).await,
+            Some(prior) => self.resource.update(&ctx, prior, planned.clone(), &mut saved).await,
+        };
+        if let Some(model) = saved.into_inner() {
+            self.state = Some(model);
+        }
+        result?;
+        conforms(&planned.to_raw(), &self.state().to_raw(), &Path::root());
+        Ok(())
+    }
+
+    fn context(&self) -> Context {
+        Context::new(self.stop.clone(), Duration::from_mins(20), BTreeMap::default())
+    }
+}
+
+fn model<R: Resource>(raw: &Raw) -> R::Model {
+    R::Model::from_raw(raw, &Path::root()).unwrap()
+}
+
+/// What Terraform demands of an applied value: known, and as planned where the plan was known.
+fn conforms(planned: &Raw, applied: &Raw, path: &Path) {
+    assert!(!applied.is_unknown(), "{path} is unknown after apply");
+    match (planned, applied) {
+        (Raw::Unknown, _) => {}
+        (Raw::Map(planned), Raw::Map(applied)) => {
+            for (name, planned) in planned {
+                conforms(planned, applied.get(name).unwrap_or(&Raw::Null), &path.attribute(name));
+            }
+        }
+        _ => assert_eq!(planned, applied, "{path} is not as planned"),
+    }
+}

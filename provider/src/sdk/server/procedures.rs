@@ -1,0 +1,256 @@
+//! The service itself: one method a procedure, each no more than a call of what does the work.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use super::wire::{decode, diagnostics};
+use super::{Server, describe, panic, proto};
+use crate::sdk::context::Private;
+use crate::sdk::validate::{Client, validate};
+use crate::sdk::{Convert, Diagnostic, Path, Provider, Raw, Schema};
+
+/// A [`Server`] that gRPC can call.
+pub(crate) struct Service<P: Provider>(pub(crate) Arc<Server<P>>);
+
+/// The answer to a call.
+type Answer<T> = Result<Response<T>, Status>;
+
+impl<P: Provider> Service<P> {
+    /// Lets `work` run to its end even if the caller goes away, and writes to the log what was asked for and how long it
+    /// took: never what was in it.
+    async fn run<T, F>(
+        &self,
+        procedure: &'static str,
+        subject: &str,
+        work: impl FnOnce(Arc<Server<P>>) -> F,
+    ) -> Answer<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let started = Instant::now();
+        tracing::debug!(tf_rpc = procedure, tf_resource_type = subject, "received request");
+        let answer = tokio::spawn(work(Arc::clone(&self.0))).await;
+        let milliseconds = started.elapsed().as_secs_f64() * 1_000.0;
+        tracing::debug!(tf_rpc = procedure, tf_resource_type = subject, milliseconds, "answered request");
+        answer.map(Response::new).map_err(|error| Status::internal(format!("{procedure} failed: {error}")))
+    }
+}
+
+#[tonic::async_trait]
+impl<P: Provider> proto::provider_server::Provider for Service<P> {
+    async fn get_metadata(
+        &self,
+        _: Request<proto::get_metadata::Request>,
+    ) -> Answer<proto::get_metadata::Response> {
+        use proto::get_metadata::{DataSource, Resource};
+        let full = |name: &str| format!("{}{name}", P::PREFIX);
+        let catalog = &self.0.catalog;
+        Ok(Response::new(proto::get_metadata::Response {
+            server_capabilities: Some(describe::capabilities()),
+            diagnostics: Vec::new(),
+            data_sources: catalog
+                .data_sources()
+                .map(|(name, _)| DataSource { type_name: full(name) })
+                .collect(),
+            resources: catalog.resources().map(|(name, _)| Resource { type_name: full(name) }).collect(),
+        }))
+    }
+
+    async fn get_provider_schema(
+        &self,
+        _: Request<proto::get_provider_schema::Request>,
+    ) -> Answer<proto::get_provider_schema::Response> {
+        self.run("GetProviderSchema", "", async |server: Arc<Server<P>>| server.describe()).await
+    }
+
+    async fn validate_provider_config(
+        &self,
+        request: Request<proto::validate_provider_config::Request>,
+    ) -> Answer<proto::validate_provider_config::Response> {
+        let request = request.into_inner();
+        self.run("ValidateProviderConfig", "", async move |server: Arc<Server<P>>| {
+            let client = Client { write_only: false };
+            let further = |config: &Raw| match P::Config::from_raw(config, &Path::root()) {
+                Ok(config) => P::validate(&config),
+                Err(error) => vec![error.into()],
+            };
+            let found = check(&server.schema, request.config.as_ref(), client, further).await;
+            proto::validate_provider_config::Response { diagnostics: diagnostics(found) }
+        })
+        .await
+    }
+
+    async fn configure_provider(
+        &self,
+        request: Request<proto::configure_provider::Request>,
+    ) -> Answer<proto::configure_provider::Response> {
+        let request = request.into_inner();
+        self.run("ConfigureProvider", "", async move |server: Arc<Server<P>>| {
+            let found = server.configure(request.config.as_ref()).await;
+            proto::configure_provider::Response { diagnostics: diagnostics(found) }
+        })
+        .await
+    }
+
+    async fn stop_provider(
+        &self,
+        _: Request<proto::stop_provider::Request>,
+    ) -> Answer<proto::stop_provider::Response> {
+        tracing::info!("Terraform asks to stop");
+        self.0.stop.stop();
+        Ok(Response::new(proto::stop_provider::Response::default()))
+    }
+
+    async fn validate_resource_config(
+        &self,
+        request: Request<proto::validate_resource_config::Request>,
+    ) -> Answer<proto::validate_resource_config::Response> {
+        let request = request.into_inner();
+        let subject = request.type_name.clone();
+        self.run("ValidateResourceConfig", &subject, async move |server: Arc<Server<P>>| {
+            let capabilities = request.client_capabilities.unwrap_or_default();
+            let client = Client { write_only: capabilities.write_only_attributes_allowed };
+            let found = match server.resource(&request.type_name) {
+                Ok(resource) => {
+                    let further = |config: &Raw| resource.validate(config);
+                    check(resource.schema(), request.config.as_ref(), client, further).await
+                }
+                Err(diagnostic) => vec![diagnostic],
+            };
+            proto::validate_resource_config::Response { diagnostics: diagnostics(found) }
+        })
+        .await
+    }
+
+    async fn upgrade_resource_state(
+        &self,
+        request: Request<proto::upgrade_resource_state::Request>,
+    ) -> Answer<proto::upgrade_resource_state::Response> {
+        let request = request.into_inner();
+        let subject = request.type_name.clone();
+        self.run("UpgradeResourceState", &subject, async move |server: Arc<Server<P>>| {
+            server.upgrade(request).await
+        })
+        .await
+    }
+
+    async fn import_resource_state(
+        &self,
+        request: Request<proto::import_resource_state::Request>,
+    ) -> Answer<proto::import_resource_state::Response> {
+        let request = request.into_inner();
+        let subject = request.type_name.clone();
+        self.run("ImportResourceState", &subject, async move |server: Arc<Server<P>>| {
+            server.import(request).await
+        })
+        .await
+    }
+
+    async fn read_resource(
+        &self,
+        request: Request<proto::read_resource::Request>,
+    ) -> Answer<proto::read_resource::Response> {
+        let request = request.into_inner();
+        let subject = request.type_name.clone();
+        self.run("ReadResource", &subject, async move |server: Arc<Server<P>>| server.read(request).await)
+            .await
+    }
+
+    async fn plan_resource_change(
+        &self,
+        request: Request<proto::plan_resource_change::Request>,
+    ) -> Answer<proto::plan_resource_change::Response> {
+        let request = request.into_inner();
+        let subject = request.type_name.clone();
+        self.run("PlanResourceChange", &subject, async move |server: Arc<Server<P>>| {
+            server.plan(request).await
+        })
+        .await
+    }
+
+    async fn apply_resource_change(
+        &self,
+        request: Request<proto::apply_resource_change::Request>,
+    ) -> Answer<proto::apply_resource_change::Response> {
+        let request = request.into_inner();
+        let subject = request.type_name.clone();
+        self.run("ApplyResourceChange", &subject, async move |server: Arc<Server<P>>| {
+            server.apply(request).await
+        })
+        .await
+    }
+
+    async fn validate_data_resource_config(
+        &self,
+        request: Request<proto::validate_data_resource_config::Request>,
+    ) -> Answer<proto::validate_data_resource_config::Response> {
+        let request = request.into_inner();
+        let subject = request.type_name.clone();
+        self.run("ValidateDataResourceConfig", &subject, async move |server: Arc<Server<P>>| {
+            let client = Client { write_only: false };
+            let found = match server.data_source(&request.type_name) {
+                Ok(data_source) => {
+                    let further = |config: &Raw| data_source.validate(config);
+                    check(data_source.schema(), request.config.as_ref(), client, further).await
+                }
+                Err(diagnostic) => vec![diagnostic],
+            };
+            proto::validate_data_resource_config::Response { diagnostics: diagnostics(found) }
+        })
+        .await
+    }
+
+    async fn read_data_source(
+        &self,
+        request: Request<proto::read_data_source::Request>,
+    ) -> Answer<proto::read_data_source::Response> {
+        let request = request.into_inner();
+        let subject = request.type_name.clone();
+        self.run("ReadDataSource", &subject, async move |server: Arc<Server<P>>| {
+            server.read_data(request).await
+        })
+        .await
+    }
+}
+
+impl<P: Provider> Server<P> {
+    /// Makes the client; the result is what to tell the user.
+    async fn configure(&self, config: Option<&proto::DynamicValue>) -> Vec<Diagnostic> {
+        let ctx = self.context(Private::new());
+        let configure = async {
+            let config = decode(config, &self.schema)?;
+            // Defaults hold for the provider's own configuration too.
+            let config = crate::sdk::plan::with_defaults(&self.schema.body, &config);
+            let config = P::Config::from_raw(&config, &Path::root())?;
+            self.provider.configure(&ctx, config).await
+        };
+        let result = panic::catch(configure).await.flatten();
+        let mut told = ctx.into_told();
+        match result {
+            Ok(client) => self.set_client(client),
+            Err(diagnostic) => told.diagnostics.push(diagnostic),
+        }
+        told.diagnostics
+    }
+}
+
+/// What is wrong with a configuration: by its schema, and when that finds no error, by `further`.
+async fn check(
+    schema: &Schema,
+    config: Option<&proto::DynamicValue>,
+    client: Client,
+    further: impl Fn(&Raw) -> Vec<Diagnostic>,
+) -> Vec<Diagnostic> {
+    let work = async {
+        let config = decode(config, schema)?;
+        let mut found = validate(&schema.body, &config, client);
+        if !found.iter().any(Diagnostic::is_error) {
+            found.extend(further(&config));
+        }
+        Ok(found)
+    };
+    panic::catch(work).await.flatten().unwrap_or_else(|diagnostic: Diagnostic| vec![diagnostic])
+}

@@ -1,0 +1,11 @@
+//! The scanner's parsers of disks, and nothing else of it.
+//!
+//! The modules are included by path, because the scanner as a dependency would bring the AWS SDK: twenty minutes of
+//! compiling with instrumentation, to fuzz code that none of it is part of.
+
+#[path = "../../src/fs/mod.rs"]
+pub mod fs;
+#[path = "../../src/limits.rs"]
+pub mod limits;
+
+pub mod volume;

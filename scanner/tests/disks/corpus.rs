@@ -1,0 +1,156 @@
+//! Writes the seeds of the fuzz targets, `scanner/fuzz/corpus`: small images of every kind that the parsers know.
+//!
+//! `cargo test --test disks corpus -- --ignored` makes them again; `hostile_disks` replays them in every test run.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Cursor;
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use agentless_scanner::volume::SparseVolume;
+
+use crate::dirty_journals::shut_down;
+use crate::support::{Mount, Workspace, can_mount, run};
+
+/// Seeds are in the repository, so they are small.
+const MOST_BYTES: usize = 64 << 10;
+
+fn write(target: &str, name: &str, image: &[u8]) {
+    let encoded = SparseVolume::encode(image);
+    assert!(encoded.len() <= MOST_BYTES, "{target}/{name} has {} bytes", encoded.len());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name), encoded).unwrap();
+}
+
+#[test]
+#[ignore = "writes the seeds of the fuzz targets into the source tree"]
+fn write_the_seeds() {
+    assert!(can_mount());
+    let workspace = Workspace::new();
+    file_systems(&workspace);
+    dirty_journals(&workspace);
+    partition_tables(&workspace);
+}
+
+fn file_systems(workspace: &Workspace) {
+    for (name, options) in [
+        ("ext2", &["-O", "none,filetype"][..]),
+        ("ext2-htree", &["-O", "none,dir_index,filetype"]),
+        ("ext4", &["-O", "^has_journal,^resize_inode"]),
+        ("ext4-without-checksums", &["-O", "^has_journal,^resize_inode,^metadata_csum"]),
+        ("ext4-inline-data", &["-O", "^has_journal,^resize_inode,inline_data"]),
+        (
+            "ext4-inline-data-without-checksums",
+            &["-O", "^has_journal,^resize_inode,inline_data,^metadata_csum"],
+        ),
+        (
+            "ext4-bigalloc-without-checksums",
+            &["-O", "^has_journal,^resize_inode,bigalloc,^metadata_csum", "-C", "4096"],
+        ),
+        ("ext4-meta-bg", &["-O", "^has_journal,^resize_inode,meta_bg", "-g", "256"]),
+    ] {
+        let mkfs = [&["mkfs.ext4", "-b", "1024", "-N", "48"], options].concat();
+        let image = workspace.format(name, 512 << 10, &mkfs);
+        fill(Mount::writable(&image).path());
+        write("ext4", name, &fs::read(&image).unwrap());
+    }
+}
+
+/// A little of everything.
+fn fill(root: &Path) {
+    fs::create_dir_all(root.join("usr/lib")).unwrap();
+    fs::write(root.join("usr/lib/os-release"), "ID=test\n").unwrap();
+    symlink("usr/lib", root.join("lib")).unwrap();
+    symlink("x".repeat(200), root.join("long-link")).unwrap();
+    fs::write(root.join("two-blocks"), "content ".repeat(250)).unwrap();
+    let sparse = File::create(root.join("sparse")).unwrap();
+    for index in 0..6 {
+        sparse.write_all_at(b"extent", index * 4096).unwrap();
+    }
+    // More extents than an inode has room for, pointers beyond the direct ones.
+    sparse.write_all_at(b"end", 300_000).unwrap();
+    let many = root.join("many");
+    fs::create_dir(&many).unwrap();
+    for index in 0..60 {
+        fs::hard_link(root.join("two-blocks"), many.join(format!("{index}-{}", "n".repeat(40)))).unwrap();
+    }
+}
+
+fn dirty_journals(workspace: &Workspace) {
+    for (name, options) in [
+        ("version-3-checksums", &["-O", "64bit"][..]),
+        ("64-bit-without-checksums", &["-O", "64bit,^metadata_csum"]),
+        ("32-bit-without-checksums", &["-O", "^64bit,^metadata_csum"]),
+    ] {
+        let mkfs = [&["mkfs.ext4", "-b", "1024", "-N", "48", "-J", "size=1"], options].concat();
+        let image = workspace.format(name, 4 << 20, &mkfs);
+        let dirty = {
+            let mount = Mount::with_options(&image, "rw,data=journal");
+            write_and_revoke(mount.path());
+            shut_down(mount.path());
+            workspace.copy(&image, &format!("{name}-dirty"))
+        };
+        let dump = workspace.path(&format!("{name}-journal"));
+        let request = format!("dump <8> {}", dump.display());
+        run(Command::new("debugfs").args(["-c", "-n", "-R", &request]).arg(&dirty));
+        write("journal", name, &fs::read(&dump).unwrap());
+        write("ext4", &format!("dirty-{name}"), &fs::read(&dirty).unwrap());
+    }
+}
+
+/// Transactions with directories, revoke records and a block that begins with the journal's magic number.
+fn write_and_revoke(root: &Path) {
+    let sync = |path: &Path| File::open(path).unwrap().sync_all().unwrap();
+    let dir = root.join("dir");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("escaped"), 0xc03b_3998_u32.to_be_bytes()).unwrap();
+    sync(&dir);
+    fs::remove_dir_all(&dir).unwrap();
+    sync(root);
+    fs::write(root.join("after"), "the directory").unwrap();
+    sync(root);
+}
+
+fn partition_tables(workspace: &Workspace) {
+    let image =
+        workspace.format("root", 256 << 10, &["mkfs.ext4", "-b", "1024", "-N", "16", "-O", "^has_journal"]);
+    let root = fs::read(image).unwrap();
+    for (name, block) in
+        [("gpt-512", gpt::disk::LogicalBlockSize::Lb512), ("gpt-4096", gpt::disk::LogicalBlockSize::Lb4096)]
+    {
+        let sectors = (1 << 20) / block.as_u64();
+        let mut disk = Cursor::new(vec![0; 1 << 20]);
+        let protective = gpt::mbr::ProtectiveMBR::with_lb_size(u32::try_from(sectors - 1).unwrap());
+        protective.overwrite_lba0(&mut disk).unwrap();
+        let config = gpt::GptConfig::new().writable(true).logical_block_size(block);
+        let mut table = config.create_from_device(disk, None).unwrap();
+        table.update_partitions(BTreeMap::new()).unwrap();
+        let first = (64 << 10) / block.as_u64();
+        let length = (256 << 10) / block.as_u64();
+        table.add_partition_at("root", 1, first, length, gpt::partition_types::LINUX_FS, 0).unwrap();
+        let mut disk = table.write().unwrap().into_inner();
+        disk[64 << 10..][..root.len()].copy_from_slice(&root);
+        write("partition_table", name, &disk);
+        disk[usize::try_from(block.as_u64()).unwrap() + 16] ^= 1;
+        write("partition_table", &format!("{name}-damaged-primary"), &disk);
+    }
+
+    let mut disk = vec![0; 512 << 10];
+    let mut record = |sector: usize, index: usize, os_type: u8, start: u8, sectors: u16| {
+        let at = sector * 512 + 446 + 16 * index;
+        disk[at + 4] = os_type;
+        disk[at + 8] = start;
+        disk[at + 12..at + 14].copy_from_slice(&sectors.to_le_bytes());
+        disk[sector * 512 + 510..sector * 512 + 512].copy_from_slice(&[0x55, 0xaa]);
+    };
+    record(0, 0, 0x83, 8, 16);
+    record(0, 1, 0x05, 32, 900);
+    record(32, 0, 0x83, 32, 512);
+    record(32, 1, 0x05, 100, 100);
+    record(132, 0, 0x82, 1, 8);
+    disk[64 * 512..][..root.len().min((132 - 64) * 512)].copy_from_slice(&root[..(132 - 64) * 512]);
+    write("partition_table", "mbr", &disk);
+}

@@ -1,0 +1,231 @@
+//! What AWS checks a request against.
+//!
+//! One request may be checked several times: `CreateSnapshot` with tags needs `ec2:CreateSnapshot` on the volume and on
+//! the snapshot to be, and `ec2:CreateTags` on that snapshot. The mapping follows "Actions, resources, and condition
+//! keys for Amazon EC2", "… for Amazon Elastic Block Store" and "… for AWS Key Management Service" of the Service
+//! Authorization Reference.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::local_aws::Call;
+
+/// One check that AWS makes before it serves a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorization {
+    /// The recorded call that it is made for.
+    pub sequence: u64,
+    /// The IAM action, for example `ec2:CreateSnapshot`.
+    pub action: String,
+    /// The ARN that it is checked on; one with `*` as its resource where AWS names none.
+    pub resource: String,
+    /// The condition keys that AWS sets.
+    pub context: BTreeMap<String, KeyValue>,
+}
+
+/// The value of a condition key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyValue {
+    /// Of a single-valued key.
+    One(String),
+    /// Of a multivalued key, such as `aws:TagKeys`.
+    Many(Vec<String>),
+}
+
+/// What AWS knows of the resources that requests name.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// The account's id.
+    pub id: String,
+    /// Its volumes, by id.
+    pub volumes: BTreeMap<String, Disk>,
+    /// Every snapshot that was ever there, by id.
+    pub snapshots: BTreeMap<String, Disk>,
+}
+
+/// What AWS knows of a volume or a snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disk {
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// The ARN of the KMS key that encrypts it, if one does.
+    pub kms_key: Option<String>,
+}
+
+impl Account {
+    /// Adds the snapshots that the recorded calls made: with the tags of their request, and encrypted as their volume.
+    #[must_use]
+    pub fn with_snapshots_of(mut self, calls: &[Call]) -> Self {
+        for call in calls {
+            let Some(id) = &call.snapshot_id else { continue };
+            let volume = call.parameters.get("VolumeId").and_then(|id| self.volumes.get(id));
+            let kms_key = volume.and_then(|volume| volume.kms_key.clone());
+            self.snapshots.insert(id.clone(), Disk { tags: tags_for(call, "snapshot"), kms_key });
+        }
+        self
+    }
+}
+
+/// A request that the judge does not know how to judge.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("call {sequence}, {action}: {problem}")]
+pub struct Unknown {
+    /// The recorded call.
+    pub sequence: u64,
+    /// Its action.
+    pub action: String,
+    /// What is not known.
+    pub problem: String,
+}
+
+/// Every check that AWS makes for a call.
+pub fn authorizations(call: &Call, account: &Account) -> Result<Vec<Authorization>, Unknown> {
+    let checks = Checks { call, account };
+    match call.permission().as_str() {
+        "ec2:DescribeInstances" | "ec2:DescribeVolumes" | "ec2:DescribeSnapshots" => {
+            Ok(vec![checks.on_anything()])
+        }
+        "ec2:CreateSnapshot" => checks.create_snapshot(),
+        "ec2:DeleteSnapshot" => Ok(vec![checks.on_snapshot("SnapshotId")?.1]),
+        "ebs:ListSnapshotBlocks" => Ok(vec![checks.on_snapshot("snapshotId")?.1]),
+        "ebs:GetSnapshotBlock" => checks.get_snapshot_block(),
+        _ => Err(checks.unknown("the judge has not been taught how AWS authorizes it; see tests/src/judge")),
+    }
+}
+
+struct Checks<'a> {
+    call: &'a Call,
+    account: &'a Account,
+}
+
+impl Checks<'_> {
+    fn on_anything(&self) -> Authorization {
+        self.check(
+            &self.call.permission(),
+            format!("arn:aws:ec2:{}:{}:*", self.call.region, self.account.id),
+            [],
+        )
+    }
+
+    fn on_snapshot(&self, parameter: &str) -> Result<(&Disk, Authorization), Unknown> {
+        let id = self.parameter(parameter)?;
+        let snapshot = self
+            .account
+            .snapshots
+            .get(id)
+            .ok_or_else(|| self.unknown(&format!("there was never a snapshot {id}")))?;
+        let check = self.check(&self.call.permission(), self.snapshot_arn(id), resource_tags(&snapshot.tags));
+        Ok((snapshot, check))
+    }
+
+    fn create_snapshot(&self) -> Result<Vec<Authorization>, Unknown> {
+        let id = self.parameter("VolumeId")?;
+        let volume =
+            self.account.volumes.get(id).ok_or_else(|| self.unknown(&format!("there is no volume {id}")))?;
+        let tags = tags_for(self.call, "snapshot");
+        let of_request = request_tags(&tags);
+        let volume_arn = format!("arn:aws:ec2:{}:{}:volume/{id}", self.call.region, self.account.id);
+        // Its id is not known yet: AWS checks on the wildcard.
+        let snapshot_arn = self.snapshot_arn("*");
+        let mut checks = vec![
+            self.check(
+                "ec2:CreateSnapshot",
+                volume_arn,
+                resource_tags(&volume.tags).into_iter().chain(of_request.clone()),
+            ),
+            self.check("ec2:CreateSnapshot", snapshot_arn.clone(), of_request.clone()),
+        ];
+        if !tags.is_empty() {
+            let creating = [("ec2:CreateAction".to_owned(), KeyValue::One("CreateSnapshot".to_owned()))];
+            checks.push(self.check("ec2:CreateTags", snapshot_arn, of_request.into_iter().chain(creating)));
+        }
+        Ok(checks)
+    }
+
+    /// For an encrypted snapshot AWS calls KMS with the caller's permission.
+    fn get_snapshot_block(&self) -> Result<Vec<Authorization>, Unknown> {
+        let (snapshot, check) = self.on_snapshot("snapshotId")?;
+        let mut checks = vec![check];
+        if let Some(key) = &snapshot.kms_key {
+            let context = [
+                (
+                    "kms:ViaService".to_owned(),
+                    KeyValue::One(format!("ec2.{}.amazonaws.com", self.call.region)),
+                ),
+                ("kms:EncryptionContextKeys".to_owned(), KeyValue::Many(vec!["aws:ebs:id".to_owned()])),
+            ];
+            checks.push(self.check("kms:Decrypt", key.clone(), context));
+        }
+        Ok(checks)
+    }
+
+    fn check(
+        &self,
+        action: &str,
+        resource: String,
+        context: impl IntoIterator<Item = (String, KeyValue)>,
+    ) -> Authorization {
+        let region = ("aws:RequestedRegion".to_owned(), KeyValue::One(self.call.region.clone()));
+        Authorization {
+            sequence: self.call.sequence,
+            action: action.to_owned(),
+            resource,
+            context: context.into_iter().chain([region]).collect(),
+        }
+    }
+
+    /// Snapshots have no account in their ARN.
+    fn snapshot_arn(&self, id: &str) -> String {
+        format!("arn:aws:ec2:{}::snapshot/{id}", self.call.region)
+    }
+
+    fn parameter(&self, name: &str) -> Result<&str, Unknown> {
+        self.call
+            .parameters
+            .get(name)
+            .map(String::as_str)
+            .ok_or_else(|| self.unknown(&format!("it has no parameter {name}")))
+    }
+
+    fn unknown(&self, problem: &str) -> Unknown {
+        Unknown { sequence: self.call.sequence, action: self.call.permission(), problem: problem.to_owned() }
+    }
+}
+
+impl fmt::Display for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {} with {:?}", self.action, self.resource, self.context)
+    }
+}
+
+/// The tags that a request sets on new resources of a type.
+fn tags_for(call: &Call, resource_type: &str) -> BTreeMap<String, String> {
+    let parameters = &call.parameters;
+    let specification = (1..)
+        .map(|n| format!("TagSpecification.{n}"))
+        .map_while(|prefix| Some((parameters.get(&format!("{prefix}.ResourceType"))?, prefix)))
+        .find(|(tagged, _)| *tagged == resource_type);
+    let Some((_, prefix)) = specification else { return BTreeMap::new() };
+    (1..)
+        .map_while(|n| {
+            let key = parameters.get(&format!("{prefix}.Tag.{n}.Key"))?;
+            let value = parameters.get(&format!("{prefix}.Tag.{n}.Value")).cloned().unwrap_or_default();
+            Some((key.clone(), value))
+        })
+        .collect()
+}
+
+fn resource_tags(tags: &BTreeMap<String, String>) -> Vec<(String, KeyValue)> {
+    tags.iter().map(|(key, value)| (format!("aws:ResourceTag/{key}"), KeyValue::One(value.clone()))).collect()
+}
+
+fn request_tags(tags: &BTreeMap<String, String>) -> Vec<(String, KeyValue)> {
+    if tags.is_empty() {
+        return Vec::new();
+    }
+    let keys = ("aws:TagKeys".to_owned(), KeyValue::Many(tags.keys().cloned().collect()));
+    tags.iter()
+        .map(|(key, value)| (format!("aws:RequestTag/{key}"), KeyValue::One(value.clone())))
+        .chain([keys])
+        .collect()
+}

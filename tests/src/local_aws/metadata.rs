@@ -1,0 +1,217 @@
+//! The instance metadata service, version 2, of one instance with one role.
+//!
+//! Encodes the EC2 user guide: a session token by `PUT` with a time to live of 1 to 21,600 seconds, 401 without a valid
+//! token, role credentials that are renewed before they end. Hop limits cannot be shown on loopback.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::credentials::{ACCOUNT, SessionCredentials};
+use super::proxy::{Proxy, issued_credentials};
+use super::xml;
+
+/// A running metadata service. Ends when dropped.
+#[derive(Debug)]
+pub struct InstanceMetadata {
+    endpoint: String,
+    instance_id: String,
+    stop: CancellationToken,
+}
+
+impl InstanceMetadata {
+    /// For `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The instance that it describes. It is not among those of EC2.
+    pub fn instance_id(&self) -> &str {
+        &self.instance_id
+    }
+}
+
+impl Drop for InstanceMetadata {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+#[derive(Debug)]
+struct Instance {
+    proxy: Arc<Proxy>,
+    region: &'static str,
+    role_name: String,
+    instance_id: String,
+    /// Session tokens, and when they end.
+    tokens: Mutex<HashMap<String, SystemTime>>,
+    credentials: tokio::sync::Mutex<Option<SessionCredentials>>,
+}
+
+pub(crate) async fn start(
+    proxy: Arc<Proxy>,
+    runtime: &tokio::runtime::Handle,
+    region: &'static str,
+    role_name: &str,
+) -> io::Result<InstanceMetadata> {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let instance_id = format!("i-0{}", id.get(..16).unwrap_or_default());
+    let instance = Arc::new(Instance {
+        proxy,
+        region,
+        role_name: role_name.to_owned(),
+        instance_id: instance_id.clone(),
+        tokens: Mutex::default(),
+        credentials: tokio::sync::Mutex::default(),
+    });
+    let metadata = Router::new()
+        .route("/latest/meta-data/iam/security-credentials/", get(list_roles))
+        .route("/latest/meta-data/iam/security-credentials/{role}", get(role_credentials))
+        .route(
+            "/latest/meta-data/instance-id",
+            get(|State(it): State<Arc<Instance>>| async move { it.instance_id.clone() }),
+        )
+        .route(
+            "/latest/meta-data/placement/region",
+            get(|State(it): State<Arc<Instance>>| async move { it.region }),
+        )
+        .route("/latest/meta-data/placement/availability-zone", get(zone))
+        .route("/latest/dynamic/instance-identity/document", get(identity))
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&instance), require_token));
+    let router =
+        Router::new().route("/latest/api/token", put(issue_token)).merge(metadata).with_state(instance);
+
+    // Bound on the local AWS's runtime: the caller's may end before the service does.
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let bound = runtime.spawn(async move {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stopped).into_future());
+        Ok::<_, io::Error>(address)
+    });
+    let address = bound.await.map_err(io::Error::other)??;
+    Ok(InstanceMetadata { endpoint: format!("http://{address}"), instance_id, stop })
+}
+
+async fn issue_token(State(instance): State<Arc<Instance>>, headers: HeaderMap) -> Response {
+    let seconds =
+        headers.get(TTL_HEADER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    let Some(seconds) = seconds.filter(|seconds| (1..=21_600).contains(seconds)) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let token = uuid::Uuid::new_v4().simple().to_string();
+    let end = instance.proxy.clock.now() + Duration::from_secs(seconds);
+    instance.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), end);
+    ([(TTL_HEADER, seconds.to_string())], token).into_response()
+}
+
+async fn require_token(State(instance): State<Arc<Instance>>, request: Request, next: Next) -> Response {
+    let token = request.headers().get(TOKEN_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let end = instance.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(token).copied();
+    if end.is_none_or(|end| end <= instance.proxy.clock.now()) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    next.run(request).await
+}
+
+async fn list_roles(State(instance): State<Arc<Instance>>) -> String {
+    instance.role_name.clone()
+}
+
+async fn role_credentials(State(instance): State<Arc<Instance>>, Path(role): Path<String>) -> Response {
+    if role != instance.role_name {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    match instance.credentials().await {
+        Ok(credentials) => json_body(&json!({
+            "Code": "Success",
+            "Type": "AWS-HMAC",
+            "LastUpdated": rfc3339(instance.proxy.clock.now()),
+            "AccessKeyId": credentials.access_key_id,
+            "SecretAccessKey": credentials.secret_access_key,
+            "Token": credentials.session_token,
+            "Expiration": rfc3339(credentials.expiration),
+        })),
+        // As on an instance whose profile names a role that does not exist.
+        Err(message) => json_body(&json!({"Code": "AssumeRoleUnauthorizedAccess", "Message": message})),
+    }
+}
+
+async fn zone(State(instance): State<Arc<Instance>>) -> String {
+    format!("{}a", instance.region)
+}
+
+async fn identity(State(instance): State<Arc<Instance>>) -> Response {
+    json_body(&json!({
+        "accountId": ACCOUNT,
+        "architecture": std::env::consts::ARCH,
+        "availabilityZone": format!("{}a", instance.region),
+        "instanceId": instance.instance_id,
+        "region": instance.region,
+        "version": "2017-09-30",
+    }))
+}
+
+fn json_body(value: &serde_json::Value) -> Response {
+    ([("content-type", "application/json")], value.to_string()).into_response()
+}
+
+impl Instance {
+    /// Credentials of the role with at least five minutes left, from STS as EC2 itself gets them.
+    async fn credentials(&self) -> Result<SessionCredentials, String> {
+        let mut current = self.credentials.lock().await;
+        let soon = self.proxy.clock.now() + Duration::from_secs(300);
+        if let Some(credentials) = current.as_ref().filter(|credentials| credentials.expiration > soon) {
+            return Ok(credentials.clone());
+        }
+        let get_role = [("Action", "GetRole"), ("Version", "2010-05-08"), ("RoleName", &self.role_name)];
+        let role =
+            self.proxy.moto.query("iam", self.region, &get_role).await.map_err(|error| error.to_string())?;
+        let arn = xml::text(&role, "Arn").ok_or("GetRole told no ARN")?;
+        let assume_role = [
+            ("Action", "AssumeRole"),
+            ("Version", "2011-06-15"),
+            ("RoleArn", arn),
+            ("RoleSessionName", &self.instance_id),
+            ("DurationSeconds", "21600"),
+        ];
+        let reply = self.proxy.moto.query("sts", self.region, &assume_role).await;
+        let reply = reply.map_err(|error| error.to_string())?;
+        let (mut credentials, mut principal) =
+            issued_credentials(&reply).ok_or("AssumeRole told no credentials")?;
+        principal.role_arn = Some(arn.to_owned());
+        // From now by the injected clock, which moto does not know.
+        credentials.expiration = self.proxy.clock.now() + Duration::from_secs(21_600);
+        self.proxy.keys.learn(&credentials, principal);
+        *current = Some(credentials.clone());
+        Ok(credentials)
+    }
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    // Fails only for years beyond 9999.
+    OffsetDateTime::from(time)
+        .replace_nanosecond(0)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+const TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";

@@ -1,0 +1,155 @@
+//! What tests put into the local AWS before the story begins: a network, a running instance, an image of the scanner.
+
+use std::path::Path;
+
+use aws_sdk_ec2::error::{DisplayErrorContext, SdkError};
+use aws_sdk_ec2::types::{
+    ArchitectureValues, BlockDeviceMapping, EbsBlockDevice, Filter, InstanceType, ResourceType, Tag,
+    TagSpecification, VolumeType,
+};
+
+use super::LocalAws;
+
+/// Why something could not be seeded.
+#[derive(Debug, thiserror::Error)]
+#[error("could not seed the local AWS: {0}")]
+pub struct SeedError(String);
+
+/// A network with two private subnets.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// The VPC, 10.42.0.0/16.
+    pub vpc_id: String,
+    /// One subnet in each of two zones.
+    pub subnet_ids: Vec<String>,
+    /// A security group of the machines to scan.
+    pub security_group_id: String,
+}
+
+/// An instance to scan.
+#[derive(Clone, Debug)]
+pub struct RunningInstance {
+    /// `i-…`.
+    pub instance_id: String,
+    /// Its root volume, attached as `/dev/xvda`.
+    pub volume_id: String,
+}
+
+impl LocalAws {
+    /// Make a network with two private subnets and a security group.
+    ///
+    /// # Errors
+    /// When a call fails.
+    pub async fn create_network(&self) -> Result<Network, SeedError> {
+        let ec2 = self.harness_ec2();
+        let vpc = ec2.create_vpc().cidr_block("10.42.0.0/16").send().await?;
+        let vpc_id = named(vpc.vpc().and_then(|vpc| vpc.vpc_id()), "CreateVpc")?;
+        let mut subnet_ids = Vec::new();
+        for (zone, cidr) in [("a", "10.42.0.0/20"), ("b", "10.42.16.0/20")] {
+            let zone = format!("{}{zone}", self.region());
+            let subnet =
+                ec2.create_subnet().vpc_id(&vpc_id).cidr_block(cidr).availability_zone(zone).send().await?;
+            subnet_ids.push(named(subnet.subnet().and_then(|subnet| subnet.subnet_id()), "CreateSubnet")?);
+        }
+        let name = format!("hosts-{vpc_id}");
+        let group = ec2.create_security_group().vpc_id(&vpc_id).group_name(name).description("Hosts to scan");
+        let security_group_id = named(group.send().await?.group_id(), "CreateSecurityGroup")?;
+        Ok(Network { vpc_id, subnet_ids, security_group_id })
+    }
+
+    /// Run an instance whose root volume holds the disk image `image`: as large as the image, rounded up to a GiB.
+    ///
+    /// # Errors
+    /// When the image cannot be read or a call fails.
+    pub async fn run_instance(
+        &self,
+        network: &Network,
+        image: &Path,
+        encrypted: bool,
+        tags: &[(&str, &str)],
+    ) -> Result<RunningInstance, SeedError> {
+        let ec2 = self.harness_ec2();
+        let length = std::fs::metadata(image)
+            .map_err(|error| SeedError(format!("{}: {error}", image.display())))?
+            .len();
+        let gibibytes =
+            i32::try_from(length.div_ceil(1 << 30).max(1)).map_err(|error| SeedError(error.to_string()))?;
+        let ami = self.register_image("host", ArchitectureValues::X8664, &[]).await?;
+        let root = EbsBlockDevice::builder()
+            .volume_size(gibibytes)
+            .volume_type(VolumeType::Gp3)
+            .encrypted(encrypted)
+            .delete_on_termination(true);
+        let tagged = |resource| specification(resource, tags);
+        let launched = ec2
+            .run_instances()
+            .image_id(ami)
+            .instance_type(InstanceType::T3Micro)
+            .min_count(1)
+            .max_count(1)
+            .set_subnet_id(network.subnet_ids.first().cloned())
+            .security_group_ids(&network.security_group_id)
+            .block_device_mappings(
+                BlockDeviceMapping::builder().device_name(ROOT_DEVICE).ebs(root.build()).build(),
+            )
+            .set_tag_specifications(tagged(ResourceType::Instance))
+            .send()
+            .await?;
+        let instance = launched.instances().first();
+        let instance_id = named(instance.and_then(|instance| instance.instance_id()), "RunInstances")?;
+        let attached = Filter::builder().name("attachment.instance-id").values(&instance_id).build();
+        let volumes = ec2.describe_volumes().filters(attached).send().await?;
+        let root = volumes.volumes().first().and_then(|volume| volume.volume_id());
+        let volume_id = named(root, "DescribeVolumes")?;
+        self.set_volume_content(&volume_id, image);
+        Ok(RunningInstance { instance_id, volume_id })
+    }
+
+    /// Register an image, such as the scanner's own. Returns `ami-…`.
+    ///
+    /// # Errors
+    /// When a call fails.
+    pub async fn register_image(
+        &self,
+        name: &str,
+        architecture: ArchitectureValues,
+        tags: &[(&str, &str)],
+    ) -> Result<String, SeedError> {
+        let registered = self
+            .harness_ec2()
+            .register_image()
+            // Names are unique in an account and region.
+            .name(format!("{name}-{}", uuid::Uuid::new_v4().simple()))
+            .architecture(architecture)
+            .root_device_name(ROOT_DEVICE)
+            .virtualization_type("hvm")
+            .set_tag_specifications(specification(ResourceType::Image, tags))
+            .send()
+            .await?;
+        named(registered.image_id(), "RegisterImage")
+    }
+
+    fn harness_ec2(&self) -> aws_sdk_ec2::Client {
+        aws_sdk_ec2::Client::new(&self.harness_sdk_config())
+    }
+}
+
+fn specification(resource: ResourceType, tags: &[(&str, &str)]) -> Option<Vec<TagSpecification>> {
+    if tags.is_empty() {
+        return None;
+    }
+    let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build()).collect();
+    Some(vec![TagSpecification::builder().resource_type(resource).set_tags(Some(tags)).build()])
+}
+
+fn named(id: Option<&str>, action: &str) -> Result<String, SeedError> {
+    id.map(str::to_owned).ok_or_else(|| SeedError(format!("{action} returned no id")))
+}
+
+impl<E: std::error::Error + 'static, R: std::fmt::Debug> From<SdkError<E, R>> for SeedError {
+    fn from(error: SdkError<E, R>) -> Self {
+        Self(DisplayErrorContext(error).to_string())
+    }
+}
+
+const ROOT_DEVICE: &str = "/dev/xvda";
