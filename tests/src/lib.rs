@@ -3,6 +3,7 @@
 pub mod cyclonedx;
 pub mod demo;
 pub mod judge;
+pub mod leftovers;
 pub mod local_aws;
 pub mod machine_image;
 pub mod packages;

@@ -14,7 +14,8 @@ use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::judge::{JudgeError, Verdict};
+use crate::judge::{JudgeError, Policy, Verdict};
+use crate::leftovers::{LookError, left_behind};
 use crate::local_aws::{self, LocalAws};
 use crate::machine_image::{ImageError, MachineImage};
 use crate::packages::Difference;
@@ -49,6 +50,8 @@ pub struct Outcome {
     pub difference: Difference,
     /// What the official schema finds wrong with the package list.
     pub schema_errors: Vec<String>,
+    /// The policy of the role that scanned, as IAM had it.
+    pub policy: Policy,
     /// What the judge says of the calls that the scan made.
     pub verdict: Verdict,
     /// The calls of the scan as the local AWS recorded them: how often each action was called.
@@ -123,8 +126,11 @@ pub enum DemoError {
     #[error(transparent)]
     Seed(#[from] local_aws::SeedError),
     /// The local AWS could not be looked into.
-    #[error("could not look into the local AWS: {0}")]
-    Look(String),
+    #[error(transparent)]
+    Look(#[from] LookError),
+    /// Something that a step before should have made sure of.
+    #[error("{0}")]
+    Unexpected(String),
     /// No disk image.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -211,7 +217,7 @@ impl Demo<'_> {
             None => Ok(()),
         };
         let left = match &aws {
-            Some(aws) => steps::left_behind(aws).await?,
+            Some(aws) => left_behind(aws).await?,
             None => Vec::new(),
         };
         destroyed?;

@@ -5,8 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws_sdk_ec2::error::DisplayErrorContext;
-use aws_sdk_ec2::types::{ArchitectureValues, Filter};
+use aws_sdk_ec2::types::ArchitectureValues;
 use scanner_policy::tags;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -14,7 +13,8 @@ use tempfile::TempDir;
 use super::console::bytes;
 use super::report::{self, ScanSummary};
 use super::{Demo, DemoError, Outcome};
-use crate::judge::{self, Account, Disk, Policy, Verdict};
+use crate::judge::{self, Account, Disk, Policy};
+use crate::leftovers::LookError;
 use crate::local_aws::{ACCOUNT, Call, LocalAws, RunningInstance};
 use crate::machine_image::{self, MachineImage, Size};
 use crate::packages::{self, Difference};
@@ -28,7 +28,7 @@ pub(super) const COUNT: usize = 9;
 const ROLE: &str = "datadog_agentless_scanner_role.this";
 
 /// More than any step takes on a slow machine.
-const TIME_LIMIT: Duration = Duration::from_secs(600);
+const TIME_LIMIT: Duration = Duration::from_mins(10);
 
 /// What the local AWS holds before the story begins.
 struct Scene {
@@ -226,7 +226,8 @@ impl Demo<'_> {
         let found = packages::in_bom(&document).map_err(|problem| wrong(&files.bom, problem))?;
         let difference = Difference::between(&packages::installed_here()?, &found);
         let schema_errors = cyclonedx::schema_errors(&document)?;
-        let verdict = self.judge(scene, calls).await?;
+        let policy = self.policy().await?;
+        let verdict = judge::judge(&policy, calls, &account(self.aws()?, scene, calls).await?)?;
         let mut recorded_calls = BTreeMap::new();
         for call in calls {
             *recorded_calls.entry(call.permission()).or_default() += 1;
@@ -244,17 +245,24 @@ impl Demo<'_> {
         );
         self.console.end(&step, told);
         let bom = files.bom;
-        Ok(Outcome { image, packages, difference, schema_errors, verdict, recorded_calls, summary, bom })
+        Ok(Outcome {
+            image,
+            packages,
+            difference,
+            schema_errors,
+            policy,
+            verdict,
+            recorded_calls,
+            summary,
+            bom,
+        })
     }
 
-    /// Judges the scan's calls under the policy that the role has in IAM now.
-    async fn judge(&self, scene: &Scene, calls: &[Call]) -> Result<Verdict, DemoError> {
-        let aws = self.aws()?;
-        let role =
-            self.terraform()?.state().await?.attribute(ROLE, "name")?.as_str().unwrap_or_default().to_owned();
-        let policy = Policy::from_json(&inline_policy(aws, &role).await?)?;
-        let account = account(aws, scene, calls).await?;
-        Ok(judge::judge(&policy, calls, &account)?)
+    /// The policy that the role has in IAM now.
+    async fn policy(&self) -> Result<Policy, DemoError> {
+        let state = self.terraform()?.state().await?;
+        let role = state.attribute(ROLE, "name")?.as_str().unwrap_or_default();
+        Ok(Policy::from_json(&inline_policy(self.aws()?, role).await?)?)
     }
 
     /// Waits for the interrupt, and says how to look around meanwhile.
@@ -274,11 +282,13 @@ impl Demo<'_> {
     }
 
     fn aws(&self) -> Result<&LocalAws, DemoError> {
-        self.aws.as_ref().ok_or_else(|| DemoError::Look("it is not running".to_owned()))
+        self.aws.as_ref().ok_or_else(|| DemoError::Unexpected("the local AWS is not running".to_owned()))
     }
 
     fn terraform(&self) -> Result<&Terraform, DemoError> {
-        self.terraform.as_ref().ok_or_else(|| DemoError::Look("terraform was not initialised".to_owned()))
+        self.terraform
+            .as_ref()
+            .ok_or_else(|| DemoError::Unexpected("terraform was not initialised".to_owned()))
     }
 }
 
@@ -288,52 +298,13 @@ struct ScanFiles {
     summary: PathBuf,
 }
 
-/// Everything of a scanner that the local AWS still holds.
-pub(super) async fn left_behind(aws: &LocalAws) -> Result<Vec<String>, DemoError> {
-    let config = aws.harness_sdk_config();
-    let ec2 = aws_sdk_ec2::Client::new(&config);
-    let mut left = Vec::new();
-
-    let tagged = Filter::builder().name("tag-key").values(tags::SCANNER).build();
-    let snapshots = ec2.describe_snapshots().owner_ids("self").filters(tagged).send().await.map_err(look)?;
-    left.extend(
-        snapshots.snapshots().iter().filter_map(|it| it.snapshot_id()).map(|id| format!("snapshot {id}")),
-    );
-
-    let templates = ec2.describe_launch_templates().send().await.map_err(look)?;
-    left.extend(
-        templates.launch_templates().iter().filter_map(|it| it.launch_template_id()).map(str::to_owned),
-    );
-
-    let groups = aws_sdk_autoscaling::Client::new(&config)
-        .describe_auto_scaling_groups()
-        .send()
-        .await
-        .map_err(look)?;
-    let groups = groups.auto_scaling_groups().iter().filter_map(|it| it.auto_scaling_group_name());
-    left.extend(groups.map(|name| format!("Auto Scaling group {name}")));
-
-    let roles = aws_sdk_iam::Client::new(&config).list_roles().send().await.map_err(look)?;
-    left.extend(
-        roles
-            .roles()
-            .iter()
-            .map(|role| format!("role {}", role.role_name()))
-            .filter(|it| it.contains("scanner")),
-    );
-
-    let named = Filter::builder().name("group-name").values("agentless-scanner*").build();
-    let groups = ec2.describe_security_groups().filters(named).send().await.map_err(look)?;
-    left.extend(groups.security_groups().iter().filter_map(|it| it.group_id()).map(str::to_owned));
-    Ok(left)
-}
-
 /// The role's one inline policy, as IAM has it.
 async fn inline_policy(aws: &LocalAws, role: &str) -> Result<String, DemoError> {
     let iam = aws_sdk_iam::Client::new(&aws.harness_sdk_config());
     let names = iam.list_role_policies().role_name(role).send().await.map_err(look)?;
     let [name] = names.policy_names() else {
-        return Err(DemoError::Look(format!("role {role} has inline policies {:?}", names.policy_names())));
+        let found = names.policy_names();
+        return Err(DemoError::Unexpected(format!("role {role} has the inline policies {found:?}, not one")));
     };
     let policy = iam.get_role_policy().role_name(role).policy_name(name).send().await.map_err(look)?;
     // IAM answers with the document percent-encoded (RFC 3986).
@@ -377,5 +348,5 @@ fn io(doing: &'static str, path: &Path, source: std::io::Error) -> DemoError {
 }
 
 fn look<E: std::error::Error + 'static>(error: E) -> DemoError {
-    DemoError::Look(DisplayErrorContext(error).to_string())
+    LookError::new(error).into()
 }
