@@ -60,7 +60,7 @@ impl From<ConvertError> for Diagnostic {
 
 /// Declares models.
 ///
-/// Every field is declared once; its name is the attribute's or block's, its type a [`Value`]. Raw identifiers
+/// Every field is declared once; its name is the attribute's or block's, its type a [`Value`](crate::sdk::Value). Raw identifiers
 /// (`r#type`) stand for the name without `r#`.
 ///
 /// ```
