@@ -5,11 +5,16 @@ use std::fmt::{self, Debug};
 use std::sync::{Mutex, PoisonError};
 
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
 use scanner_policy::{AccountId, Region};
 use tokio::sync::OnceCell;
 
 use super::error::failed;
 use super::{Answer, AwsError};
+
+/// How often the caller's identity is asked for in all. It is the first request of every command: what is wrong with
+/// the network or an endpoint should be told soon.
+const IDENTITY_ATTEMPTS: u32 = 3;
 
 /// AWS itself, over the SDK.
 pub struct Aws {
@@ -88,8 +93,11 @@ impl Identity for Aws {
     async fn account(&self, region: &Region) -> Result<AccountId, AwsError> {
         const OPERATION: &str = "sts:GetCallerIdentity";
         let ask = || async {
-            let answer =
-                self.clients(region).sts.get_caller_identity().send().await.map_err(failed(OPERATION))?;
+            let retries = RetryConfig::standard().with_max_attempts(IDENTITY_ATTEMPTS);
+            let settings = aws_sdk_sts::config::Config::builder().retry_config(retries);
+            let request =
+                self.clients(region).sts.get_caller_identity().customize().config_override(settings);
+            let answer = request.send().await.map_err(failed(OPERATION))?;
             let account = answer.account().and_then(|account| account.parse().ok());
             account.ok_or_else(|| AwsError::malformed(OPERATION, "account id"))
         };
