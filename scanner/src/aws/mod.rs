@@ -1,6 +1,6 @@
 //! Everything the scanner asks of AWS.
 //!
-//! A request leaves this module only through [`Aws::send`], which takes a [`Call`] of the policy crate: what is not in
+//! A request leaves this module only through `Aws::send`, which takes a [`Call`] of the policy crate: what is not in
 //! the table from which the role's policy is made cannot be sent, and a request under another request's name is refused
 //! before it is signed. Every HTTP attempt is counted, every call waits for its rate class.
 
@@ -171,12 +171,9 @@ mod tests {
         let unlisted = aws.ec2.describe_regions().send().await.unwrap_err();
         assert!(error::innermost(&unlisted).contains("ec2:DescribeRegions"), "{unlisted:?}");
         let borrowed = aws.send(actions::EC2_DESCRIBE_VOLUMES, aws.ec2.describe_regions().send()).await;
-        assert!(chain_of(borrowed.unwrap_err()).contains("under the name of ec2:DescribeVolumes"));
+        let borrowed = crate::chain(&borrowed.unwrap_err());
+        assert!(borrowed.contains("under the name of ec2:DescribeVolumes"), "{borrowed}");
         assert!(aws.calls().is_empty());
-    }
-
-    fn chain_of(error: AwsError) -> String {
-        crate::chain(&error)
     }
 
     #[tokio::test]
