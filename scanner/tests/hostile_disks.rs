@@ -98,12 +98,12 @@ fn torment<T>(target: &str, count: usize, parse: impl Fn(&[u8]) -> Result<T, FsE
 
 #[test]
 fn partition_tables() {
-    torment("partition_table", 2000, survey::encoded_disk);
+    torment("partition_table", 1000, survey::encoded_disk);
 }
 
 #[test]
 fn file_systems() {
-    torment("ext4", 1000, survey::encoded_volume);
+    torment("ext4", 400, survey::encoded_volume);
 }
 
 #[test]
