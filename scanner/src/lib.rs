@@ -1,4 +1,10 @@
 //! Reads disks and lists packages.
+//!
+//! The parts, from the target to the list: [`target`] finds out what to read, [`volume`] gives its bytes, [`fs`] its files,
+//! [`extract`] what is installed, [`sbom`] and [`output`] write it down. [`scan`] runs them one after the other; [`analyse`]
+//! is the part that touches what a disk says, and nothing else.
+
+#![forbid(unsafe_code)]
 
 pub mod analyse;
 pub mod aws;

@@ -16,9 +16,9 @@ pub struct Limits {
     /// Bytes that [`File::read_all`](crate::fs::File::read_all) returns. Against a package database of terabytes, most
     /// of it a hole, that would be read into memory.
     pub file_bytes: u64,
-    /// Entries of one directory. Against a directory that lists names without end.
+    /// Entries of one directory. Against a directory that lists names without end, all kept in memory to be sorted.
     pub dir_entries: u64,
-    /// Bytes of one directory, with its empty parts. Against a directory inode that claims the whole volume.
+    /// Bytes of one directory that is listed, with its empty parts. Against a directory inode that claims the whole volume.
     pub dir_bytes: u64,
     /// Symbolic links followed for one path, as in Linux. Against links that form a circle.
     pub symlinks: u32,
@@ -46,9 +46,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            file_bytes: 1 << 30,
-            dir_entries: 4_000_000,
-            dir_bytes: 1 << 30,
+            file_bytes: 256 << 20,
+            dir_entries: 1_000_000,
+            dir_bytes: 128 << 20,
             symlinks: 40,
             path_bytes: 4096,
             extent_depth: 5,

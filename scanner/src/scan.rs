@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::analyse;
 use crate::aws::{EbsDirect, Ec2};
@@ -92,6 +93,14 @@ pub enum ScanError {
     /// The directory cannot be read.
     #[error(transparent)]
     Directory(#[from] FsError),
+    /// None of the target's volumes could be read.
+    #[error("{target} could not be read: {reasons}")]
+    Unreadable {
+        /// The target.
+        target: String,
+        /// Why, volume by volume.
+        reasons: String,
+    },
     /// No filesystem of the target was read.
     #[error(
         "no filesystem was found on {target}: {reasons}. A target must be a whole disk or a filesystem that this version \
@@ -157,7 +166,9 @@ pub async fn remote<C: Ec2 + EbsDirect>(
     // A panic would be an error of this program, and no reason to leave a snapshot behind.
     let work = AssertUnwindSafe(read_remote(cloud, snapshots, target, ebs, options)).catch_unwind();
     let result = work.await.unwrap_or(Err(ScanError::Crashed));
-    options.progress.step("deleting snapshots");
+    if snapshots.leftover(region, None).is_some() {
+        options.progress.step("deleting snapshots");
+    }
     let leftover = snapshots.delete_all(region).await;
     let result = result.map(|scan| Scan { region: Some(region.to_owned()), ..scan });
     (result, leftover)
@@ -180,7 +191,10 @@ async fn read_remote<C: Ec2 + EbsDirect>(
     let time = prepared.iter().filter_map(|volume| volume.snapshot.as_ref().ok()?.started).min();
 
     options.progress.step("reading");
-    let volumes = prepared.into_iter().map(|volume| read_volume(cloud, volume, options));
+    let volumes = prepared.into_iter().map(|volume| {
+        let span = tracing::info_span!("volume", id = volume.id);
+        read_volume(cloud, volume, options).instrument(span)
+    });
     let volumes: Vec<_> = stream::iter(volumes).buffered(VOLUMES_AT_ONCE).collect().await;
     let (mut reports, mut costs) = (Vec::new(), BTreeMap::new());
     for volume in volumes {
@@ -261,6 +275,9 @@ fn check(target: &Target, volumes: Vec<VolumeReport>) -> Result<TargetReport, Sc
         report.unknowns().iter().map(|unknown| format!("{}: {}", unknown.place(), unknown.reason)).collect();
     let reasons = reasons.join("; ");
     let target = report.target.clone();
+    if report.volumes.iter().all(|volume| volume.layout.is_none()) {
+        return Err(ScanError::Unreadable { target, reasons });
+    }
     if !report.volumes.iter().any(VolumeReport::is_readable) {
         return Err(ScanError::NoFilesystem { target, reasons });
     }

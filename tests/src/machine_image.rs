@@ -63,6 +63,9 @@ pub enum ImageError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// The caller said stop.
+    #[error("stopped")]
+    Stopped,
     /// The partition table could not be written.
     #[error("could not write the partition table of {}: {message}", path.display())]
     PartitionTable {
@@ -73,12 +76,13 @@ pub enum ImageError {
     },
 }
 
-/// Makes `folder/disk.img`. The folder must exist; what is needed in between is put beside the image and removed.
-pub fn build(folder: &Path, wanted: Size) -> Result<MachineImage, ImageError> {
+/// Makes `folder/disk.img`. The folder must exist; what is needed in between is put beside the image and removed. Ends
+/// with [`ImageError::Stopped`] soon after `stop` says so.
+pub fn build(folder: &Path, wanted: Size, stop: &dyn Fn() -> bool) -> Result<MachineImage, ImageError> {
     let mkfs = tools::find("mkfs.ext4", "install the Debian package `e2fsprogs`")?;
     let root = folder.join("root");
     remove_tree(&root)?;
-    let mut staging = Staging { root: root.clone(), bytes: 0, limit: wanted.content };
+    let mut staging = Staging { root: root.clone(), bytes: 0, limit: wanted.content, stop };
     staging.copy_system()?;
     let system_bytes = staging.bytes;
     staging.fill()?;
@@ -105,10 +109,11 @@ pub fn build(folder: &Path, wanted: Size) -> Result<MachineImage, ImageError> {
 }
 
 /// The tree that becomes the root filesystem.
-struct Staging {
+struct Staging<'a> {
     root: PathBuf,
     bytes: u64,
     limit: u64,
+    stop: &'a dyn Fn() -> bool,
 }
 
 /// What a scan needs, first and whole.
@@ -117,7 +122,7 @@ const NEEDED: [&str; 4] = ["/etc/os-release", "/usr/lib/os-release", "/etc/debia
 /// What makes the image as large and as full as a real one, until the limit is reached.
 const BULK: [&str; 4] = ["/usr/bin", "/usr/lib", "/usr/local", "/usr/share"];
 
-impl Staging {
+impl Staging<'_> {
     fn copy_system(&mut self) -> Result<(), ImageError> {
         let database = Path::new("/var/lib/dpkg/status");
         if !database.is_file() {
@@ -136,6 +141,9 @@ impl Staging {
     /// there, not readable by every user, or neither file, link nor directory is left out.
     fn copy(&mut self, path: &Path, limit: u64) -> Result<(), ImageError> {
         let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
+        if (self.stop)() {
+            return Err(ImageError::Stopped);
+        }
         if self.bytes >= limit {
             return Ok(());
         }

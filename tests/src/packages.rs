@@ -88,13 +88,19 @@ pub fn in_bom(bom: &Value) -> Result<BTreeSet<Package>, String> {
         let (package, qualifiers) =
             parse_deb_purl(purl).ok_or_else(|| format!("malformed package URL {purl}"))?;
         let qualifier = |name: &str| {
-            qualifiers.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(decode)
+            qualifiers
+                .split('&')
+                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+                .map(percent_decode)
         };
         let epoch = qualifier("epoch").map(|epoch| format!("{epoch}:")).unwrap_or_default();
         let (name, version) = package.split_once('@').ok_or_else(|| format!("no version in {purl}"))?;
         let architecture = qualifier("arch").ok_or_else(|| format!("no architecture in {purl}"))?;
-        let package =
-            Package { name: decode(name), version: format!("{epoch}{}", decode(version)), architecture };
+        let package = Package {
+            name: percent_decode(name),
+            version: format!("{epoch}{}", percent_decode(version)),
+            architecture,
+        };
         if !packages.insert(package) {
             return Err(format!("{purl} is in the document twice"));
         }
@@ -109,8 +115,8 @@ fn parse_deb_purl(purl: &str) -> Option<(&str, &str)> {
     Some((package, qualifiers))
 }
 
-/// Undoes percent-encoding.
-fn decode(text: &str) -> String {
+/// Undoes percent-encoding (RFC 3986, section 2.1). What is not an escape stays as it is.
+pub fn percent_decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [byte, after @ ..] = rest {

@@ -1,7 +1,11 @@
 //! What the local AWS claims to be, shown with the AWS SDKs.
 //!
 //! One local AWS is shared by the tests of each file below; each test works on resources of its own.
-#![expect(clippy::expect_used, reason = "helpers of tests, outside of #[test] functions")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, outside of #[test] functions"
+)]
 
 #[path = "local_aws/auto_scaling.rs"]
 mod auto_scaling;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use agentless_tests::local_aws::{LocalAws, Options};
+use agentless_tests::process::ProcessError;
 use agentless_tests::programs;
 use agentless_tests::terraform::{Error, Terraform};
 use nix::sys::stat::Mode;
@@ -67,7 +68,9 @@ async fn a_failure_shows_what_terraform_wrote() {
     terraform.init().await.unwrap();
     let failed = terraform.plan_fails().await.unwrap();
     assert!(failed.stderr.contains("Unsupported argument"), "{}", failed.stderr);
-    let Err(Error::Command { output, .. }) = terraform.apply().await else { panic!("it must fail") };
+    let Err(Error::Process(ProcessError::Ended { output, .. })) = terraform.apply().await else {
+        panic!("it must fail")
+    };
     assert!(output.contains("Unsupported argument"), "{output}");
 }
 
@@ -79,7 +82,7 @@ async fn an_interrupt_reaches_the_whole_process_group() {
     mkfifo(&started, Mode::S_IRWXU).unwrap();
     let started = pipe::OpenOptions::new().open_receiver(&started).unwrap();
     let running = terraform.start_apply().unwrap();
-    tokio::time::timeout(Duration::from_secs(60), started.readable())
+    tokio::time::timeout(Duration::from_mins(1), started.readable())
         .await
         .expect("the provisioner starts")
         .unwrap();
@@ -95,7 +98,9 @@ async fn a_command_that_does_not_end_is_ended() {
     let mut terraform = configured(&blocking_config()).await;
     terraform.init().await.unwrap();
     terraform.set_time_limit(Duration::from_secs(3));
-    let Err(Error::TimedOut { limit, .. }) = terraform.apply().await else { panic!("it must not end") };
+    let Err(Error::Process(ProcessError::TimedOut { limit, .. })) = terraform.apply().await else {
+        panic!("it must not end")
+    };
     assert_eq!(limit, Duration::from_secs(3));
 }
 

@@ -1,7 +1,7 @@
 //! A directory with a configuration, the fixture provider as its mirror offers it, and Terraform to run on it.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,35 +11,46 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 /// The example provider, built as it is in the tree.
-pub(crate) static FIXTURE: LazyLock<PathBuf> = LazyLock::new(|| {
-    let test = env::current_exe().unwrap();
-    let profile = test.ancestors().nth(2).expect("a test lies in deps of the profile's folder");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut build = Command::new(env!("CARGO"));
-    // From the workspace's root and without naming the package: any other choice would build dependencies anew.
-    build.current_dir(root).args(["build", "--quiet", "--example", "fixture"]);
-    if profile.ends_with("release") {
-        build.arg("--release");
-    }
-    let built = build.output().unwrap();
-    assert!(built.status.success(), "could not build the example provider:\n{}", said(&built).text);
-    profile.join("examples/fixture")
-});
+#[track_caller]
+pub(crate) fn fixture() -> &'static Path {
+    static BUILT: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
+        let test = env::current_exe().unwrap();
+        let profile = test.ancestors().nth(2).expect("a test lies in deps of the profile's folder");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut build = Command::new(env!("CARGO"));
+        // From the workspace's root and without naming the package: any other choice would build dependencies anew.
+        build.current_dir(root).args(["build", "--quiet", "--example", "fixture"]);
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        let built = build.output().unwrap();
+        if built.status.success() {
+            Ok(profile.join("examples/fixture"))
+        } else {
+            Err(format!("could not build the example provider:\n{}", said(&built).text))
+        }
+    });
+    BUILT.as_ref().unwrap_or_else(|problem| panic!("{problem}"))
+}
 
 /// Terraform's program.
-static TERRAFORM: LazyLock<OsString> = LazyLock::new(|| {
-    let program = env::var_os("TERRAFORM").unwrap_or_else(|| "terraform".into());
-    let version = Command::new(&program).arg("version").env("CHECKPOINT_DISABLE", "1").output();
-    match version {
-        Ok(output) if output.status.success() => program,
-        other => panic!(
-            "These tests run Terraform, but {} did not start ({other:?}).\n\
-             Install Terraform 1.11 or later from https://developer.hashicorp.com/terraform/install, or set the \
-             variable TERRAFORM to its path.",
-            program.display()
-        ),
-    }
-});
+#[track_caller]
+fn terraform() -> &'static OsStr {
+    static FOUND: LazyLock<Result<OsString, String>> = LazyLock::new(|| {
+        let program = env::var_os("TERRAFORM").unwrap_or_else(|| "terraform".into());
+        let version = Command::new(&program).arg("version").env("CHECKPOINT_DISABLE", "1").output();
+        match version {
+            Ok(output) if output.status.success() => Ok(program),
+            other => Err(format!(
+                "These tests run Terraform, but {} did not start ({other:?}).\n\
+                 Install Terraform 1.11 or later from https://developer.hashicorp.com/terraform/install, or set the \
+                 variable TERRAFORM to its path.",
+                program.display()
+            )),
+        }
+    });
+    FOUND.as_ref().unwrap_or_else(|problem| panic!("{problem}"))
+}
 
 /// Where Terraform looks for variables that would change what it does.
 const FOREIGN: [&str; 8] = [
@@ -104,8 +115,8 @@ impl Workspace {
         fs::create_dir_all(&package).unwrap();
         let binary = package.join("terraform-provider-fixture_v1.2.3");
         // A link is quick; the target folder may lie on another disk.
-        if fs::hard_link(&*FIXTURE, &binary).is_err() {
-            fs::copy(&*FIXTURE, &binary).unwrap();
+        if fs::hard_link(fixture(), &binary).is_err() {
+            fs::copy(fixture(), &binary).unwrap();
         }
         let mirror = path.join("mirror");
         let settings = format!(
@@ -165,7 +176,7 @@ impl Workspace {
 
     /// Terraform, ready to run with `arguments`.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&*TERRAFORM);
+        let mut command = Command::new(terraform());
         command.current_dir(self.directory.path()).args(arguments).stdin(Stdio::null());
         for name in FOREIGN {
             command.env_remove(name);

@@ -210,7 +210,7 @@ fn data_sources_are_read() {
 fn the_exported_schema_is_what_terraform_prints() {
     let workspace = Workspace::new("");
     let mut printed = workspace.json(&["providers", "schema", "-json"]);
-    let exported = std::process::Command::new(&*crate::harness::FIXTURE).arg("-schema").output().unwrap();
+    let exported = std::process::Command::new(crate::harness::fixture()).arg("-schema").output().unwrap();
     let exported: serde_json::Value = serde_json::from_slice(&exported.stdout).unwrap();
     // Terraform prints keys that a provider has nothing for.
     for schemas in printed["provider_schemas"].as_object_mut().unwrap().values_mut() {

@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 
-use crate::harness::{FIXTURE, Workspace, said};
+use crate::harness::{Workspace, fixture, said};
 
 const COOKIE: (&str, &str) =
     ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2");
@@ -51,7 +51,7 @@ struct Plugin {
 impl Plugin {
     fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let sockets = tempfile::tempdir().unwrap();
-        let mut child = Command::new(&*FIXTURE)
+        let mut child = Command::new(fixture())
             .args(arguments)
             .env_remove("TF_LOG")
             .env_remove("TF_LOG_PROVIDER")
@@ -89,7 +89,7 @@ impl Drop for Plugin {
 }
 
 fn by_hand(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
-    let mut command = Command::new(&*FIXTURE);
+    let mut command = Command::new(fixture());
     command.args(arguments).env_remove(COOKIE.0).envs(variables.iter().copied());
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -160,7 +160,7 @@ fn it_ends_when_terraform_is_gone() {
     let sockets = tempfile::tempdir().unwrap();
     let mut terraform = Command::new("sh")
         .args(["-c", "\"$0\" & wait"])
-        .arg(&*FIXTURE)
+        .arg(fixture())
         .env(COOKIE.0, COOKIE.1)
         .env("PLUGIN_CLIENT_CERT", &certificate.pem)
         .env("PLUGIN_UNIX_SOCKET_DIR", sockets.path())

@@ -1,11 +1,19 @@
-//! The scanner's parsers of disks, and nothing else of it.
+//! The scanner's parsers of disks and of package databases, and nothing else of it.
 //!
 //! The modules are included by path, because the scanner as a dependency would bring the AWS SDK: twenty minutes of
 //! compiling with instrumentation, to fuzz code that none of it is part of.
 
+#[path = "../../src/error.rs"]
+mod error;
+#[path = "../../src/extract/mod.rs"]
+pub mod extract;
 #[path = "../../src/fs/mod.rs"]
 pub mod fs;
 #[path = "../../src/limits.rs"]
 pub mod limits;
+#[path = "../../src/package.rs"]
+pub mod package;
 
 pub mod volume;
+
+pub use error::chain;

@@ -76,7 +76,7 @@ impl Aws {
         Self::from_config(&config).await
     }
 
-    async fn from_config(config: &SdkConfig) -> Result<Self, ConnectError> {
+    pub(super) async fn from_config(config: &SdkConfig) -> Result<Self, ConnectError> {
         let region = config.region().ok_or(ConnectError::NoRegion)?.to_string();
         // Asked for once here, so that missing credentials are one clear message and not the failure of some request.
         match config.credentials_provider() {

@@ -18,7 +18,7 @@ pub(super) struct Log {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
     /// Form of the logs.
-    #[arg(long = "log-format", value_name = "FORMAT", value_enum, default_value_t = Format::Text, global = true)]
+    #[arg(id = "log-format", long = "log-format", value_name = "FORMAT", value_enum, default_value_t = Format::Text, global = true)]
     format: Format,
 }
 

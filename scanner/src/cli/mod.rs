@@ -5,6 +5,8 @@
 mod list;
 mod log;
 mod scan;
+mod shown;
+mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -2,21 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use time::OffsetDateTime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::log::Log;
+use super::shown::Shown;
+use super::signals::Signals;
 use super::{Exit, say, unless_closed};
 use crate::aws::{Aws, Connection};
 use crate::limits::Limits;
@@ -222,63 +221,6 @@ fn write_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Res
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     write(&mut stdout)?;
     stdout.flush()
-}
-
-/// The requests to end: Ctrl-C, and what service managers send.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// The line on a terminal that says what happens. Nothing where standard error is no terminal.
-struct Shown {
-    bar: ProgressBar,
-    task: Option<JoinHandle<()>>,
-}
-
-impl Shown {
-    /// How often the line is drawn.
-    const INTERVAL: Duration = Duration::from_millis(100);
-
-    fn start(progress: &Arc<Progress>, wanted: bool) -> Self {
-        if !wanted || !io::stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden(), task: None };
-        }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        bar.set_style(ProgressStyle::default_spinner());
-        let (line, progress) = (bar.clone(), Arc::clone(progress));
-        let task = tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(Self::INTERVAL);
-            loop {
-                ticks.tick().await;
-                line.set_message(progress.line());
-                line.tick();
-            }
-        });
-        Self { bar, task: Some(task) }
-    }
-}
-
-impl Drop for Shown {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-        self.bar.finish_and_clear();
-    }
 }
 
 /// A time such as `90s`, `30m` or `2h`.

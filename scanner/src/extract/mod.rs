@@ -3,6 +3,8 @@
 //! An extractor declares which files it reads and parses one of them at a time. Finding and opening files, and the
 //! bounds on both, are the work of [`run`].
 
+#![warn(clippy::arithmetic_side_effects)]
+
 mod control;
 pub mod os;
 mod registry;

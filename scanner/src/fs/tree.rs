@@ -232,7 +232,14 @@ impl File<'_> {
         let mut content = Vec::new();
         while content.len() < size {
             let start = content.len();
-            content.resize(size.min(start.saturating_add(STEP)), 0);
+            let end = size.min(start.saturating_add(STEP));
+            // Exactly, because doubling would claim up to twice the limit; and not at any price, because a sandboxed
+            // process has little memory and would be ended.
+            content.try_reserve_exact(end.saturating_sub(start)).map_err(|_| FsError::Limit {
+                what: "the size of a file, by the memory that there is,",
+                limit: to_u64(start),
+            })?;
+            content.resize(end, 0);
             let part = content.get_mut(start..).unwrap_or_default();
             let (wanted, given) = (part.len(), self.read_at(to_u64(start), part)?);
             if given < wanted {

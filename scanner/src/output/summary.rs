@@ -242,7 +242,8 @@ impl VolumeSummary {
                 write!(out, "; {}{}", printable(name), printable(&version))?;
             }
             for (kind, count) in &partition.packages {
-                write!(out, "; {count} {} packages", kind.name())?;
+                let noun = if *count == 1 { "package" } else { "packages" };
+                write!(out, "; {count} {} {noun}", kind.name())?;
             }
             writeln!(out)?;
         }
@@ -350,7 +351,7 @@ mod tests {
             text,
             "Target    i-1 (instance in eu-central-1)\n\
              Volume    vol-1 /dev/xvda, 30.0 GiB, GPT\n\
-             \u{20}  1 29.0 GiB ext4, journal replayed (12 transactions); 1 deb packages\n\
+             \u{20}  1 29.0 GiB ext4, journal replayed (12 transactions); 1 deb package\n\
              Packages  1 deb\n\
              Unknown   1: the list is incomplete\n\
              \u{20} vol-1 partition 1 /var/lib/rpm/Packages: evil \\u{1b}[2J\n\

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::snapshots::{SnapshotFailure, Snapshots};
-use crate::aws::{AwsError, Ec2, Instance, Snapshot, Tags, VolumeInfo};
+use crate::aws::{AwsError, Ec2, Instance, Snapshot, SnapshotState, Tags, VolumeInfo};
 
 /// What of EC2 to scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +99,10 @@ pub async fn prepare<C: Ec2>(
                 call: scanner_policy::actions::EC2_DESCRIBE_SNAPSHOTS.name(),
                 detail: format!("no snapshot {id}"),
             })?;
+            if found.state == SnapshotState::Completed {
+                let snapshot = Ok(Ready { id: found.id, started: found.started });
+                return Ok(vec![Prepared { id: id.to_owned(), device: None, snapshot }]);
+            }
             vec![(id.to_owned(), None, Ok(found))]
         }
         EbsTarget::Volume(id) => {

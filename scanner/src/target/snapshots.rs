@@ -403,7 +403,7 @@ mod tests {
         Snapshots::new(Arc::clone(cloud), identity)
     }
 
-    fn patience<'a>(cancel: &'a CancellationToken, seconds: u64) -> Patience<'a> {
+    fn patience(cancel: &CancellationToken, seconds: u64) -> Patience<'_> {
         Patience { timeout: Duration::from_secs(seconds), cancel, look: &|_| {} }
     }
 

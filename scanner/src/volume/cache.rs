@@ -480,7 +480,7 @@ mod tests {
                 let start = start.min(disk.len());
                 let end = (start + len).min(disk.len());
                 if ahead {
-                    volume.prefetch(&[to_u64(start)..to_u64(end)]);
+                    volume.prefetch(std::slice::from_ref(&(to_u64(start)..to_u64(end))));
                 }
                 let mut part = vec![0; end - start];
                 volume.read_at(to_u64(start), &mut part).unwrap();

@@ -42,6 +42,11 @@ impl Interrupt {
         self.first.is_cancelled()
     }
 
+    /// Cancelled by the first signal.
+    pub fn token(&self) -> CancellationToken {
+        self.first.clone()
+    }
+
     /// Waits for the first signal.
     pub async fn wait(&self) {
         self.first.cancelled().await;

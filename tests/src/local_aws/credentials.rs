@@ -115,10 +115,14 @@ impl KnownKey {
     pub(crate) fn check_session(&self, token: Option<&str>, now: SystemTime) -> Result<(), Refusal> {
         match (&self.session, token) {
             (None, None) => Ok(()),
-            (Some((expected, _)), Some(token)) if expected != token => Err(Refusal::Unknown),
-            (Some((_, expiration)), Some(_)) if *expiration <= now => Err(Refusal::Expired),
-            (Some(_), Some(_)) => Ok(()),
-            (None, Some(_)) | (Some(_), None) => Err(Refusal::Unknown),
+            (Some((expected, expiration)), Some(token)) if expected == token => {
+                if *expiration <= now {
+                    Err(Refusal::Expired)
+                } else {
+                    Ok(())
+                }
+            }
+            _ => Err(Refusal::Unknown),
         }
     }
 }

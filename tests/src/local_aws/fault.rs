@@ -185,7 +185,7 @@ impl Plan {
     }
 }
 
-/// The next number of the SplitMix64 sequence, as a fraction of 1.
+/// The next number of the `SplitMix64` sequence, as a fraction of 1.
 fn next_fraction(state: &mut u64) -> f64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;

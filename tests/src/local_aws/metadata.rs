@@ -56,7 +56,7 @@ struct Instance {
     proxy: Arc<Proxy>,
     region: &'static str,
     role_name: String,
-    instance_id: String,
+    id: String,
     /// Session tokens, and when they end.
     tokens: Mutex<HashMap<String, SystemTime>>,
     credentials: tokio::sync::Mutex<Option<SessionCredentials>>,
@@ -74,7 +74,7 @@ pub(crate) async fn start(
         proxy,
         region,
         role_name: role_name.to_owned(),
-        instance_id: instance_id.clone(),
+        id: instance_id.clone(),
         tokens: Mutex::default(),
         credentials: tokio::sync::Mutex::default(),
     });
@@ -83,7 +83,7 @@ pub(crate) async fn start(
         .route("/latest/meta-data/iam/security-credentials/{role}", get(role_credentials))
         .route(
             "/latest/meta-data/instance-id",
-            get(|State(it): State<Arc<Instance>>| async move { it.instance_id.clone() }),
+            get(|State(it): State<Arc<Instance>>| async move { it.id.clone() }),
         )
         .route(
             "/latest/meta-data/placement/region",
@@ -162,7 +162,7 @@ async fn identity(State(instance): State<Arc<Instance>>) -> Response {
         "accountId": ACCOUNT,
         "architecture": std::env::consts::ARCH,
         "availabilityZone": format!("{}a", instance.region),
-        "instanceId": instance.instance_id,
+        "instanceId": instance.id,
         "region": instance.region,
         "version": "2017-09-30",
     }))
@@ -176,7 +176,7 @@ impl Instance {
     /// Credentials of the role with at least five minutes left, from STS as EC2 itself gets them.
     async fn credentials(&self) -> Result<SessionCredentials, String> {
         let mut current = self.credentials.lock().await;
-        let soon = self.proxy.clock.now() + Duration::from_secs(300);
+        let soon = self.proxy.clock.now() + Duration::from_mins(5);
         if let Some(credentials) = current.as_ref().filter(|credentials| credentials.expiration > soon) {
             return Ok(credentials.clone());
         }
@@ -188,7 +188,7 @@ impl Instance {
             ("Action", "AssumeRole"),
             ("Version", "2011-06-15"),
             ("RoleArn", arn),
-            ("RoleSessionName", &self.instance_id),
+            ("RoleSessionName", &self.id),
             ("DurationSeconds", "21600"),
         ];
         let reply = self.proxy.moto.query("sts", self.region, &assume_role).await;
@@ -197,7 +197,7 @@ impl Instance {
             issued_credentials(&reply).ok_or("AssumeRole told no credentials")?;
         principal.role_arn = Some(arn.to_owned());
         // From now by the injected clock, which moto does not know.
-        credentials.expiration = self.proxy.clock.now() + Duration::from_secs(21_600);
+        credentials.expiration = self.proxy.clock.now() + Duration::from_hours(6);
         self.proxy.keys.learn(&credentials, principal);
         *current = Some(credentials.clone());
         Ok(credentials)

@@ -73,11 +73,13 @@ pub struct Options {
     pub seed: u64,
     /// Where `sdk_config` and the seeding helpers work. Every region answers.
     pub region: &'static str,
+    /// The loopback port; a free one if none is given.
+    pub port: Option<u16>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Clock::default(), check_credentials: true, seed: 0, region: "us-east-1" }
+        Self { clock: Clock::default(), check_credentials: true, seed: 0, region: "us-east-1", port: None }
     }
 }
 
@@ -90,12 +92,20 @@ pub enum StartError {
     /// No moto.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The port that was asked for.
+    #[error("could not listen on 127.0.0.1:{port}; choose another port, or none for a free one")]
+    Port {
+        /// The port.
+        port: u16,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// No loopback port or thread.
     #[error("could not start the local AWS's proxy")]
     Proxy(#[from] io::Error),
 }
 
-/// A running local AWS. Ends when dropped; no process outlives this one, however it ends.
+/// A running local AWS. Ends when dropped, moto with the last that shares it; no process outlives this one, however it ends.
 #[derive(Debug)]
 pub struct LocalAws {
     proxy: Arc<Proxy>,
@@ -104,7 +114,7 @@ pub struct LocalAws {
     runtime: tokio::runtime::Handle,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
-    server: Server,
+    server: Arc<Server>,
 }
 
 /// How a snapshot that is made from now on goes.
@@ -133,6 +143,19 @@ impl LocalAws {
             Ok::<Server, StartError>(Server::start(&python)?)
         });
         let server = started.await.map_err(io::Error::other)??;
+        Self::in_front_of(Arc::new(server), options)
+    }
+
+    /// Another local AWS in front of the same moto: the same resources, but its own endpoint, calls, faults, clock and keys.
+    /// It starts at once. For tests that work on resources of their own.
+    ///
+    /// # Errors
+    /// When no loopback port or thread can be had.
+    pub fn share(&self, options: Options) -> Result<Self, StartError> {
+        Self::in_front_of(Arc::clone(&self.server), options)
+    }
+
+    fn in_front_of(server: Arc<Server>, options: Options) -> Result<Self, StartError> {
         let moto = Moto::new(server.port());
         let contents = Arc::new(ebs::Contents::default());
         let proxy = Arc::new(Proxy {
@@ -151,16 +174,16 @@ impl LocalAws {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let handle = runtime.handle().clone();
         let stop = CancellationToken::new();
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let listener = bind(options.port)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let listener = {
             let _guard = handle.enter();
             TcpListener::from_std(listener)?
         };
-        let served = (Arc::clone(&proxy), stop.clone());
+        let (serving, stopping) = (Arc::clone(&proxy), stop.clone());
         let thread = std::thread::Builder::new().name("local-aws".to_owned()).spawn(move || {
-            runtime.block_on(proxy::serve(served.0, listener, served.1));
+            runtime.block_on(proxy::serve(serving, listener, stopping));
             runtime.shutdown_background();
         })?;
         Ok(Self { proxy, address, options, runtime: handle, stop, thread: Some(thread), server })
@@ -171,9 +194,9 @@ impl LocalAws {
         format!("http://{}", self.address)
     }
 
-    /// The process that runs moto.
-    pub fn process_id(&self) -> u32 {
-        self.server.process_id()
+    /// The address of moto itself, behind the proxy. Nothing under test should know it.
+    pub fn moto_address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.server.port()))
     }
 
     /// The region of [`Options`].
@@ -299,6 +322,14 @@ impl LocalAws {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build()
     }
+}
+
+fn bind(port: Option<u16>) -> Result<std::net::TcpListener, StartError> {
+    let bound = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
+    bound.map_err(|source| match port {
+        Some(port) => StartError::Port { port, source },
+        None => StartError::Proxy(source),
+    })
 }
 
 impl Drop for LocalAws {

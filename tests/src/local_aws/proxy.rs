@@ -90,7 +90,7 @@ impl Proxy {
         let key = self.keys.get(access_key_id);
         let principal = key.map(|key| key.principal);
         if access_key_id == HARNESS_KEY.access_key_id {
-            let reply = self.carry_out(&request, &principal, None).await;
+            let reply = self.carry_out(&request, principal.as_ref(), None).await;
             return respond(reply, None);
         }
 
@@ -104,9 +104,9 @@ impl Proxy {
         if effect.is_some() {
             self.calls.faulted(sequence);
         }
-        let reply = match self.before(&mut request, &principal, effect.as_ref()).await? {
+        let reply = match self.before(&mut request, principal.as_ref(), effect.as_ref()).await? {
             Some(refusal) => refusal,
-            None => self.carry_out(&request, &principal, effect.as_ref()).await,
+            None => self.carry_out(&request, principal.as_ref(), effect.as_ref()).await,
         };
         self.calls.answered(sequence, &reply);
         after(reply, effect).await
@@ -129,14 +129,14 @@ impl Proxy {
     async fn before(
         &self,
         request: &mut Request,
-        principal: &Option<Principal>,
+        principal: Option<&Principal>,
         effect: Option<&Effect>,
     ) -> Result<Option<Reply>, Broken> {
         let service = request.service.as_str();
         let error = match effect {
             Some(Effect::Throttle) => ServiceError::throttled(service),
             Some(Effect::AccessDenied) => {
-                let arn = principal.as_ref().map_or("unknown", |principal| &principal.arn);
+                let arn = principal.map_or("unknown", |principal| &principal.arn);
                 ServiceError::access_denied(service, arn, &request.action)
             }
             Some(Effect::Error(status, code, message)) => {
@@ -162,12 +162,11 @@ impl Proxy {
     async fn carry_out(
         &self,
         request: &Request,
-        principal: &Option<Principal>,
+        principal: Option<&Principal>,
         effect: Option<&Effect>,
     ) -> Reply {
         if request.service == "ebs" {
-            let account =
-                principal.as_ref().map_or(super::credentials::ACCOUNT, |principal| &principal.account);
+            let account = principal.map_or(super::credentials::ACCOUNT, |principal| &principal.account);
             let page_limit = match effect {
                 Some(Effect::SmallPages(limit)) => Some(*limit),
                 _ => None,

@@ -6,6 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use sha2::{Digest, Sha256};
 
+use super::request::hex;
+
 /// Why there is no Python environment, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum PythonError {
@@ -67,7 +69,7 @@ pub(crate) fn environment() -> Result<PathBuf, PythonError> {
     lock.lock().map_err(|source| io("lock", &lock_path, source))?;
 
     let digest = Sha256::digest(&pinned);
-    let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let name = digest.get(..6).map(hex).unwrap_or_default();
     let environment = home.join(format!("venv-{name}"));
     let interpreter = environment.join("bin/python");
     let stamp = environment.join("complete");
@@ -109,7 +111,14 @@ pub(crate) fn target_directory() -> PathBuf {
 fn find_python() -> Result<PathBuf, PythonError> {
     let chosen = std::env::var_os("PYTHON").map(PathBuf::from);
     let usual = ["python3", "python3.13", "python3.12", "python3.11", "python3.10", "python3.14"];
-    let candidates = chosen.map_or_else(|| usual.iter().map(PathBuf::from).collect(), |python| vec![python]);
+    let candidates = chosen.map_or_else(|| usual.map(PathBuf::from).to_vec(), |python| vec![python]);
+    first_new_enough(candidates, version_of)
+}
+
+fn first_new_enough(
+    candidates: Vec<PathBuf>,
+    version_of: impl Fn(&Path) -> Option<(u32, u32)>,
+) -> Result<PathBuf, PythonError> {
     let mut found = Vec::new();
     for candidate in candidates {
         let Some(version) = version_of(&candidate) else { continue };
@@ -147,3 +156,24 @@ fn io(doing: &'static str, path: &Path, source: std::io::Error) -> PythonError {
 
 /// What the pinned moto declares (`Requires-Python: >=3.10`).
 const OLDEST_PYTHON: (u32, u32) = (3, 10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_python_is_explained() {
+        let message = first_new_enough(vec!["/none/such".into()], version_of).unwrap_err().to_string();
+        assert!(message.contains("3.10 or newer and found none"), "{message}");
+        assert!(message.contains("apt-get install python3 python3-venv"), "{message}");
+    }
+
+    #[test]
+    fn an_old_python_is_passed_over() {
+        let version_of = |python: &Path| Some(if python == Path::new("old") { (3, 9) } else { (3, 12) });
+        let found = first_new_enough(vec!["old".into(), "new".into()], version_of).unwrap();
+        assert_eq!(found, Path::new("new"));
+        let message = first_new_enough(vec!["old".into()], version_of).unwrap_err().to_string();
+        assert!(message.contains("old 3.9"), "{message}");
+    }
+}

@@ -19,7 +19,11 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Self {
+    /// Members that are null are left out: AWS does not send them.
+    pub(crate) fn json(status: StatusCode, mut value: serde_json::Value) -> Self {
+        if let Some(members) = value.as_object_mut() {
+            members.retain(|_, member| !member.is_null());
+        }
         let mut headers = HeaderMap::new();
         headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Self { status, headers, body: Bytes::from(value.to_string()) }
@@ -157,7 +161,7 @@ impl ServiceError {
             }
             _ => {
                 let body = serde_json::json!({"__type": self.code, "Message": self.message, "message": self.message});
-                let mut reply = Reply::json(self.status, &body);
+                let mut reply = Reply::json(self.status, body);
                 if let Ok(code) = HeaderValue::from_str(&self.code) {
                     reply.headers.insert("x-amzn-errortype", code);
                 }

@@ -161,10 +161,20 @@ pub(crate) fn percent_encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            encoded.extend(['%', hex_digit(byte >> 4), hex_digit(byte & 15)]);
         }
     }
     encoded
+}
+
+fn hex_digit(value: u8) -> char {
+    char::from_digit(u32::from(value), 16).unwrap_or_default().to_ascii_uppercase()
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15)]);
+    digits.map(|digit| digit.to_ascii_lowercase()).collect()
 }
 
 #[cfg(test)]
@@ -185,8 +195,8 @@ mod tests {
             request("POST", "/", "ec2", "Action=DescribeTags&Version=2016-11-15&Filter.1.Name=a%3Ab&x=1+2");
         assert_eq!((request.service.as_str(), request.action.as_str()), ("ec2", "DescribeTags"));
         assert_eq!(request.region(), "eu-west-1");
-        assert_eq!(request.parameters.get("Filter.1.Name").unwrap(), "a:b");
-        assert_eq!(request.parameters.get("x").unwrap(), "1 2");
+        assert_eq!(request.parameters["Filter.1.Name"], "a:b");
+        assert_eq!(request.parameters["x"], "1 2");
         request.set_form_parameter("MaxResults", "5");
         let body = String::from_utf8(request.body.to_vec()).unwrap();
         assert!(
@@ -198,8 +208,8 @@ mod tests {
     fn ebs_routes() {
         let get = request("GET", "/snapshots/snap-1/blocks/7?blockToken=a%2Bb", "ebs", "");
         assert_eq!(get.action, "GetSnapshotBlock");
-        assert_eq!(get.parameters.get("blockIndex").unwrap(), "7");
-        assert_eq!(get.parameters.get("blockToken").unwrap(), "a+b");
+        assert_eq!(get.parameters["blockIndex"], "7");
+        assert_eq!(get.parameters["blockToken"], "a+b");
         assert_eq!(request("GET", "/snapshots/snap-1/blocks", "ebs", "").action, "ListSnapshotBlocks");
         assert_eq!(request("GET", "/snapshots/snap-2/changedblocks", "ebs", "").action, "ListChangedBlocks");
         assert_eq!(

@@ -76,11 +76,6 @@ impl Server {
         self.port
     }
 
-    /// The server's process.
-    pub(crate) fn process_id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// The last lines that moto wrote to standard error: tracebacks.
     pub(crate) fn log_tail(&self) -> String {
         self.log.text()
@@ -148,5 +143,5 @@ fn read_port(stdout: ChildStdout) -> Option<u16> {
 }
 
 /// Far above the four seconds that it takes on a busy machine.
-const START_TIMEOUT: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_mins(2);
 const LOG_LINES: usize = 100;

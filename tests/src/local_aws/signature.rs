@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::request::{Request, Scope, percent_encode};
+use super::request::{Request, Scope, hex, percent_encode};
 
 /// Whether `request` was signed with `secret`.
 pub(crate) fn is_valid(request: &Request, scope: &Scope, secret: &str) -> bool {
@@ -35,7 +35,7 @@ fn canonical_request(request: &Request, scope: &Scope, payload_hash: &str) -> St
         .collect();
     query.sort_unstable();
     let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let headers: String = scope
+    let headers: Vec<String> = scope
         .signed_headers
         .iter()
         .map(|name| {
@@ -46,14 +46,15 @@ fn canonical_request(request: &Request, scope: &Scope, payload_hash: &str) -> St
                 .iter()
                 .map(|value| collapse_spaces(&String::from_utf8_lossy(value.as_bytes())))
                 .collect();
-            format!("{name}:{}\n", values.join(","))
+            format!("{name}:{}", values.join(","))
         })
         .collect();
     format!(
-        "{}\n{}\n{}\n{headers}\n{}\n{payload_hash}",
+        "{}\n{}\n{}\n{}\n\n{}\n{payload_hash}",
         request.parts.method,
         path.join("/"),
         query.join("&"),
+        headers.join("\n"),
         scope.signed_headers.join(";")
     )
 }
@@ -76,10 +77,6 @@ fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     }
     let inner = Sha256::new_with_prefix(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
     Sha256::new_with_prefix(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The block size of SHA-256 (FIPS 180-4).

@@ -2,7 +2,7 @@
 //!
 //! Each [`Terraform`] is a temporary working directory with a clean environment: nothing of the user's AWS or Terraform
 //! settings gets in, the provider comes from a filesystem mirror, and the network is not used. The steps and checks are those of
-//! HashiCorp's acceptance-test framework: empty plans, actions, import and verify, drift, disappearance.
+//! Terraform's own acceptance-test framework: empty plans, actions, import and verify, drift, disappearance.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +22,6 @@
 mod binary;
 mod mirror;
 mod output;
-mod process;
 
 use std::ffi::OsString;
 use std::fs;
@@ -31,17 +30,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::local_aws::LocalAws;
+use crate::process::{Finished, ProcessError, Program, Running};
 use crate::programs::BuildError;
 
 pub use binary::{Binary, NotFound};
 pub use mirror::SOURCE;
 pub use output::{Plan, State};
-pub use process::{Finished, Running};
 
 /// Why a step did not do what was wanted.
 #[derive(Debug, thiserror::Error)]
+#[expect(clippy::error_impl_error, reason = "read as `terraform::Error`")]
 pub enum Error {
     /// Neither Terraform nor OpenTofu.
     #[error(transparent)]
@@ -59,26 +60,9 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
-    /// A command ended otherwise than expected.
-    #[error("`{command}` ended with {ended}:\n{output}")]
-    Command {
-        /// The command line.
-        command: String,
-        /// Exit code or signal.
-        ended: String,
-        /// Standard output and error.
-        output: String,
-    },
-    /// A command did not end in time, and was stopped.
-    #[error("`{command}` did not end within {limit:?}; it wrote:\n{output}")]
-    TimedOut {
-        /// The command line.
-        command: String,
-        /// How long it had.
-        limit: Duration,
-        /// Standard output and error.
-        output: String,
-    },
+    /// A command ended otherwise than expected, or not in time.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     /// A result that is not what it should be.
     #[error("{0}")]
     Check(String),
@@ -93,6 +77,7 @@ pub struct Terraform {
     directory: PathBuf,
     environment: Vec<(OsString, OsString)>,
     time_limit: Duration,
+    interrupt: CancellationToken,
 }
 
 impl Terraform {
@@ -131,7 +116,7 @@ impl Terraform {
         let directory = files.path().join(below);
         let nothing = Path::new("/dev/null");
         let mut environment: Vec<(OsString, OsString)> = vec![
-            ("TF_CLI_CONFIG_FILE".into(), cli_config.into()),
+            (CLI_CONFIG.into(), cli_config.into()),
             ("HOME".into(), home.into()),
             ("AWS_CONFIG_FILE".into(), nothing.into()),
             ("AWS_SHARED_CREDENTIALS_FILE".into(), nothing.into()),
@@ -143,7 +128,8 @@ impl Terraform {
         ];
         environment.extend(std::env::var_os("PATH").map(|path| ("PATH".into(), path)));
         environment.extend(aws.environment().into_iter().map(|(name, value)| (name.into(), value.into())));
-        Ok(Self { binary, files, directory, environment, time_limit: TIME_LIMIT })
+        let interrupt = CancellationToken::new();
+        Ok(Self { binary, files, directory, environment, time_limit: TIME_LIMIT, interrupt })
     }
 
     /// Replace the configuration of [`Self::with_config`].
@@ -170,6 +156,23 @@ impl Terraform {
         self.time_limit = limit;
     }
 
+    /// Interrupt the commands, those under way and those to come, when this is cancelled.
+    pub fn set_interrupt(&mut self, interrupt: CancellationToken) {
+        self.interrupt = interrupt;
+    }
+
+    /// What runs, for example `Terraform v1.11.4`.
+    pub fn version(&self) -> &str {
+        &self.binary.version
+    }
+
+    /// How a user runs it with the same provider, up to the command: `TF_CLI_CONFIG_FILE=… terraform`.
+    pub fn command_line(&self) -> String {
+        let config = self.environment.iter().find(|(name, _)| name == CLI_CONFIG);
+        let config = config.map(|(_, path)| path.to_string_lossy()).unwrap_or_default();
+        format!("{CLI_CONFIG}={config} {}", self.binary.path.display())
+    }
+
     /// Where the configuration and the state are.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -180,7 +183,7 @@ impl Terraform {
     /// # Errors
     /// When it fails.
     pub async fn init(&self) -> Result<Finished, Error> {
-        self.run(&["init", "-no-color"]).await?.success()
+        Ok(self.run(&["init", "-no-color"]).await?.success()?)
     }
 
     /// `terraform apply`.
@@ -188,7 +191,7 @@ impl Terraform {
     /// # Errors
     /// When it fails.
     pub async fn apply(&self) -> Result<Finished, Error> {
-        self.run(APPLY).await?.success()
+        Ok(self.run(APPLY).await?.success()?)
     }
 
     /// `terraform apply` that must fail. What it wrote is in the result.
@@ -196,7 +199,7 @@ impl Terraform {
     /// # Errors
     /// When it succeeds.
     pub async fn apply_fails(&self) -> Result<Finished, Error> {
-        self.run(APPLY).await?.failure()
+        Ok(self.run(APPLY).await?.failure()?)
     }
 
     /// Start `terraform apply`, to interrupt it.
@@ -212,7 +215,7 @@ impl Terraform {
     /// # Errors
     /// When it fails.
     pub async fn destroy(&self) -> Result<Finished, Error> {
-        self.run(&["destroy", "-auto-approve", "-no-color"]).await?.success()
+        Ok(self.run(&["destroy", "-auto-approve", "-no-color"]).await?.success()?)
     }
 
     /// `terraform plan`, with a refresh.
@@ -233,7 +236,7 @@ impl Terraform {
         let has_changes = match finished.code {
             Some(0) => false,
             Some(2) => true,
-            _ => return Err(finished.into_error()),
+            _ => return Err(finished.into_error().into()),
         };
         let shown = self.run(&["show", "-json", "plan.bin"]).await?.success()?;
         Plan::new(has_changes, &shown.stdout, finished.stdout)
@@ -244,7 +247,7 @@ impl Terraform {
     /// # Errors
     /// When it succeeds.
     pub async fn plan_fails(&self) -> Result<Finished, Error> {
-        self.run(&["plan", "-no-color"]).await?.failure()
+        Ok(self.run(&["plan", "-no-color"]).await?.failure()?)
     }
 
     /// `terraform show`: the state.
@@ -261,7 +264,7 @@ impl Terraform {
     /// # Errors
     /// When it fails.
     pub async fn import(&self, address: &str, id: &str) -> Result<Finished, Error> {
-        self.run(&["import", "-no-color", address, id]).await?.success()
+        Ok(self.run(&["import", "-no-color", address, id]).await?.success()?)
     }
 
     /// The plan is empty, with a refresh and without one.
@@ -310,18 +313,25 @@ impl Terraform {
     /// # Errors
     /// When it cannot be started or does not end in time. Whether it succeeded is in the result.
     pub async fn run(&self, arguments: &[&str]) -> Result<Finished, Error> {
-        self.start(arguments)?.wait().await
+        Ok(self.start(arguments)?.wait().await?)
     }
 
     fn start(&self, arguments: &[&str]) -> Result<Running, Error> {
-        Running::start(&self.binary, arguments, &self.directory, &self.environment, self.time_limit)
+        let program = Program {
+            path: &self.binary.path,
+            directory: &self.directory,
+            environment: &self.environment,
+            time_limit: self.time_limit,
+            interrupt: self.interrupt.clone(),
+        };
+        Ok(program.start(arguments)?)
     }
 
     /// The same configuration in another directory, with nothing in its state.
     fn copy_without_state(&self) -> Result<Self, Error> {
         let files = temporary_directory()?;
         copy_directory(self.files.path(), files.path())?;
-        let below = self.directory.strip_prefix(self.files.path()).unwrap_or(Path::new(""));
+        let below = self.directory.strip_prefix(self.files.path()).unwrap_or_else(|_| Path::new(""));
         let directory = files.path().join(below);
         for state in ["terraform.tfstate", "terraform.tfstate.backup"] {
             let path = directory.join(state);
@@ -330,7 +340,8 @@ impl Terraform {
             }
         }
         let (binary, environment) = (self.binary.clone(), self.environment.clone());
-        Ok(Self { binary, files, directory, environment, time_limit: self.time_limit })
+        let (time_limit, interrupt) = (self.time_limit, self.interrupt.clone());
+        Ok(Self { binary, files, directory, environment, time_limit, interrupt })
     }
 }
 
@@ -373,5 +384,6 @@ fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Error {
     Error::Io { doing, path: path.to_path_buf(), source }
 }
 
+const CLI_CONFIG: &str = "TF_CLI_CONFIG_FILE";
 const APPLY: &[&str] = &["apply", "-auto-approve", "-no-color"];
-const TIME_LIMIT: Duration = Duration::from_secs(300);
+const TIME_LIMIT: Duration = Duration::from_mins(5);

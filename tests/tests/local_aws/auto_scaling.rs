@@ -122,8 +122,11 @@ async fn instances_are_as_the_template_says() {
     fleet.create().launch_template(by_id(&template, "1")).desired_capacity(2).send().await.unwrap();
 
     let group = fleet.describe().await.unwrap();
-    let mut zones: Vec<_> =
-        group.instances().iter().filter_map(|instance| instance.availability_zone()).collect();
+    let mut zones: Vec<_> = group
+        .instances()
+        .iter()
+        .filter_map(aws_sdk_autoscaling::types::Instance::availability_zone)
+        .collect();
     zones.sort_unstable();
     assert_eq!(zones, ["us-east-1a", "us-east-1b"]);
     assert_eq!(group.instances()[0].launch_template().unwrap().version(), Some("1"));
@@ -161,8 +164,8 @@ async fn instances_are_as_the_template_says() {
 
 #[tokio::test]
 async fn a_refresh_replaces_every_instance_by_steps() {
-    let aws = start().await;
-    let fleet = Fleet::new(&aws, "refresh").await;
+    let aws = aws().await;
+    let fleet = Fleet::new(aws, "refresh").await;
     fleet.create().desired_capacity(2).send().await.unwrap();
     let before = fleet.instance_ids().await;
     fleet.new_version().await;

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use crate::shared::{aws, block_size, code, completed_snapshot, image, start, write_blocks};
+use crate::shared::{aws, block_size, code, completed_snapshot, image, own, start, write_blocks};
 
 #[tokio::test]
 async fn blocks_are_listed_and_read_as_written() {
@@ -24,7 +24,8 @@ async fn blocks_are_listed_and_read_as_written() {
     assert_eq!(listed.volume_size(), Some(1));
     assert!(listed.next_token().is_none());
     assert!(listed.expiry_time().is_some());
-    let indexes: Vec<i32> = listed.blocks().iter().filter_map(|block| block.block_index()).collect();
+    let indexes: Vec<i32> =
+        listed.blocks().iter().filter_map(aws_sdk_ebs::types::Block::block_index).collect();
     assert_eq!(indexes, [0, 7, 2047]);
 
     for (block, byte) in listed.blocks().iter().zip([1, 2, 3]) {
@@ -93,7 +94,7 @@ async fn changed_blocks_are_those_that_differ_either_way() {
 
 #[tokio::test]
 async fn a_snapshot_holds_what_the_volume_held() {
-    let aws = start().await;
+    let aws = own().await;
     let ebs = Client::new(&aws.sdk_config());
     let image = image(&[(1, 1)]);
     let network = aws.create_network().await.unwrap();
@@ -115,45 +116,45 @@ async fn a_snapshot_holds_what_the_volume_held() {
 
 #[tokio::test]
 async fn pages() {
-    let aws = start().await;
+    let aws = own().await;
     let ebs = Client::new(&aws.sdk_config());
     let blocks: Vec<(u64, u8)> = (0..250).map(|index| (index * 2, 1)).collect();
     let image = image(&blocks);
     let network = aws.create_network().await.unwrap();
     let host = aws.run_instance(&network, image.path(), false, &[]).await.unwrap();
     let snapshot = completed_snapshot(&aws, &host.volume_id).await;
-    let list = || ebs.list_snapshot_blocks().snapshot_id(&snapshot);
+    let list_blocks = || ebs.list_snapshot_blocks().snapshot_id(&snapshot);
 
-    let first = list().max_results(100).send().await.unwrap();
+    let first = list_blocks().max_results(100).send().await.unwrap();
     assert_eq!(first.blocks().len(), 100);
     let token = first.next_token().unwrap();
-    let second = list().max_results(100).next_token(token).send().await.unwrap();
+    let second = list_blocks().max_results(100).next_token(token).send().await.unwrap();
     assert_eq!(second.blocks()[0].block_index(), Some(200));
-    let last = list().max_results(100).next_token(second.next_token().unwrap()).send().await.unwrap();
+    let last = list_blocks().max_results(100).next_token(second.next_token().unwrap()).send().await.unwrap();
     assert_eq!((last.blocks().len(), last.next_token()), (50, None));
 
-    let from = list().starting_block_index(401).send().await.unwrap();
+    let from = list_blocks().starting_block_index(401).send().await.unwrap();
     assert_eq!(from.blocks()[0].block_index(), Some(402));
 
     for out_of_bounds in [99, 10_001] {
-        let error = list().max_results(out_of_bounds).send().await.unwrap_err();
+        let error = list_blocks().max_results(out_of_bounds).send().await.unwrap_err();
         assert_eq!(code(&error), "ValidationException");
     }
     let changed = ebs.list_changed_blocks().second_snapshot_id(&snapshot).next_token(token).send().await;
     assert_eq!(code(&changed.unwrap_err()), "ValidationException");
 
     aws.inject(Fault::on("ebs", "ListSnapshotBlocks", Effect::SmallPages(3)));
-    let pages: Vec<_> = list().into_paginator().send().collect::<Result<_, _>>().await.unwrap();
+    let pages: Vec<_> = list_blocks().into_paginator().send().collect::<Result<_, _>>().await.unwrap();
     assert_eq!(pages.len(), 84);
     aws.clear_faults();
 
-    aws.clock().advance(Duration::from_secs(60 * 60));
-    assert_eq!(code(&list().next_token(token).send().await.unwrap_err()), "ValidationException");
+    aws.clock().advance(Duration::from_hours(1));
+    assert_eq!(code(&list_blocks().next_token(token).send().await.unwrap_err()), "ValidationException");
 }
 
 #[tokio::test]
 async fn block_tokens_are_bound_and_expire() {
-    let aws = start().await;
+    let aws = own().await;
     let ebs = Client::new(&aws.sdk_config());
     let image = image(&[(3, 1), (4, 1)]);
     let network = aws.create_network().await.unwrap();
@@ -170,7 +171,7 @@ async fn block_tokens_are_bound_and_expire() {
     for refused in [get(&snapshot, 4, token), get(&other, 3, token), get(&snapshot, 3, "bogus")] {
         assert_eq!(code(&refused.await.unwrap_err()), "ValidationException");
     }
-    aws.clock().advance(Duration::from_secs(7 * 24 * 60 * 60));
+    aws.clock().advance(Duration::from_hours(7 * 24));
     assert_eq!(code(&get(&snapshot, 3, token).await.unwrap_err()), "ValidationException");
 }
 
@@ -209,14 +210,13 @@ async fn only_completed_snapshots_that_exist_can_be_read() {
 
 #[tokio::test]
 async fn damaged_replies() {
-    let aws = start().await;
+    let aws = own().await;
     let ebs = Client::new(&aws.sdk_config());
     let (snapshot, token) = one_block(&aws, &ebs).await;
     let get = || ebs.get_snapshot_block().snapshot_id(&snapshot).block_index(0).block_token(&token).send();
 
     aws.inject(Fault::on("ebs", "GetSnapshotBlock", Effect::TruncateBody(1000)).times(1));
-    let broken = get().await.unwrap().block_data.collect().await.map(|data| data.into_bytes().len());
-    assert!(broken.is_err(), "{broken:?}");
+    get().await.unwrap().block_data.collect().await.unwrap_err();
 
     aws.inject(Fault::on("ebs", "GetSnapshotBlock", Effect::CorruptBody).times(1));
     let read = get().await.unwrap();

@@ -58,7 +58,10 @@ async fn launch_template_versions() {
     let deleted = deleted.send().await.unwrap();
     assert_eq!(deleted.successfully_deleted_launch_template_versions()[0].version_number(), Some(2));
     let kept = deleted.unsuccessfully_deleted_launch_template_versions();
-    let kept: Vec<_> = kept.iter().map(|version| version.version_number()).collect();
+    let kept: Vec<_> = kept
+        .iter()
+        .map(aws_sdk_ec2::types::DeleteLaunchTemplateVersionsResponseErrorItem::version_number)
+        .collect();
     assert_eq!(kept, [Some(1), Some(7)]);
     new_version(data("t4g.nano").build(), None).await.unwrap();
     let latest = ec2.describe_launch_template_versions().launch_template_id(&id).versions("$Latest");

@@ -7,11 +7,11 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use crate::shared::start;
+use crate::shared::own;
 
 #[tokio::test]
 async fn a_token_is_needed_and_ends() {
-    let (aws, metadata) = with_role().await;
+    let (aws, metadata) = with_role("token").await;
     let read = async |token: &str| {
         ask(&metadata, "GET", "/latest/meta-data/instance-id", Some(("token", token))).await
     };
@@ -30,13 +30,13 @@ async fn a_token_is_needed_and_ends() {
     let document: serde_json::Value = serde_json::from_str(&document).unwrap();
     assert_eq!(document["accountId"], "123456789012");
     assert_eq!(ask(&metadata, "GET", "/latest/user-data", Some(("token", &token))).await.0, 404);
-    aws.clock().advance(Duration::from_secs(60));
+    aws.clock().advance(Duration::from_mins(1));
     assert_eq!(read(&token).await.0, 401);
 }
 
 #[tokio::test]
 async fn the_sdk_gets_role_credentials_from_it() {
-    let (aws, metadata) = with_role().await;
+    let (aws, metadata) = with_role("scanner").await;
     let client = aws_config::imds::Client::builder().endpoint(metadata.endpoint()).unwrap().build();
     let provider =
         aws_config::imds::credentials::ImdsCredentialsProvider::builder().imds_client(client).build();
@@ -56,12 +56,12 @@ async fn the_sdk_gets_role_credentials_from_it() {
     );
 }
 
-async fn with_role() -> (LocalAws, InstanceMetadata) {
-    let aws = start().await;
+async fn with_role(name: &str) -> (LocalAws, InstanceMetadata) {
+    let aws = own().await;
     let iam = aws_sdk_iam::Client::new(&aws.harness_sdk_config());
-    let role = iam.create_role().role_name("scanner").assume_role_policy_document(r#"{"Statement":[]}"#);
+    let role = iam.create_role().role_name(name).assume_role_policy_document(r#"{"Statement":[]}"#);
     role.send().await.expect("CreateRole");
-    let metadata = aws.instance_metadata("scanner").await.expect("a port");
+    let metadata = aws.instance_metadata(name).await.expect("a port");
     (aws, metadata)
 }
 

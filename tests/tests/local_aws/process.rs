@@ -1,36 +1,44 @@
 //! The server process never stays behind, however the parent ends.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
-
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use crate::shared::start;
 
 #[tokio::test]
 async fn ends_when_dropped() {
     let aws = start().await;
-    let ended = end_of(aws.process_id());
+    let connection = TcpStream::connect(aws.moto_address()).unwrap();
     drop(aws);
-    ended.await;
+    wait_for_end(connection);
 }
 
 #[tokio::test]
-async fn ends_when_the_parent_is_killed() {
+async fn ends_with_the_last_that_shares_it() {
+    let first = start().await;
+    let second = first.share(agentless_tests::local_aws::Options::default()).unwrap();
+    let connection = TcpStream::connect(first.moto_address()).unwrap();
+    drop(first);
+    aws_sdk_ec2::Client::new(&second.sdk_config()).describe_vpcs().send().await.unwrap();
+    drop(second);
+    wait_for_end(connection);
+}
+
+#[test]
+fn ends_when_the_parent_is_killed() {
     let mut parent = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "process::parent_to_be_killed", "--ignored", "--nocapture"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(parent.stdout.take().unwrap()).lines();
-    let process_id =
-        lines.map_while(Result::ok).find_map(|line| line.strip_prefix("moto is process ")?.parse().ok());
-    let ended = end_of(process_id.unwrap());
+    let mut lines = BufReader::new(parent.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let address: SocketAddr =
+        lines.find_map(|line| line.strip_prefix("moto listens on ")?.parse().ok()).unwrap();
+    let connection = TcpStream::connect(address).unwrap();
     parent.kill().unwrap();
     parent.wait().unwrap();
-    ended.await;
+    wait_for_end(connection);
 }
 
 /// Not a test of its own: the parent in the one above.
@@ -38,16 +46,11 @@ async fn ends_when_the_parent_is_killed() {
 #[ignore = "started by ends_when_the_parent_is_killed"]
 async fn parent_to_be_killed() {
     let aws = start().await;
-    println!("\nmoto is process {}", aws.process_id());
+    println!("\nmoto listens on {}", aws.moto_address());
     std::future::pending::<()>().await;
 }
 
-/// Becomes ready when a process that runs now has ended.
-fn end_of(process_id: u32) -> impl Future<Output = ()> {
-    let pid = i32::try_from(process_id).ok().and_then(Pid::from_raw).expect("a process id");
-    let handle = pidfd_open(pid, PidfdFlags::empty()).expect("the process runs");
-    let handle = AsyncFd::with_interest(handle, Interest::READABLE).expect("a pollable handle");
-    async move {
-        drop(handle.readable().await.expect("a pollable handle"));
-    }
+/// A connection on which nothing is sent ends only with the process at its other end.
+fn wait_for_end(mut connection: TcpStream) {
+    assert!(matches!(connection.read(&mut [0; 64]), Ok(0) | Err(_)), "moto speaks first");
 }

@@ -13,7 +13,12 @@ pub(crate) async fn aws() -> &'static LocalAws {
     AWS.get_or_init(start).await
 }
 
-/// A local AWS for a test that changes its behaviour: faults, clock, snapshot outcomes.
+/// A local AWS for a test that injects faults, advances the clock or reads the calls, in front of the same moto.
+pub(crate) async fn own() -> LocalAws {
+    aws().await.share(Options::default()).expect("another local AWS")
+}
+
+/// A local AWS for a test that changes how moto behaves, or counts all there is.
 pub(crate) async fn start() -> LocalAws {
     LocalAws::start(Options::default()).await.expect("the local AWS starts")
 }

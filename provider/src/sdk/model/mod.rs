@@ -60,8 +60,8 @@ impl From<ConvertError> for Diagnostic {
 
 /// Declares models.
 ///
-/// Every field is declared once; its name is the attribute's or block's, its type a [`Value`]. Raw identifiers
-/// (`r#type`) stand for the name without `r#`.
+/// Every field is declared once; its name is the attribute's or block's, its type a [`Value`](crate::sdk::Value). Raw
+/// identifiers (`r#type`) stand for the name without `r#`.
 ///
 /// ```
 /// use terraform_provider::model;

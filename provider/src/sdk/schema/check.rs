@@ -104,6 +104,13 @@ fn attribute_mistakes(attribute: &Attribute, in_set: bool) -> Vec<&'static str> 
     rule(attribute.write_only && attribute.is_computed(), "is write-only and computed");
     rule(attribute.write_only && in_set, "is write-only within a set");
     rule(attribute.keeps_state && !attribute.is_computed(), "keeps state that is not computed");
+    rule(
+        attribute.replaces.is_some()
+            && attribute.is_computed()
+            && attribute.default.is_none()
+            && !attribute.keeps_state,
+        "makes a new resource and does not keep its state: every change of another attribute would make a new one",
+    );
     rule(!settable && !attribute.validators.is_empty(), "has a validator, but cannot be set");
     rule(!settable && attribute.deprecation.is_some(), "warns of being set, but cannot be set");
     problems
@@ -194,6 +201,10 @@ mod tests {
             (string().default(1), "name: has a default of another type"),
             (string().write_only().optional().computed(), "name: is write-only and computed"),
             (string().required().keeps_state(), "name: keeps state that is not computed"),
+            (
+                string().optional().computed().replaces(),
+                "name: makes a new resource and does not keep its state",
+            ),
             (string().computed().validate(crate::sdk::validator::length(1..=2)), "name: has a validator"),
             (
                 Attribute::nested_set("set", "S.", [string().optional().write_only()]).optional(),

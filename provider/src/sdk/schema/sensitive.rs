@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Body, Shape};
+use super::{Body, Nesting, Shape};
 use crate::sdk::Raw;
 
 /// Gathers every text that stands in a sensitive attribute of `raw`, at any depth.
@@ -12,26 +12,19 @@ pub(crate) fn collect_sensitive(body: &Body, raw: &Raw, secrets: &mut BTreeSet<S
         match &attribute.shape {
             _ if attribute.sensitive => collect_texts(value, secrets),
             Shape::Plain(_) => {}
-            Shape::Nested(_, body) => {
-                for_each_object(value, &mut |raw| collect_sensitive(body, raw, secrets));
-            }
+            Shape::Nested(nesting, body) => collect_nested(*nesting, body, value, secrets),
         }
     }
     for block in &body.blocks {
-        let value = raw.get(block.name);
-        for_each_object(value, &mut |raw| collect_sensitive(&block.body, raw, secrets));
+        collect_nested(block.nesting, &block.body, raw.get(block.name), secrets);
     }
 }
 
-/// Visits a nested value as an object, and also its elements: whichever of the two it is by its nesting, the other has
-/// nothing that bears the name of an attribute and the type of one.
-fn for_each_object(raw: &Raw, visit: &mut dyn FnMut(&Raw)) {
-    match raw {
-        Raw::List(elements) => elements.iter().for_each(visit),
-        Raw::Map(elements) => {
-            visit(raw);
-            elements.values().for_each(visit);
-        }
+fn collect_nested(nesting: Nesting, body: &Body, raw: &Raw, secrets: &mut BTreeSet<String>) {
+    match (nesting, raw) {
+        (Nesting::Single, raw) => collect_sensitive(body, raw, secrets),
+        (_, Raw::List(elements)) => elements.iter().for_each(|raw| collect_sensitive(body, raw, secrets)),
+        (_, Raw::Map(elements)) => elements.values().for_each(|raw| collect_sensitive(body, raw, secrets)),
         _ => {}
     }
 }

@@ -114,6 +114,8 @@ fn group_id(group: &str, groups: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -124,6 +126,18 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(socket);
         assert!(!directory.exists());
+    }
+
+    #[test]
+    fn a_socket_can_be_given_to_a_group() {
+        let socket = Socket::open_in(None).unwrap();
+        let (path, directory) = (socket.path.clone(), socket.directory.clone().unwrap());
+        // The group it has already: giving it to another one takes more rights.
+        let group = fs::metadata(&path).unwrap().gid();
+        socket.give_to(&group.to_string()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o750);
+        assert!(socket.give_to("no such group").is_err());
     }
 
     #[test]

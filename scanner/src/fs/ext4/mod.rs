@@ -248,6 +248,9 @@ impl FileSystem for Ext4 {
     }
 
     fn prefetch_content(&self, inodes: &[Inode]) {
+        /// Runs are passed on in groups, so that hints for many files of many pieces take no more memory than one file's.
+        const GROUP: usize = 4096;
+
         let mut runs = Vec::new();
         for &inode in inodes {
             let Ok(record) = self.inode(inode) else { continue };
@@ -258,6 +261,9 @@ impl FileSystem for Ext4 {
             };
             if !record.has_inline_data() && record.check_readable().is_ok() {
                 runs.extend(map::runs(&self.blocks, &record, most, &self.limits).unwrap_or_default());
+            }
+            if runs.len() >= GROUP {
+                self.blocks.prefetch(runs.drain(..));
             }
         }
         self.blocks.prefetch(runs.into_iter());

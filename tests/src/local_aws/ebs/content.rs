@@ -25,12 +25,11 @@ impl Content {
     /// The content that the image file has now.
     pub(crate) fn capture(path: &Path) -> io::Result<Self> {
         let image = File::open(path)?;
-        let (file, unchanged) = match copy_on_write(&image, path) {
-            Ok(copy) => (copy, None),
-            Err(_) => {
-                let fingerprint = fingerprint(&image.metadata()?);
-                (image, Some(fingerprint))
-            }
+        let (file, unchanged) = if let Ok(copy) = copy_on_write(&image, path) {
+            (copy, None)
+        } else {
+            let fingerprint = fingerprint(&image.metadata()?);
+            (image, Some(fingerprint))
         };
         let allocated = allocated_blocks(&file)?;
         Ok(Self { file, path: path.to_path_buf(), unchanged, allocated })
@@ -68,7 +67,8 @@ impl Content {
 
 /// A copy that shares the image's extents, in an unlinked file beside it.
 fn copy_on_write(image: &File, path: &Path) -> io::Result<File> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let copy = tempfile::tempfile_in(directory)?;
     rustix::fs::ioctl_ficlone(&copy, image)?;
     Ok(copy)

@@ -27,8 +27,11 @@ pub(crate) struct Service {
     tokens: Tokens,
     /// Snapshots known to be complete, with their volume's size in GiB: they stay so until they are deleted.
     complete: Mutex<HashMap<Location, u64>>,
-    changed: Mutex<HashMap<(String, String), Arc<Vec<u32>>>>,
+    changed: Mutex<HashMap<(String, String), Indexes>>,
 }
+
+/// Block indexes, ascending, computed once.
+type Indexes = Arc<Vec<u32>>;
 
 /// Where a snapshot is: account, region, id.
 type Location = (String, String, String);
@@ -92,7 +95,7 @@ impl Call<'_> {
             .iter()
             .map(|index| json!({"BlockIndex": index, "BlockToken": token(*index)}))
             .collect();
-        Ok(self.list_reply("Blocks", blocks, volume_size, page.next))
+        Ok(self.list_reply("Blocks", &blocks, volume_size, page.next.as_deref()))
     }
 
     async fn list_changed_blocks(&self) -> Result<Reply, EbsError> {
@@ -117,16 +120,14 @@ impl Call<'_> {
             Some(self.service.tokens.issue(Purpose::Block, id, u64::from(index), now))
         };
         let blocks = page.indexes.iter().map(|index| {
-            let mut block = json!({"BlockIndex": index});
-            if let Some(token) = first_id.zip(first.as_ref()).and_then(|first| token(first, *index)) {
-                block["FirstBlockToken"] = Value::from(token);
-            }
-            if let Some(token) = token((second_id, &second), *index) {
-                block["SecondBlockToken"] = Value::from(token);
-            }
-            block
+            let first_token = first_id.zip(first.as_ref()).and_then(|first| token(first, *index));
+            let second_token = token((second_id, &second), *index);
+            let tokens = [("FirstBlockToken", first_token), ("SecondBlockToken", second_token)];
+            let tokens = tokens.into_iter().filter_map(|(name, token)| Some((name, Value::from(token?))));
+            [("BlockIndex", Value::from(*index))].into_iter().chain(tokens).collect::<Value>()
         });
-        Ok(self.list_reply("ChangedBlocks", blocks.collect(), volume_size, page.next))
+        let blocks: Vec<Value> = blocks.collect();
+        Ok(self.list_reply("ChangedBlocks", &blocks, volume_size, page.next.as_deref()))
     }
 
     async fn get_snapshot_block(&self) -> Result<Reply, EbsError> {
@@ -192,7 +193,7 @@ impl Call<'_> {
         &self,
         first: Option<(&str, &Snapshot)>,
         second: (&str, &Snapshot),
-    ) -> Result<Arc<Vec<u32>>, EbsError> {
+    ) -> Result<Indexes, EbsError> {
         let key = (first.map(|(id, _)| id.to_owned()).unwrap_or_default(), second.0.to_owned());
         if let Some(known) = self.service.changed.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(known));
@@ -229,15 +230,17 @@ impl Call<'_> {
         Ok(Page { indexes: page, next })
     }
 
-    fn list_reply(&self, name: &str, blocks: Vec<Value>, volume_size: u64, next: Option<String>) -> Reply {
+    fn list_reply(&self, name: &str, blocks: &[Value], volume_size: u64, next: Option<&str>) -> Reply {
         let expires =
             epoch_seconds(self.service.clock.now()).saturating_add(Purpose::Block.lifetime().as_secs());
-        let mut body =
-            json!({name: blocks, "ExpiryTime": expires, "VolumeSize": volume_size, "BlockSize": BLOCK_SIZE});
-        if let Some(next) = next {
-            body["NextToken"] = Value::from(next);
-        }
-        Reply::json(StatusCode::OK, &body)
+        let body = json!({
+            name: blocks,
+            "ExpiryTime": expires,
+            "VolumeSize": volume_size,
+            "BlockSize": BLOCK_SIZE,
+            "NextToken": next,
+        });
+        Reply::json(StatusCode::OK, body)
     }
 
     fn required(&self, name: &str) -> Result<&str, EbsError> {
@@ -278,11 +281,8 @@ impl EbsError {
     }
 
     fn into_reply(self) -> Reply {
-        let mut body = json!({"Message": self.message});
-        if let Some(reason) = self.reason {
-            body["Reason"] = Value::from(reason);
-        }
-        let mut reply = Reply::json(self.status, &body);
+        let body = json!({"Message": self.message, "Reason": self.reason});
+        let mut reply = Reply::json(self.status, body);
         reply.headers.insert("x-amzn-errortype", HeaderValue::from_static(self.kind));
         reply
     }

@@ -23,8 +23,8 @@ impl Purpose {
     /// How long a token is valid (EBS direct API reference, `BlockToken` and `NextToken`).
     pub(crate) fn lifetime(self) -> Duration {
         match self {
-            Self::Block => Duration::from_secs(7 * 24 * 60 * 60),
-            Self::ListPage | Self::ChangedPage => Duration::from_secs(60 * 60),
+            Self::Block => Duration::from_hours(7 * 24),
+            Self::ListPage | Self::ChangedPage => Duration::from_hours(1),
         }
     }
 }

@@ -1,0 +1,8 @@
+//! End to end: the programs as a user runs them, against a local AWS.
+#![expect(clippy::expect_used, reason = "helpers of tests, outside of #[test] functions")]
+
+mod bad_input;
+mod demo;
+mod faults;
+mod interrupted_apply;
+mod scene;
