@@ -9,10 +9,9 @@ use tracing_subscriber::EnvFilter;
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Messages")]
 pub(super) struct Log {
-    /// Log what happens, on standard error; -vv logs every file and request.
-    ///
-    /// `RUST_LOG` selects by module instead, where it is set.
+    /// Log what happens, on standard error; -vv logs every file and request. RUST_LOG selects by module instead.
     #[arg(short, long, action = ArgAction::Count, global = true)]
+    #[expect(clippy::doc_markdown, reason = "the text is the option's help, where backticks would show")]
     verbose: u8,
     /// Say nothing on standard error but errors.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
