@@ -150,10 +150,11 @@ fn a_wrong_command_line_ends_with_two_and_help_with_zero() {
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let root = system(BASH);
     let mut child = Command::new(env!("CARGO_BIN_EXE_agentless-scanner"))
-        .args(["scan", text(root.path()), "--quiet"])
+        .args(["scan", text(root.path()), "-vv"])
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    drop(child.stdout.take());
+    drop((child.stdout.take(), child.stderr.take()));
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -1,6 +1,6 @@
 //! Logs for developers, on standard error.
 
-use std::io;
+use std::io::{self, Write};
 
 use clap::{ArgAction, Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -49,11 +49,26 @@ impl Log {
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            .with_writer(io::stderr);
+            .with_writer(|| Unfailing(io::stderr()));
         // A second start, in tests, changes nothing.
         let _ = match self.format {
             Format::Text => builder.try_init(),
             Format::Json => builder.json().try_init(),
         };
+    }
+}
+
+/// Standard error, whose reader may be gone. A log line that nobody can read is no reason to fail: the subscriber would
+/// panic over it, and snapshots would stay.
+struct Unfailing(io::Stderr);
+
+impl Write for Unfailing {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
