@@ -1,6 +1,6 @@
 //! Logs for developers, on standard error.
 
-use std::io;
+use std::io::{self, Write};
 
 use clap::{ArgAction, Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -9,10 +9,9 @@ use tracing_subscriber::EnvFilter;
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Messages")]
 pub(super) struct Log {
-    /// Log what happens, on standard error; -vv logs every file and request.
-    ///
-    /// `RUST_LOG` selects by module instead, where it is set.
+    /// Log what happens, on standard error; -vv logs every file and request. RUST_LOG selects by module instead.
     #[arg(short, long, action = ArgAction::Count, global = true)]
+    #[expect(clippy::doc_markdown, reason = "the text is the option's help, where backticks would show")]
     verbose: u8,
     /// Say nothing on standard error but errors.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
@@ -50,11 +49,26 @@ impl Log {
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            .with_writer(io::stderr);
+            .with_writer(|| Unfailing(io::stderr()));
         // A second start, in tests, changes nothing.
         let _ = match self.format {
             Format::Text => builder.try_init(),
             Format::Json => builder.json().try_init(),
         };
+    }
+}
+
+/// Standard error, whose reader may be gone. A log line that nobody can read is no reason to fail: the subscriber would
+/// panic over it, and snapshots would stay.
+struct Unfailing(io::Stderr);
+
+impl Write for Unfailing {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -13,12 +13,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::output::text::printable;
+
 /// Lists what is installed on EC2 hosts by reading snapshots of their disks.
 ///
 /// Nothing is installed on a host, no port is opened, and no volume is attached or mounted: disks are read in user
 /// space, a few blocks of them.
 #[derive(Debug, Parser)]
-#[command(name = "agentless-scanner", version, max_term_width = 100)]
+#[command(name = "agentless-scanner", version)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -82,7 +84,8 @@ pub fn main() -> ExitCode {
 
 /// Prints an error and its causes, once.
 fn complain(error: &dyn std::error::Error) {
-    say(&format!("error: {}", crate::chain(error)));
+    // What an error quotes may come from a disk.
+    say(&format!("error: {}", printable(&crate::chain(error))));
 }
 
 /// Prints a line for people.

@@ -1,0 +1,160 @@
+//! The program as its users run it: what goes where, and how it ends.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How a run ended.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// Runs the program far from any AWS configuration of this machine.
+fn run(arguments: &[&str]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_agentless-scanner"))
+        .args(arguments)
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    Ran {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A run that failed with one message and nothing else.
+fn refused(arguments: &[&str]) -> String {
+    let ran = run(arguments);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.out, "", "{ran:?}");
+    assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+    ran.err.trim_end().strip_prefix("error: ").unwrap().to_owned()
+}
+
+/// The root directory of a small system.
+fn system(status: &str) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("var/lib/dpkg")).unwrap();
+    fs::create_dir_all(root.path().join("etc")).unwrap();
+    fs::write(root.path().join("etc/os-release"), "ID=debian\nVERSION_ID=\"12\"\n").unwrap();
+    fs::write(root.path().join("var/lib/dpkg/status"), status).unwrap();
+    root
+}
+
+const BASH: &str =
+    "Package: bash\nStatus: install ok installed\nVersion: 5.2.15-2+b8\nArchitecture: amd64\n\n";
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_whole_list_goes_to_standard_output_and_ends_with_zero() {
+    let root = system(BASH);
+    let ran = run(&["scan", text(root.path())]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.out, "NAME  VERSION      ARCHITECTURE  TYPE\nbash  5.2.15-2+b8  amd64         deb\n");
+    assert!(ran.err.contains("Packages  1 deb\n"), "{ran:?}");
+    assert_eq!(run(&["scan", text(root.path()), "--quiet"]).err, "");
+}
+
+#[test]
+fn a_list_with_gaps_ends_with_three_and_names_them() {
+    let root = system(&format!("{BASH}Package: broken\nStatus: install ok installed\n\n"));
+    let ran = run(&["scan", text(root.path())]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert_eq!(ran.out.lines().count(), 2, "{ran:?}");
+    let gap = "/var/lib/dpkg/status: the stanza at line 6 (package \"broken\") has no Version";
+    assert!(ran.err.contains(gap), "{ran:?}");
+}
+
+#[test]
+fn files_take_the_place_of_standard_output() {
+    let root = system(BASH);
+    let folder = tempfile::tempdir().unwrap();
+    let (list, figures) = (folder.path().join("list.json"), folder.path().join("figures.json"));
+    let arguments = ["-f", "cyclonedx-json", "-o", text(&list), "--summary", text(&figures)];
+    let ran = run(&[&["scan", text(root.path())][..], &arguments].concat());
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""), "{ran:?}");
+    let list: Value = serde_json::from_slice(&fs::read(list).unwrap()).unwrap();
+    assert_eq!(
+        list["components"][1]["purl"],
+        "pkg:deb/debian/bash@5.2.15-2%2Bb8?arch=amd64&distro=debian-12"
+    );
+    let figures: Value = serde_json::from_slice(&fs::read(figures).unwrap()).unwrap();
+    assert_eq!((&figures["packages"]["deb"], &figures["complete"]), (&Value::from(1), &Value::from(true)));
+}
+
+#[test]
+fn bad_targets_get_one_message_that_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let noise: Vec<u8> = (0..4_u32 << 20).map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
+    let (random, superblock) = (folder.path().join("random.img"), folder.path().join("superblock.img"));
+    fs::write(&random, &noise).unwrap();
+    // An ext4 superblock (at byte 1024, with its magic number at its byte 56) whose other bytes are random.
+    let mut disk = vec![0; 16 << 20];
+    disk[1024..2048].copy_from_slice(&noise[..1024]);
+    disk[1080..1082].copy_from_slice(&[0x53, 0xef]);
+    fs::write(&superblock, &disk).unwrap();
+
+    for (target, expected) in [
+        ("/no/such/disk.img", "or the path of a raw disk image"),
+        ("i-123", "is not an AWS id"),
+        (text(folder.path()), "Is it the root of a system?"),
+        (text(&random), "A target must be a whole disk or a filesystem"),
+        (text(&superblock), "ext4"),
+        ("/dev/null", "neither a disk image nor a block device"),
+    ] {
+        let message = refused(&["scan", target]);
+        assert!(message.contains(expected) && message.contains(target), "{message}");
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_found_before_the_work() {
+    let message = refused(&["scan", "i-0123456789abcdef0", "--output", "/no/such/folder/list.json"]);
+    assert!(message.starts_with("could not write /no/such/folder/list.json"), "{message}");
+}
+
+#[test]
+fn missing_region_and_credentials_say_where_to_put_them() {
+    assert!(refused(&["scan", "i-0123456789abcdef0"]).contains("--region"));
+    let message = refused(&["scan", "i-0123456789abcdef0", "--region", "eu-central-1"]);
+    assert!(message.contains("AWS_ACCESS_KEY_ID"), "{message}");
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_two_and_help_with_zero() {
+    for arguments in [&["scan"][..], &["scan", "x", "--format", "xml"], &["fly"], &[]] {
+        let ran = run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{ran:?}");
+    }
+    for arguments in [&["--help"][..], &["scan", "--help"], &["--version"], &["list"]] {
+        let ran = run(arguments);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let root = system(BASH);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_agentless-scanner"))
+        .args(["scan", text(root.path()), "-vv"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
