@@ -69,7 +69,7 @@ async fn a_scan_that_fails_says_why_and_deletes_its_snapshot() {
         (Fault::on("ec2", "DescribeSnapshots", Effect::AccessDenied), "ec2:DescribeSnapshots"),
         (Fault::on("ec2", "CreateSnapshot", Effect::AccessDenied), "ec2:CreateSnapshot"),
         (Fault::on("ec2", "DescribeInstances", Effect::AccessDenied), "ec2:DescribeInstances"),
-        (Fault::on("ebs", "GetSnapshotBlock", Effect::CorruptBody), "checksum"),
+        (Fault::on("ebs", "GetSnapshotBlock", Effect::CorruptBody), "damaged"),
     ];
     for (fault, reason) in cases {
         scene.aws.inject(fault.clone());
