@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::AwsError;
 use crate::sdk::{Context, Diagnostic};
 
-/// How long a change in IAM may take to be seen by other services. AWS names no figure; seconds are usual, and the
-/// peers wait up to two minutes.
+/// How long a change in IAM may take to be seen by other services. AWS names no figure; seconds are usual, and
+/// other providers wait up to two minutes.
 pub const IAM_PROPAGATION: Duration = Duration::from_mins(2);
 
 /// The pauses between attempts: each twice as long as the one before, up to a bound.
