@@ -44,7 +44,12 @@ async fn what_cannot_be_scanned_in_aws_is_explained() {
         ("an unknown key", with("AWS_ACCESS_KEY_ID", "AKIAUNKNOWNUNKNOWN00"), instance, vec!["credentials"]),
         ("no credentials", with("AWS_ACCESS_KEY_ID", ""), instance, vec!["credentials"]),
         ("no region", with("AWS_REGION", ""), instance, vec!["region", "--region"]),
-        ("no endpoint", with("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), instance, vec!["AWS_ENDPOINT_URL", "Connection refused"]),
+        (
+            "no endpoint",
+            with("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            instance,
+            vec!["AWS_ENDPOINT_URL", "Connection refused"],
+        ),
     ];
     for (told, environment, target, parts) in cases {
         let finished = run_scanner(&environment, &["scan", target]).await;
