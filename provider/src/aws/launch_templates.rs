@@ -91,6 +91,8 @@ pub struct RootVolume {
 pub struct Image {
     /// The device of its root volume, such as `/dev/sda1`.
     pub root_device_name: String,
+    /// The size of its root volume in GiB, where it says so. No instance can have a smaller one.
+    pub root_volume_size: Option<i32>,
 }
 
 /// Launch templates, their versions, and images.
@@ -127,9 +129,7 @@ impl LaunchTemplates for Aws {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
-        Ok(answer.images.unwrap_or_default().into_iter().next().map(|image| Image {
-            root_device_name: image.root_device_name.unwrap_or_else(|| DEFAULT_ROOT_DEVICE.to_owned()),
-        }))
+        Ok(answer.images.unwrap_or_default().into_iter().next().map(image_from_sdk))
     }
 
     async fn create_template(
@@ -225,6 +225,14 @@ impl LaunchTemplates for Aws {
 
 /// What Ubuntu's and most other images name their root device, for an image that does not say.
 const DEFAULT_ROOT_DEVICE: &str = "/dev/sda1";
+
+fn image_from_sdk(image: aws_sdk_ec2::types::Image) -> Image {
+    let root_device_name = image.root_device_name.unwrap_or_else(|| DEFAULT_ROOT_DEVICE.to_owned());
+    let mut devices = image.block_device_mappings.unwrap_or_default().into_iter();
+    let root = devices.find(|device| device.device_name.as_ref() == Some(&root_device_name));
+    let root_volume_size = root.and_then(|device| device.ebs).and_then(|volume| volume.volume_size);
+    Image { root_device_name, root_volume_size }
+}
 
 fn to_sdk(content: &TemplateContent) -> RequestLaunchTemplateData {
     let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
@@ -351,6 +359,23 @@ mod tests {
         let silent =
             ResponseLaunchTemplateData::builder().network_interfaces(interface(None, "sg-1")).build();
         assert!(from_sdk(silent).public_address, "the subnet decides");
+    }
+
+    #[test]
+    fn an_image_tells_the_size_of_its_root_volume() {
+        use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice};
+        let device = |name: &str, size| {
+            let volume = EbsBlockDevice::builder().volume_size(size).build();
+            BlockDeviceMapping::builder().device_name(name).ebs(volume).build()
+        };
+        let image = aws_sdk_ec2::types::Image::builder()
+            .root_device_name("/dev/xvda")
+            .block_device_mappings(device("/dev/xvdb", 500))
+            .block_device_mappings(device("/dev/xvda", 8));
+        let expected = Image { root_device_name: "/dev/xvda".to_owned(), root_volume_size: Some(8) };
+        assert_eq!(image_from_sdk(image.build()), expected);
+        let silent = image_from_sdk(aws_sdk_ec2::types::Image::builder().build());
+        assert_eq!(silent.root_volume_size, None);
     }
 
     #[test]

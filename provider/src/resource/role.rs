@@ -222,7 +222,9 @@ impl<A: Identity + Iam> Resource for Role<A> {
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {
         // A role's name may itself contain an @.
         let (name, region) = match id.rsplit_once('@') {
-            Some((name, region)) if region.parse::<Region>().is_ok() => (name, region.into()),
+            Some((name, region)) if !name.is_empty() && region.parse::<Region>().is_ok() => {
+                (name, region.into())
+            }
             _ => (id, Value::Null),
         };
         Ok(Model { id: name.into(), name: name.into(), region, ..Model::default() })

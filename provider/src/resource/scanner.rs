@@ -52,15 +52,18 @@ impl<A: LaunchTemplates + ScalingGroups> Resource for Scanner<A> {
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
-            let detail = format!("min_size is {min}, but max_size is {max}.");
-            problems.push(Diagnostic::error("More instances at least than at most", detail).at("min_size"));
+            let default = if config.max_size.is_null() { ", its default" } else { "" };
+            let detail = format!("min_size is {min}, but max_size is {max}{default}.");
+            problems.push(Diagnostic::error("min_size is larger than max_size", detail).at("min_size"));
         }
         if let Some(desired) = config.desired_capacity.get()
             && (min.is_some_and(|min| *desired < min) || max.is_some_and(|max| *desired > max))
         {
-            let detail =
-                format!("desired_capacity is {desired}, but must lie between min_size and max_size.");
-            problems.push(Diagnostic::error("Impossible number of instances", detail).at("desired_capacity"));
+            let detail = format!(
+                "desired_capacity is {desired}, but must lie between min_size and max_size; each is 1 by default."
+            );
+            let summary = "desired_capacity is out of bounds";
+            problems.push(Diagnostic::error(summary, detail).at("desired_capacity"));
         }
         problems
     }
@@ -347,6 +350,15 @@ impl<A: LaunchTemplates + ScalingGroups> Scanner<A> {
             )
             .at("image_id"));
         };
+        // EC2 Auto Scaling would take it, and then fail to launch anything.
+        if let (Some(least), Some(size)) = (image.root_volume_size, plan.root_volume_size.get())
+            && *size < least
+        {
+            let detail =
+                format!("root_volume_size is {size} GiB, but that of image {image_id} is {least} GiB.");
+            return Err(Diagnostic::error("The root volume is too small for the image", detail)
+                .at("root_volume_size"));
+        }
         Ok(content(plan, image))
     }
 }

@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::super::ids::id;
 use super::super::place::region_attribute;
 use super::super::tagging;
 use crate::aws::Tags;
 use crate::model;
-use crate::sdk::{
-    Attribute, Raw, Schema, TimeoutDefaults, Timeouts, Type, Value,
-    validator::{self, Validator},
-};
+use crate::sdk::{Attribute, Raw, Schema, TimeoutDefaults, Timeouts, Type, Value, validator};
 
 /// One day, in seconds: how long an instance lives, and the least that EC2 Auto Scaling accepts as its maximum
 /// ("Replace Auto Scaling instances based on maximum instance lifetime").
@@ -145,7 +143,7 @@ fn launch() -> [Attribute; 7] {
             "The AMI with the scanner. A literal id, so that what runs is what was planned.",
         )
         .required()
-        .validate(with_prefix("ami-")),
+        .validate(id("ami-")),
         Attribute::string("instance_type", "The instance type. Its architecture must be the image's.")
             .default("t4g.medium")
             .validate(validator::length(1..=64)),
@@ -165,7 +163,7 @@ fn launch() -> [Attribute; 7] {
         )
         .required()
         .validate(validator::items(1..=16))
-        .validate(validator::each(with_prefix("sg-"))),
+        .validate(validator::each(id("sg-"))),
         Attribute::int(
             "root_volume_size",
             "The size of the encrypted gp3 root volume, in GiB. Not less than the image's.",
@@ -208,7 +206,7 @@ fn group() -> [Attribute; 6] {
         )
         .required()
         .validate(validator::items(1..=usize::MAX))
-        .validate(validator::each(with_prefix("subnet-"))),
+        .validate(validator::each(id("subnet-"))),
         Attribute::int("min_size", "The fewest instances.").default(1).validate(validator::range(0..=1_000)),
         Attribute::int("max_size", "The most instances.").default(1).validate(validator::range(1..=1_000)),
         Attribute::int(
@@ -277,13 +275,4 @@ impl Hardening {
             max_healthy_percentage: 200.into(),
         }
     }
-}
-
-fn with_prefix(prefix: &'static str) -> Validator {
-    Validator::new(format!("an id that begins with `{prefix}`"), move |raw| match raw.as_str() {
-        Some(text) if text.strip_prefix(prefix).is_none_or(str::is_empty) => {
-            Err(format!("must be an id that begins with {prefix:?}, but is {text:?}"))
-        }
-        _ => Ok(()),
-    })
 }

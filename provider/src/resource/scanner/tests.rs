@@ -337,6 +337,17 @@ async fn an_image_of_another_region_is_told_at_the_argument() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_root_volume_that_cannot_hold_the_image_is_told_before_anything_is_made() {
+    let (aws, mut stage) = start();
+    let large = Model { image_id: "ami-large".into(), ..config() };
+    let error = stage.apply(&large).await.unwrap_err();
+    assert_eq!(error.path, "root_volume_size".into());
+    assert!(error.detail.contains("30 GiB") && error.detail.contains("100 GiB"), "{}", error.detail);
+    assert!(stage.state.is_none() && aws.world().templates.is_empty());
+    stage.apply(&Model { root_volume_size: 100.into(), ..large }).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_import_finds_everything() {
     let (_, mut stage) = start();
     let settings = ScannerSettings { log_level: "debug".into(), scan_interval_hours: 6.into() };
