@@ -100,8 +100,11 @@ pub struct Settings {
 
 pub(crate) fn schema() -> Schema {
     Schema::new(
-        "Puts agentless scanners into AWS regions: machines that list what is installed on the hosts of the account \
-         by reading snapshots of their volumes, with nothing installed on those hosts and no inbound port.\n\n\
+        "Puts what agentless scanning needs into AWS regions: a least-privilege role, a security group without \
+         inbound, and machines, to list what is installed on the hosts of the account by reading snapshots of their \
+         volumes, with nothing installed on those hosts.\n\n\
+         The image and the service that scan by themselves on those machines are not part of this version; \
+         scans are started by hand, with `agentless-scanner scan`.\n\n\
          Credentials and region are found as every AWS tool finds them (environment, configuration files, SSO, \
          container and instance roles) unless the arguments say otherwise.",
     )

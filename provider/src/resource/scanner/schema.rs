@@ -98,9 +98,12 @@ model! {
 
 pub(super) fn schema() -> Schema {
     Schema::new(
-        "A scanner in one region: an Auto Scaling group of instances that list what is installed on the account's EC2 \
-         hosts, by reading snapshots of their volumes. Every instance is replaced within about a day, launching the new \
-         one before the old one ends.\n\n\
+        "The machines of a scanner in one region: an Auto Scaling group of hardened instances with the role that reads \
+         snapshots of the account's EC2 volumes. Every instance is replaced within about a day, launching the new one \
+         before the old one ends.\n\n\
+         ~> **What runs on them is the image's affair.** This version has no scanner image and no service yet: an \
+         instance boots `image_id`, and cloud-init writes `settings` to `/etc/agentless-scanner/config.json`, which \
+         nothing of this version reads. Scans are started by hand, with `agentless-scanner scan`.\n\n\
          ~> A change of the image, the instance type or the settings makes a new version of the launch template, to \
          which the group is pinned by number. Instances that run keep what they have until they are replaced, within \
          `max_instance_lifetime`.",
@@ -140,7 +143,8 @@ fn launch() -> [Attribute; 7] {
     [
         Attribute::string(
             "image_id",
-            "The AMI with the scanner. A literal id, so that what runs is what was planned.",
+            "The AMI that the instances boot; one is not published with this version. A literal id, so that what runs is \
+             what was planned.",
         )
         .required()
         .validate(id("ami-")),
@@ -172,7 +176,8 @@ fn launch() -> [Attribute; 7] {
         .validate(validator::range(1..=16_384)),
         Attribute::string(
             "root_volume_kms_key_id",
-            "The KMS key of the root volume, by ARN, id or alias. Default: the account's key for EBS.",
+            "The KMS key of the root volume, by ARN, id or alias. Its policy must let the service-linked role of EC2 \
+             Auto Scaling use it, or nothing is launched. Default: the account's key for EBS.",
         )
         .optional(),
         settings(),
@@ -183,7 +188,8 @@ fn settings() -> Attribute {
     let default = [("log_level", Raw::from("info")), ("scan_interval_hours", Raw::from(12))];
     Attribute::nested(
         "settings",
-        "The configuration of the scanner program. It reaches the instances as a file that cloud-init writes.",
+        "The configuration of the scanner service of a later version. It reaches the instances as \
+         `/etc/agentless-scanner/config.json`, which cloud-init writes.",
         [
             Attribute::string("log_level", "How much the scanner logs.")
                 .default("info")
