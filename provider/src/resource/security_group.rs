@@ -73,7 +73,10 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
     fn schema() -> Schema {
         Schema::new(
             "A security group for scanners: no inbound traffic, outbound TCP 443 to the given destinations, and nothing \
-             else. Rules that somebody adds or removes show in the plan, and apply undoes them.",
+             else. Rules that somebody adds or removes show in the plan, and apply undoes them.\n\n\
+             ~> EC2 does not delete a group while instances use it. A change that makes a new group therefore needs a \
+             new scanner too: give the `datadog_agentless_scanner` a `replace_triggered_by` with the group's `id`, as in \
+             its example.",
         )
         .attribute(Attribute::string("id", "The group's id, such as `sg-0123456789abcdef0`.").computed().keeps_state())
         .attribute(Attribute::string("arn", "The group's ARN.").computed().keeps_state())
