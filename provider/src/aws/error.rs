@@ -92,9 +92,10 @@ impl AwsError {
     fn advice(&self) -> String {
         match self.kind {
             Kind::AccessDenied => format!(
-                "The credentials that Terraform uses lack the permission {}, or a permissions boundary or service \
+                "The credentials that Terraform uses lack the permission {}{}, or a permissions boundary or service \
                  control policy denies it. Ask the administrator of the account to allow it.",
-                self.operation
+                self.operation,
+                also_needed(self.operation)
             ),
             Kind::Credentials => {
                 "Check the provider's credentials: the arguments profile, access_key or assume_role, the AWS_… \
@@ -219,6 +220,18 @@ impl Kind {
     }
 }
 
+/// The permissions that AWS checks for an operation besides that of its name, to go on a sentence ("Launch template
+/// support" of EC2 Auto Scaling; "Granting a user permissions to pass a role" of IAM).
+fn also_needed(operation: &str) -> &'static str {
+    match operation {
+        "autoscaling:CreateAutoScalingGroup" | "autoscaling:UpdateAutoScalingGroup" => {
+            " or one that AWS checks with it (ec2:RunInstances, ec2:CreateTags, and iam:PassRole for the instances' role)"
+        }
+        "iam:AddRoleToInstanceProfile" => " or iam:PassRole for the role",
+        _ => "",
+    }
+}
+
 /// Whether the request was never sent because there were no credentials to sign it with.
 fn caused_by_credentials(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
@@ -262,6 +275,15 @@ mod tests {
             "{}",
             diagnostic.detail
         );
+    }
+
+    #[test]
+    fn access_denied_names_what_else_aws_checks() {
+        let error =
+            AwsError::answered("autoscaling:CreateAutoScalingGroup", "AccessDenied", "not authorized");
+        let detail = error.diagnostic("Could not create").detail;
+        assert!(detail.contains("permission autoscaling:CreateAutoScalingGroup or"), "{detail}");
+        assert!(detail.contains("iam:PassRole"), "{detail}");
     }
 
     #[test]

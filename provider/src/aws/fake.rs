@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) lingering: u32,
     /// The next creation of an Auto Scaling group is carried out, its answer lost, and asked for again.
     pub(crate) loses_group_answer: bool,
+    /// The same for putting a role into an instance profile.
+    pub(crate) loses_profile_answer: bool,
     /// Every operation, in order.
     pub(crate) calls: Vec<&'static str>,
     /// The next answers of an operation, instead of what it would do. `None` lets one through.
@@ -247,6 +249,9 @@ impl Iam for FakeAws {
             return Err(AwsError::answered(OPERATION, "LimitExceeded", "holds one already"));
         }
         profile.roles.push(role.to_owned());
+        if std::mem::take(&mut world.loses_profile_answer) {
+            return Err(AwsError::answered(OPERATION, "LimitExceeded", "holds one already"));
+        }
         Ok(())
     }
 

@@ -260,6 +260,12 @@ impl<A: Identity + Iam> Role<A> {
         .map_err(|error| error.diagnostic(format!("Could not set the policy of IAM role {name:?}")))
     }
 
+    /// Whether the role is in the instance profile of its name.
+    async fn holds_role(&self, region: &Region, name: &str) -> bool {
+        let profile = self.aws.instance_profile(region, name).await;
+        matches!(profile, Ok(Some(profile)) if profile.roles == [name])
+    }
+
     /// Takes every policy but those named in `keep` from the role.
     async fn remove_policies(&self, region: &Region, role: &str, keep: &[&str]) -> Result<(), AwsError> {
         for arn in self.aws.attached_policies(region, role).await? {
@@ -311,7 +317,11 @@ impl<A: Identity + Iam> Role<A> {
             let answer = retry(ctx, IAM_PROPAGATION, &what, AwsError::is_not_found, || {
                 self.aws.add_role_to_profile(region, name, name)
             });
-            answer.await?.map_err(failed)?;
+            match answer.await? {
+                // A profile holds one role. When the answer was lost and the SDK asked again, that is ours.
+                Err(error) if error.kind() == Kind::Limit && self.holds_role(region, name).await => {}
+                answer => answer.map_err(failed)?,
+            }
         }
         let tags = Change::between(&profile.tags.into(), &model.tags_all);
         if !tags.is_empty() {

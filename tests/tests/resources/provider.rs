@@ -92,6 +92,25 @@ async fn throttling_is_waited_out() {
 }
 
 #[tokio::test]
+async fn what_was_made_before_its_answer_was_lost_is_recognised() {
+    let name = unique("lost");
+    let terraform = terraform(&role(&name)).await;
+    for action in ["PutRolePolicy", "CreateInstanceProfile", "AddRoleToInstanceProfile"] {
+        let parameter = if action == "PutRolePolicy" { "RoleName" } else { "InstanceProfileName" };
+        let fault = Fault::on("iam", action, Effect::ResetReply).with_parameter(parameter, &name);
+        local_aws().await.inject(fault.times(1));
+    }
+    terraform.apply().await.unwrap();
+    terraform.assert_empty_plans().await.unwrap();
+    for (action, parameter) in [("DeleteInstanceProfile", "InstanceProfileName"), ("DeleteRole", "RoleName")]
+    {
+        let fault = Fault::on("iam", action, Effect::ResetReply).with_parameter(parameter, &name);
+        local_aws().await.inject(fault.times(1));
+    }
+    terraform.destroy().await.unwrap();
+}
+
+#[tokio::test]
 async fn credentials_and_tags_come_from_the_block() {
     let aws = local_aws().await;
     let environment = aws.environment();

@@ -204,6 +204,14 @@ async fn a_profile_whose_answer_was_lost_is_recognised_and_destroyed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_role_whose_place_in_the_profile_was_not_confirmed_is_recognised() {
+    let (aws, mut stage) = start();
+    aws.world().loses_profile_answer = true;
+    stage.apply(&config()).await.unwrap();
+    assert_eq!(stage.drift(&config()).await, Action::Nothing);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_iam_does_not_know_yet_is_waited_for() {
     let (aws, mut stage) = start();
     for operation in ["iam:PutRolePolicy", "iam:AddRoleToInstanceProfile"] {
