@@ -4,7 +4,7 @@
 //!   in the schemas and the files in `examples/`;
 //! - `provider/schema.json`: the provider's public interface, so that a review shows how it changes.
 //!
-//! `cargo docs --check` writes nothing and fails when a file is not what would be written.
+//! `cargo docs -- --check` writes nothing and fails when a file is not what would be written.
 
 mod page;
 
