@@ -92,7 +92,7 @@ impl Demo<'_> {
     }
 
     async fn start_local_aws(&mut self) -> Result<(), DemoError> {
-        let step = self.console.begin("Start the local AWS: moto and its overlay, behind our proxy")?;
+        let step = self.console.begin("Start the local AWS: moto and its overlay, behind our proxy (the first time, a minute for its Python environment)")?;
         let options = crate::local_aws::Options { port: self.options.port, ..Default::default() };
         let aws = tokio::select! {
             aws = LocalAws::start(options) => aws?,
