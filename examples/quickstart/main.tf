@@ -30,4 +30,9 @@ resource "datadog_agentless_scanner" "this" {
   subnet_ids           = var.subnet_ids
   security_group_ids   = [datadog_agentless_scanner_security_group.this.id]
   instance_profile_arn = datadog_agentless_scanner_role.this.instance_profile_arn
+
+  # A group in use cannot be deleted: where it is replaced, its scanner is replaced with it.
+  lifecycle {
+    replace_triggered_by = [datadog_agentless_scanner_security_group.this.id]
+  }
 }

@@ -20,6 +20,6 @@ variable "subnet_ids" {
 }
 
 variable "image_id" {
-  description = "AMI with the scanner, for arm64 instances."
+  description = "AMI for arm64 instances. This version publishes none with the scanner."
   type        = string
 }

@@ -12,8 +12,9 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use scanner_policy::Region;
 
-use crate::aws::{Aws, Endpoints, Identity, Tags};
+use crate::aws::{Aws, Endpoints, Identity, Kind, Tags};
 use crate::model;
+use crate::resource::tagging;
 use crate::sdk::{
     Attribute, Block, Context, Diagnostic, Path, Schema, Secret, Type, Value, parse_duration, validator,
 };
@@ -99,8 +100,11 @@ pub struct Settings {
 
 pub(crate) fn schema() -> Schema {
     Schema::new(
-        "Puts agentless scanners into AWS regions: machines that list what is installed on the hosts of the account \
-         by reading snapshots of their volumes, with nothing installed on those hosts and no inbound port.\n\n\
+        "Puts what agentless scanning needs into AWS regions: a least-privilege role, a security group without \
+         inbound, and machines, to list what is installed on the hosts of the account by reading snapshots of their \
+         volumes, with nothing installed on those hosts.\n\n\
+         The image and the service that scan by themselves on those machines are not part of this version; \
+         scans are started by hand, with `agentless-scanner scan`.\n\n\
          Credentials and region are found as every AWS tool finds them (environment, configuration files, SSO, \
          container and instance roles) unless the arguments say otherwise.",
     )
@@ -128,7 +132,10 @@ pub(crate) fn schema() -> Schema {
     )
     .block(
         Block::single("assume_role", "A role to take on, with the credentials found, for everything.").attributes([
-            Attribute::string("role_arn", "The ARN of the role.").required(),
+            Attribute::string("role_arn", "The ARN of the role.").required().validate(validator::pattern(
+                "the ARN of a role",
+                |arn| arn.starts_with("arn:") && arn.contains(":role/"),
+            )),
             Attribute::string(
                 "session_name",
                 "The name of the session, as CloudTrail shows it. Default `terraform-provider-datadog-agentless`.",
@@ -160,7 +167,9 @@ pub(crate) fn schema() -> Schema {
     )
     .block(
         Block::single("default_tags", "Tags for every resource of this provider, beside the resource's own.")
-            .attribute(Attribute::map("tags", Type::String, "The tags.").optional()),
+            .attribute(
+                Attribute::map("tags", Type::String, "The tags.").optional().validate(tagging::validator()),
+            ),
     )
 }
 
@@ -203,10 +212,23 @@ pub(crate) async fn configure(ctx: &Context, config: Config) -> Result<Client, D
             None => Value::Null,
         },
     };
+    if region.is_null() && config.assume_role.is_known() {
+        return Err(Diagnostic::error(
+            "No AWS region",
+            "To take on assume_role, STS is asked in a region. Set region in the provider block, or the environment \
+             variable AWS_REGION.",
+        )
+        .at("assume_role"));
+    }
     let aws = Aws::new(sdk, endpoints(&config));
     if let Some(region) = region.get() {
         let account = ctx.wait("checking the AWS credentials", aws.account(region)).await?;
-        let account = account.map_err(|error| error.diagnostic("Could not use the AWS credentials"))?;
+        let account = account.map_err(|error| {
+            error.diagnostic(match error.kind() {
+                Kind::Unreachable => "Could not reach AWS",
+                _ => "Could not use the AWS credentials",
+            })
+        })?;
         tracing::info!(%account, %region, "configured");
     }
     let default_tags = match config.default_tags {

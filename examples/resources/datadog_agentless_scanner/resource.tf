@@ -8,6 +8,11 @@ resource "datadog_agentless_scanner" "this" {
   settings = {
     scan_interval_hours = 6
   }
+
+  # A group in use cannot be deleted: where it is replaced, its scanner is replaced with it.
+  lifecycle {
+    replace_triggered_by = [datadog_agentless_scanner_security_group.this.id]
+  }
 }
 
 resource "datadog_agentless_scanner_role" "this" {

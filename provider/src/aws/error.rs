@@ -211,7 +211,8 @@ impl Kind {
             | "Throttling"
             | "ThrottlingException"
             | "Unavailable" => Self::Unavailable,
-            _ if code.ends_with(".NotFound") || code.ends_with(".NotFoundException") => Self::NotFound,
+            // Such as InvalidGroup.NotFound or InvalidLaunchTemplateId.VersionNotFound.
+            _ if code.ends_with("NotFound") || code.ends_with("NotFoundException") => Self::NotFound,
             _ if code.contains("LimitExceeded") => Self::Limit,
             _ => Self::Invalid,
         }
@@ -271,6 +272,7 @@ mod tests {
             ("InvalidGroup.NotFound", Kind::NotFound),
             ("InvalidLaunchTemplateId.NotFound", Kind::NotFound),
             ("InvalidLaunchTemplateName.NotFoundException", Kind::NotFound),
+            ("InvalidLaunchTemplateId.VersionNotFound", Kind::NotFound),
             ("AlreadyExists", Kind::AlreadyExists),
             ("DependencyViolation", Kind::InUse),
             ("RequestLimitExceeded", Kind::Unavailable),

@@ -386,7 +386,8 @@ impl SecurityGroups for FakeAws {
 impl LaunchTemplates for FakeAws {
     async fn image(&self, _region: &Region, id: &str) -> Result<Option<Image>, AwsError> {
         drop(self.call("ec2:DescribeImages")?);
-        Ok((id != "ami-gone").then(|| Image { root_device_name: "/dev/sda1".to_owned() }))
+        let root_volume_size = if id == "ami-large" { Some(100) } else { None };
+        Ok((id != "ami-gone").then(|| Image { root_device_name: "/dev/sda1".to_owned(), root_volume_size }))
     }
 
     async fn create_template(

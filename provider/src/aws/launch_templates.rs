@@ -48,13 +48,13 @@ pub struct TemplateContent {
     pub instance_profile_arn: String,
     /// The security groups of their network interface.
     pub security_group_ids: BTreeSet<String>,
-    /// Whether they get a public address.
+    /// Whether they get a public address, or may get one because only their subnet decides.
     pub public_address: bool,
     /// The key pair for SSH.
     pub key_name: Option<String>,
     /// Their metadata service.
     pub metadata: MetadataOptions,
-    /// Their only volume.
+    /// The volume that they boot from.
     pub root_volume: RootVolume,
     /// What cloud-init reads, as text.
     pub user_data: String,
@@ -80,7 +80,7 @@ pub struct RootVolume {
     pub size: i32,
     /// Such as `gp3`.
     pub volume_type: String,
-    /// Whether it is encrypted.
+    /// Whether it is encrypted, and with it every other volume of the template.
     pub encrypted: bool,
     /// With which key; none is the account's default for EBS.
     pub kms_key_id: Option<String>,
@@ -91,6 +91,8 @@ pub struct RootVolume {
 pub struct Image {
     /// The device of its root volume, such as `/dev/sda1`.
     pub root_device_name: String,
+    /// The size of its root volume in GiB, where it says so. No instance can have a smaller one.
+    pub root_volume_size: Option<i32>,
 }
 
 /// Launch templates, their versions, and images.
@@ -127,9 +129,7 @@ impl LaunchTemplates for Aws {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
-        Ok(answer.images.unwrap_or_default().into_iter().next().map(|image| Image {
-            root_device_name: image.root_device_name.unwrap_or_else(|| DEFAULT_ROOT_DEVICE.to_owned()),
-        }))
+        Ok(answer.images.unwrap_or_default().into_iter().next().map(image_from_sdk))
     }
 
     async fn create_template(
@@ -226,6 +226,14 @@ impl LaunchTemplates for Aws {
 /// What Ubuntu's and most other images name their root device, for an image that does not say.
 const DEFAULT_ROOT_DEVICE: &str = "/dev/sda1";
 
+fn image_from_sdk(image: aws_sdk_ec2::types::Image) -> Image {
+    let root_device_name = image.root_device_name.unwrap_or_else(|| DEFAULT_ROOT_DEVICE.to_owned());
+    let mut devices = image.block_device_mappings.unwrap_or_default().into_iter();
+    let root = devices.find(|device| device.device_name.as_ref() == Some(&root_device_name));
+    let root_volume_size = root.and_then(|device| device.ebs).and_then(|volume| volume.volume_size);
+    Image { root_device_name, root_volume_size }
+}
+
 fn to_sdk(content: &TemplateContent) -> RequestLaunchTemplateData {
     let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
         .volume_size(content.root_volume.size)
@@ -269,13 +277,16 @@ fn to_sdk(content: &TemplateContent) -> RequestLaunchTemplateData {
 }
 
 fn from_sdk(data: ResponseLaunchTemplateData) -> TemplateContent {
-    let interface = data.network_interfaces.unwrap_or_default().into_iter().next();
-    let (groups, public_address) = match interface {
-        Some(interface) => (interface.groups, interface.associate_public_ip_address.unwrap_or_default()),
-        None => (data.security_group_ids, false),
-    };
-    let device =
-        data.block_device_mappings.unwrap_or_default().into_iter().find(|device| device.ebs.is_some());
+    let interfaces = data.network_interfaces.unwrap_or_default();
+    // Where the template says nothing, the subnet decides.
+    let public_address = interfaces.is_empty()
+        || interfaces.iter().any(|interface| interface.associate_public_ip_address != Some(false));
+    let of_interfaces = interfaces.into_iter().flat_map(|interface| interface.groups.unwrap_or_default());
+    let groups = of_interfaces.chain(data.security_group_ids.unwrap_or_default());
+    let devices = data.block_device_mappings.unwrap_or_default();
+    let encrypted =
+        devices.iter().filter_map(|device| device.ebs()).all(|volume| volume.encrypted == Some(true));
+    let device = devices.into_iter().find(|device| device.ebs.is_some());
     let (device_name, volume) = device.map(|device| (device.device_name, device.ebs)).unwrap_or_default();
     let metadata = data.metadata_options;
     let mut tags = data.tag_specifications.unwrap_or_default().into_iter();
@@ -284,7 +295,7 @@ fn from_sdk(data: ResponseLaunchTemplateData) -> TemplateContent {
         image_id: data.image_id.unwrap_or_default(),
         instance_type: data.instance_type.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
         instance_profile_arn: data.iam_instance_profile.and_then(|profile| profile.arn).unwrap_or_default(),
-        security_group_ids: groups.unwrap_or_default().into_iter().collect(),
+        security_group_ids: groups.collect(),
         public_address,
         key_name: data.key_name,
         // Where the template says nothing, EC2 also answers without a token, over one hop.
@@ -304,7 +315,7 @@ fn from_sdk(data: ResponseLaunchTemplateData) -> TemplateContent {
                 .and_then(|volume| volume.volume_type())
                 .map(|kind| kind.as_str().to_owned())
                 .unwrap_or_default(),
-            encrypted: volume.as_ref().and_then(|volume| volume.encrypted).unwrap_or_default(),
+            encrypted: encrypted && volume.is_some(),
             kms_key_id: volume.and_then(|volume| volume.kms_key_id),
         },
         user_data: data.user_data.map(|text| decoded(&text)).unwrap_or_default(),
@@ -316,4 +327,71 @@ fn from_sdk(data: ResponseLaunchTemplateData) -> TemplateContent {
 fn decoded(user_data: &str) -> String {
     let bytes = BASE64_STANDARD.decode(user_data).unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_else(|_| user_data.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::types::{
+        LaunchTemplateBlockDeviceMapping, LaunchTemplateEbsBlockDevice,
+        LaunchTemplateInstanceNetworkInterfaceSpecification,
+    };
+
+    use super::*;
+
+    fn interface(public: Option<bool>, group: &str) -> LaunchTemplateInstanceNetworkInterfaceSpecification {
+        LaunchTemplateInstanceNetworkInterfaceSpecification::builder()
+            .set_associate_public_ip_address(public)
+            .groups(group)
+            .build()
+    }
+
+    fn volume(encrypted: Option<bool>) -> LaunchTemplateBlockDeviceMapping {
+        let volume = LaunchTemplateEbsBlockDevice::builder().set_encrypted(encrypted).volume_size(30).build();
+        LaunchTemplateBlockDeviceMapping::builder().ebs(volume).build()
+    }
+
+    #[test]
+    fn a_template_that_says_nothing_promises_nothing() {
+        let content = from_sdk(ResponseLaunchTemplateData::builder().build());
+        assert!(content.public_address, "the subnet decides");
+        assert!(!content.root_volume.encrypted);
+        assert_eq!(content.metadata.http_tokens, "optional");
+        let silent =
+            ResponseLaunchTemplateData::builder().network_interfaces(interface(None, "sg-1")).build();
+        assert!(from_sdk(silent).public_address, "the subnet decides");
+    }
+
+    #[test]
+    fn an_image_tells_the_size_of_its_root_volume() {
+        use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice};
+        let device = |name: &str, size| {
+            let volume = EbsBlockDevice::builder().volume_size(size).build();
+            BlockDeviceMapping::builder().device_name(name).ebs(volume).build()
+        };
+        let image = aws_sdk_ec2::types::Image::builder()
+            .root_device_name("/dev/xvda")
+            .block_device_mappings(device("/dev/xvdb", 500))
+            .block_device_mappings(device("/dev/xvda", 8));
+        let expected = Image { root_device_name: "/dev/xvda".to_owned(), root_volume_size: Some(8) };
+        assert_eq!(image_from_sdk(image.build()), expected);
+        let silent = image_from_sdk(aws_sdk_ec2::types::Image::builder().build());
+        assert_eq!(silent.root_volume_size, None);
+    }
+
+    #[test]
+    fn every_interface_and_volume_counts() {
+        let data = ResponseLaunchTemplateData::builder()
+            .network_interfaces(interface(Some(false), "sg-1"))
+            .block_device_mappings(volume(Some(true)));
+        let content = from_sdk(data.clone().build());
+        assert!(!content.public_address && content.root_volume.encrypted);
+
+        let wider = data
+            .network_interfaces(interface(Some(true), "sg-2"))
+            .block_device_mappings(volume(None))
+            .security_group_ids("sg-3");
+        let content = from_sdk(wider.build());
+        assert!(content.public_address && !content.root_volume.encrypted);
+        assert_eq!(content.security_group_ids, ["sg-1", "sg-2", "sg-3"].map(str::to_owned).into());
+    }
 }

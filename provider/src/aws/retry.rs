@@ -44,7 +44,7 @@ impl Pace {
 /// attempt; `what` as in [`Pace::pause`].
 ///
 /// # Errors
-/// The user interrupted Terraform, or the operation's deadline passed.
+/// The user interrupted Terraform, or the operation's deadline passed; then the last error is told as well.
 pub async fn retry<T, F>(
     ctx: &Context,
     limit: Duration,
@@ -62,7 +62,10 @@ where
         match &result {
             Err(error) if again(error) && Instant::now() < end => {
                 tracing::debug!(%error, "trying again");
-                pace.pause(ctx, what).await?;
+                pace.pause(ctx, what).await.map_err(|diagnostic| Diagnostic {
+                    detail: format!("AWS said last: {error}\n\n{}", diagnostic.detail),
+                    ..diagnostic
+                })?;
             }
             _ => return Ok(result),
         }
@@ -111,7 +114,9 @@ mod tests {
         ctx.stop().cancel();
         let result =
             retry(&ctx, IAM_PROPAGATION, "waiting", |_| true, || async { Err::<(), _>(busy()) }).await;
-        assert_eq!(result.unwrap_err().summary, "Interrupted waiting");
+        let interrupted = result.unwrap_err();
+        assert_eq!(interrupted.summary, "Interrupted waiting");
+        assert!(interrupted.detail.contains("DependencyViolation: in use"), "{}", interrupted.detail);
     }
 
     #[tokio::test(start_paused = true)]

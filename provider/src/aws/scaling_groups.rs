@@ -11,8 +11,8 @@ use super::{Answer, Aws, AwsError, Tags, TemplateRef, without_reserved};
 /// What a group is told to be.
 #[derive(Clone, Debug)]
 pub struct GroupSettings {
-    /// What it launches.
-    pub template: TemplateRef,
+    /// What it launches. None where the group launches by other means, such as a mix of instance types.
+    pub template: Option<TemplateRef>,
     /// Where it launches.
     pub subnet_ids: BTreeSet<String>,
     /// The fewest instances.
@@ -40,10 +40,17 @@ pub struct ScalingGroup {
     pub name: String,
     /// Whether it is being deleted.
     pub is_leaving: bool,
-    /// Its settings. The template is empty where the group launches by other means.
+    /// Its settings.
     pub settings: GroupSettings,
     /// Its tags, which its instances get as well.
     pub tags: Tags,
+}
+
+impl ScalingGroup {
+    /// Whether it launches a version of the template with this id.
+    pub fn launches(&self, template: &str) -> bool {
+        self.settings.template.as_ref().is_some_and(|in_use| in_use.id == template)
+    }
 }
 
 /// Auto Scaling groups.
@@ -84,7 +91,7 @@ impl ScalingGroups for Aws {
             .autoscaling
             .create_auto_scaling_group()
             .auto_scaling_group_name(name)
-            .launch_template(template(settings))
+            .set_launch_template(template(settings))
             .vpc_zone_identifier(subnets(settings))
             .min_size(settings.min_size)
             .max_size(settings.max_size)
@@ -116,7 +123,7 @@ impl ScalingGroups for Aws {
             .autoscaling
             .update_auto_scaling_group()
             .auto_scaling_group_name(name)
-            .launch_template(template(settings))
+            .set_launch_template(template(settings))
             .vpc_zone_identifier(subnets(settings))
             .min_size(settings.min_size)
             .max_size(settings.max_size)
@@ -161,9 +168,9 @@ impl ScalingGroups for Aws {
     }
 }
 
-fn template(settings: &GroupSettings) -> LaunchTemplateSpecification {
-    let TemplateRef { id, version } = &settings.template;
-    LaunchTemplateSpecification::builder().launch_template_id(id).version(version).build()
+fn template(settings: &GroupSettings) -> Option<LaunchTemplateSpecification> {
+    let TemplateRef { id, version } = settings.template.as_ref()?;
+    Some(LaunchTemplateSpecification::builder().launch_template_id(id).version(version).build())
 }
 
 fn subnets(settings: &GroupSettings) -> String {
@@ -199,7 +206,7 @@ fn from_sdk(group: aws_sdk_autoscaling::types::AutoScalingGroup) -> ScalingGroup
         name: group.auto_scaling_group_name.unwrap_or_default(),
         is_leaving: group.status.is_some(),
         settings: GroupSettings {
-            template: template.unwrap_or_default(),
+            template,
             subnet_ids: subnets
                 .split(',')
                 .map(str::trim)

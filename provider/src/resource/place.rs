@@ -49,10 +49,23 @@ pub(super) fn region_of(settings: &Settings, region: &Value<String>) -> Result<R
 
 /// The two parts of an import id `NAME` or `NAME@REGION`.
 pub(super) fn parse_import_id(id: &str) -> Result<(String, Value<String>), Diagnostic> {
-    match id.split_once('@') {
-        None => Ok((id.to_owned(), Value::Null)),
-        Some((name, region)) => Ok((name.to_owned(), parse(region)?.to_string().into())),
+    let (name, region) = match id.split_once('@') {
+        None => (id, Value::Null),
+        Some((name, region)) => {
+            let region =
+                region.parse::<Region>().map_err(|error| invalid_import_id(id, &error.to_string()))?;
+            (name, region.to_string().into())
+        }
+    };
+    if name.is_empty() {
+        return Err(invalid_import_id(id, "nothing is named"));
     }
+    Ok((name.to_owned(), region))
+}
+
+fn invalid_import_id(id: &str, why: &str) -> Diagnostic {
+    let detail = format!("The import id {id:?} is neither NAME nor NAME@REGION: {why}.");
+    Diagnostic::error("Invalid import id", detail)
 }
 
 fn parse(name: &str) -> Result<Region, Diagnostic> {
@@ -103,7 +116,9 @@ mod tests {
     fn import_ids_may_name_a_region() {
         assert_eq!(parse_import_id("sg-1").unwrap(), ("sg-1".to_owned(), Value::Null));
         assert_eq!(parse_import_id("a@us-east-1").unwrap(), ("a".to_owned(), "us-east-1".into()));
-        assert!(parse_import_id("a@").is_err());
-        assert!(parse_import_id("a@b@c").is_err());
+        for bad in ["", "a@", "@us-east-1", "a@moon", "a@b@us-east-1"] {
+            let error = parse_import_id(bad).unwrap_err();
+            assert!(error.detail.contains(&format!("{bad:?}")), "{}", error.detail);
+        }
     }
 }

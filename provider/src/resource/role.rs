@@ -195,6 +195,7 @@ impl<A: Identity + Iam> Resource for Role<A> {
         let failed = |error: AwsError| error.diagnostic(format!("Could not delete IAM role {name:?}"));
         let gone = |error: &AwsError| error.is_not_found();
 
+        let profile = self.aws.instance_profile(&region, name).await.map_err(failed)?;
         match self.aws.profiles_of_role(&region, name).await {
             Err(error) if gone(&error) => {}
             profiles => {
@@ -203,7 +204,9 @@ impl<A: Identity + Iam> Resource for Role<A> {
                 }
             }
         }
-        self.aws.delete_instance_profile(&region, name).await.map_err(failed)?;
+        if profile.is_some_and(|profile| is_free_for(&profile, name)) {
+            self.aws.delete_instance_profile(&region, name).await.map_err(failed)?;
+        }
         match self.remove_policies(&region, name, &[]).await {
             Err(error) if gone(&error) => {}
             answer => answer.map_err(failed)?,
@@ -219,7 +222,9 @@ impl<A: Identity + Iam> Resource for Role<A> {
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {
         // A role's name may itself contain an @.
         let (name, region) = match id.rsplit_once('@') {
-            Some((name, region)) if region.parse::<Region>().is_ok() => (name, region.into()),
+            Some((name, region)) if !name.is_empty() && region.parse::<Region>().is_ok() => {
+                (name, region.into())
+            }
             _ => (id, Value::Null),
         };
         Ok(Model { id: name.into(), name: name.into(), region, ..Model::default() })
@@ -287,7 +292,16 @@ impl<A: Identity + Iam> Role<A> {
                 path: path_of(model),
                 tags: model.tags_all.clone().unwrap_or_default(),
             };
-            self.aws.create_instance_profile(region, &profile).await.map_err(failed)?
+            match self.aws.create_instance_profile(region, &profile).await {
+                // An answer that was lost makes the SDK ask again, and a creation may have failed half-way before.
+                Err(error) if error.kind() == Kind::AlreadyExists => {
+                    match self.aws.instance_profile(region, name).await.map_err(failed)? {
+                        Some(profile) if is_free_for(&profile, name) => profile,
+                        _ => return Err(failed(error).at("name")),
+                    }
+                }
+                answer => answer.map_err(failed)?,
+            }
         };
         for other in profile.roles.iter().filter(|role| *role != name) {
             self.aws.remove_role_from_profile(region, name, other).await.map_err(failed)?;
@@ -305,6 +319,11 @@ impl<A: Identity + Iam> Role<A> {
         }
         Ok(profile.arn)
     }
+}
+
+/// Whether the profile of the role's own name is the role's: nobody else's role is in it.
+fn is_free_for(profile: &InstanceProfile, role: &str) -> bool {
+    profile.roles.iter().all(|name| name == role)
 }
 
 fn path_of(model: &Model) -> String {

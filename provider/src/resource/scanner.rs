@@ -52,15 +52,18 @@ impl<A: LaunchTemplates + ScalingGroups> Resource for Scanner<A> {
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
-            let detail = format!("min_size is {min}, but max_size is {max}.");
-            problems.push(Diagnostic::error("More instances at least than at most", detail).at("min_size"));
+            let default = if config.max_size.is_null() { ", its default" } else { "" };
+            let detail = format!("min_size is {min}, but max_size is {max}{default}.");
+            problems.push(Diagnostic::error("min_size is larger than max_size", detail).at("min_size"));
         }
         if let Some(desired) = config.desired_capacity.get()
             && (min.is_some_and(|min| *desired < min) || max.is_some_and(|max| *desired > max))
         {
-            let detail =
-                format!("desired_capacity is {desired}, but must lie between min_size and max_size.");
-            problems.push(Diagnostic::error("Impossible number of instances", detail).at("desired_capacity"));
+            let detail = format!(
+                "desired_capacity is {desired}, but must lie between min_size and max_size; each is 1 by default."
+            );
+            let summary = "desired_capacity is out of bounds";
+            problems.push(Diagnostic::error(summary, detail).at("desired_capacity"));
         }
         problems
     }
@@ -119,8 +122,9 @@ impl<A: LaunchTemplates + ScalingGroups> Resource for Scanner<A> {
         let failed =
             |error: AwsError| error.diagnostic(format!("Could not read scanner {name:?} in {region}"));
         let template = self.aws.template_named(&region, &name).await.map_err(failed)?;
-        let group =
-            self.aws.scaling_group(&region, &name).await.map_err(failed)?.filter(|group| !group.is_leaving);
+        let group = self.aws.scaling_group(&region, &name).await.map_err(failed)?;
+        let is_imported = state.arn.is_null() && state.launch_template_id.is_null();
+        let group = group.filter(|group| !group.is_leaving && (is_imported || is_ours(&state, group)));
         if template.is_none() && group.is_none() {
             return Ok(None);
         }
@@ -134,14 +138,25 @@ impl<A: LaunchTemplates + ScalingGroups> Resource for Scanner<A> {
             ..state
         };
         if let Some(group) = group {
-            let in_use = group.settings.template.clone();
-            if let Some(content) = self.aws.content(&region, &in_use).await.map_err(failed)? {
+            // Neither a group without a template nor one whose version is gone launches what it should.
+            let content = match &group.settings.template {
+                Some(in_use) => self.aws.content(&region, in_use).await.map_err(failed)?,
+                None => None,
+            };
+            model.launch_template_version = match group.settings.template.clone() {
+                Some(TemplateRef { id, version }) if content.is_some() => {
+                    // Another template than ours is a deviation, which the version shows.
+                    if template.is_some_and(|template| template.id == id) {
+                        version.into()
+                    } else {
+                        format!("{id}:{version}").into()
+                    }
+                }
+                _ => Value::Null,
+            };
+            if let Some(content) = content {
                 observe_content(&mut model, content);
             }
-            // Another template than ours is a deviation, which the version shows.
-            let is_ours = template.is_some_and(|template| template.id == in_use.id);
-            let version = if is_ours { in_use.version } else { format!("{}:{}", in_use.id, in_use.version) };
-            model.launch_template_version = version.into();
             let own_tags = group.tags.clone();
             observe_group(&mut model, group.settings);
             (model.tags, model.tags_all) = tagging::read(&self.settings, &model.tags, own_tags);
@@ -216,12 +231,8 @@ impl<A: LaunchTemplates + ScalingGroups> Resource for Scanner<A> {
         let what = format!("waiting until the instances of scanner {name:?} in {region} are gone");
         let busy = |error: &AwsError| error.kind() == Kind::InUse;
 
-        // A creation that failed half-way may have no group of its own, while one of that name is somebody else's.
         let group = self.aws.scaling_group(&region, name).await.map_err(failed)?;
-        let is_ours = |group: &ScalingGroup| {
-            state.arn.is_known() || state.launch_template_id.as_str() == Some(&group.settings.template.id)
-        };
-        if group.as_ref().is_some_and(is_ours) {
+        if group.is_some_and(|group| is_ours(&state, &group)) {
             retry(ctx, ctx.remaining(), &what, busy, || self.aws.delete_scaling_group(&region, name))
                 .await?
                 .map_err(failed)?;
@@ -323,7 +334,7 @@ impl<A: LaunchTemplates + ScalingGroups> Scanner<A> {
     /// Whether there is a group of that name that launches from `template`.
     async fn launches(&self, region: &Region, name: &str, template: &TemplateRef) -> bool {
         let group = self.aws.scaling_group(region, name).await;
-        matches!(group, Ok(Some(group)) if group.settings.template.id == template.id)
+        matches!(group, Ok(Some(group)) if group.launches(&template.id))
     }
 
     /// What the launch template is to say. Looks the image up for the name of its root device.
@@ -339,8 +350,23 @@ impl<A: LaunchTemplates + ScalingGroups> Scanner<A> {
             )
             .at("image_id"));
         };
+        // EC2 Auto Scaling would take it, and then fail to launch anything.
+        if let (Some(least), Some(size)) = (image.root_volume_size, plan.root_volume_size.get())
+            && *size < least
+        {
+            let detail =
+                format!("root_volume_size is {size} GiB, but that of image {image_id} is {least} GiB.");
+            return Err(Diagnostic::error("The root volume is too small for the image", detail)
+                .at("root_volume_size"));
+        }
         Ok(content(plan, image))
     }
+}
+
+/// Whether the group of the scanner's name is the scanner's. A creation that failed half-way has a template, but no
+/// group of which it knows; what launches something else then is somebody else's.
+fn is_ours(state: &Model, group: &ScalingGroup) -> bool {
+    state.arn.is_known() || state.launch_template_id.as_str().is_some_and(|template| group.launches(template))
 }
 
 /// Whether the error says that the instance profile is not known, as it is for seconds after it was made.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use scanner_policy::Region;
 
+use super::ids::{id, is_id};
 use super::place::{parse_import_id, plan_region, region_attribute, region_of};
 use super::tagging::{self, Change};
 use crate::aws::{Group, Identity, Kind, NewGroup, Pace, Peer, Rule, RuleSpec, SecurityGroups, Tags, retry};
@@ -72,7 +73,10 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
     fn schema() -> Schema {
         Schema::new(
             "A security group for scanners: no inbound traffic, outbound TCP 443 to the given destinations, and nothing \
-             else. Rules that somebody adds or removes show in the plan, and apply undoes them.",
+             else. Rules that somebody adds or removes show in the plan, and apply undoes them.\n\n\
+             ~> EC2 does not delete a group while instances use it. A change that makes a new group therefore needs a \
+             new scanner too: give the `datadog_agentless_scanner` a `replace_triggered_by` with the group's `id`, as in \
+             its example.",
         )
         .attribute(Attribute::string("id", "The group's id, such as `sg-0123456789abcdef0`.").computed().keeps_state())
         .attribute(Attribute::string("arn", "The group's ARN.").computed().keeps_state())
@@ -96,7 +100,8 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
         .attribute(
             Attribute::string("vpc_id", "The VPC of the scanners' subnets. A change makes a new group.")
                 .required()
-                .replaces(),
+                .replaces()
+                .validate(id("vpc-")),
         )
         .attribute(region_attribute(" of the VPC"))
         .attribute(
@@ -128,9 +133,7 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
                  endpoint.",
             )
             .default(Raw::List(Vec::new()))
-            .validate(validator::each(validator::pattern("an id of a prefix list, such as pl-0123456789abcdef0", |id| {
-                id.starts_with("pl-")
-            }))),
+            .validate(validator::each(id("pl-"))),
         )
         .attribute(
             Attribute::set(
@@ -194,7 +197,11 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
         };
         let id = self.aws.create_group(&region, &group).await.map_err(|error| {
             let diagnostic = error.diagnostic(summary());
-            if error.kind() == Kind::AlreadyExists { diagnostic.at("name") } else { diagnostic }
+            match error.kind() {
+                Kind::AlreadyExists => diagnostic.at("name"),
+                Kind::NotFound => diagnostic.at("vpc_id"),
+                _ => diagnostic,
+            }
         })?;
         let made = Model {
             id: id.as_str().into(),
@@ -250,7 +257,7 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
 
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {
         let (id, region) = parse_import_id(id)?;
-        if !id.starts_with("sg-") {
+        if !is_id(&id, "sg-") {
             return Err(Diagnostic::error(
                 "Invalid import id",
                 format!("A security group is imported as sg-… or sg-…@REGION, but the id is {id:?}."),

@@ -2,7 +2,8 @@
 
 use crate::aws::Tags;
 use crate::config::Settings;
-use crate::sdk::{Attribute, Type, Value};
+use crate::sdk::validator::Validator;
+use crate::sdk::{Attribute, Raw, Type, Value};
 
 /// The attributes `tags` and `tags_all`.
 pub(super) fn attributes() -> [Attribute; 2] {
@@ -12,11 +13,38 @@ pub(super) fn attributes() -> [Attribute; 2] {
             Type::String,
             "Tags, beside the provider's `default_tags`, which they override.",
         )
-        .optional(),
+        .optional()
+        .validate(validator()),
         Attribute::map("tags_all", Type::String, "All tags: the resource's own and the provider's.")
             .computed()
             .keeps_state(),
     ]
+}
+
+/// Tags that AWS accepts ("Tag naming limits and requirements"), as far as every service agrees.
+pub(crate) fn validator() -> Validator {
+    let description = "at most 50 tags, with keys of 1 to 128 characters that do not begin with `aws:`, and values of \
+                       at most 256 characters";
+    Validator::new(description, |raw| {
+        let Raw::Map(tags) = raw else { return Ok(()) };
+        if tags.len() > 50 {
+            return Err(format!("must have at most 50 tags, but has {}", tags.len()));
+        }
+        for (key, value) in tags {
+            if !(1..=128).contains(&key.chars().count()) {
+                return Err(format!("must have keys of 1 to 128 characters, but has {key:?}"));
+            }
+            if key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:")) {
+                return Err(format!("has {key:?}, but AWS keeps keys that begin with \"aws:\" to itself"));
+            }
+            if value.as_str().is_some_and(|text| text.chars().count() > 256) {
+                return Err(format!(
+                    "must have values of at most 256 characters, but that of {key:?} is longer"
+                ));
+            }
+        }
+        Ok(())
+    })
 }
 
 /// What `tags_all` is to be.
@@ -102,6 +130,23 @@ mod tests {
             let all = plan(&settings(), &own);
             assert_eq!(read(&settings(), &own, all.clone().known().unwrap()), (own, all));
         }
+    }
+
+    #[test]
+    fn tags_that_aws_refuses_are_refused_when_validated() {
+        let checked = |key: &str, value: Raw| validator().check(&Raw::Map([(key.to_owned(), value)].into()));
+        for (key, value) in
+            [("a", "".into()), (&"k".repeat(128), "v".repeat(256).into()), ("äaws:", Raw::Unknown)]
+        {
+            assert_eq!(checked(key, value), Ok(()), "{key}");
+        }
+        for (key, value) in
+            [("", "a".to_owned()), ("aws:a", String::new()), ("AWS:a", String::new()), ("a", "v".repeat(257))]
+        {
+            assert!(checked(key, value.into()).is_err(), "{key}");
+        }
+        let many = (0..51).map(|number| (number.to_string(), Raw::from("v"))).collect();
+        assert!(validator().check(&Raw::Map(many)).unwrap_err().contains("51"));
     }
 
     #[test]

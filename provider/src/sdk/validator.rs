@@ -165,7 +165,9 @@ fn within(bounds: &RangeInclusive<i64>, int: Option<i64>, float: f64) -> bool {
 }
 
 fn counted(bounds: &RangeInclusive<usize>, noun: &str) -> String {
-    let plural = if *bounds.end() == 1 { "" } else { "s" };
+    // "at least 1 element", "exactly 1 element", "between 1 and 5 elements".
+    let last = if *bounds.end() == usize::MAX { bounds.start() } else { bounds.end() };
+    let plural = if *last == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", between(bounds, usize::MAX))
 }
 
@@ -205,6 +207,14 @@ mod tests {
         assert_eq!(problem(range(1..=i64::MAX), 0.into()), "must be at least 1, but is 0");
         assert_eq!(problem(one_of(["a", "b"]), "c".into()), "must be one of \"a\", \"b\", but is \"c\"");
         assert_eq!(problem(items(1..=1), Raw::List(vec![])), "must have exactly 1 element, but has 0");
+        assert_eq!(
+            problem(items(1..=usize::MAX), Raw::List(vec![])),
+            "must have at least 1 element, but has 0"
+        );
+        assert_eq!(
+            problem(items(0..=5), Raw::from(["a"; 6])),
+            "must have between 0 and 5 elements, but has 6"
+        );
         assert_eq!(
             problem(each(length(1..=9)), Raw::from(["a", ""])),
             "at 1 must have between 1 and 9 characters, but has 0"

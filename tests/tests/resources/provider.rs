@@ -32,12 +32,40 @@ async fn a_missing_region_is_told() {
 }
 
 #[tokio::test]
+async fn a_role_is_not_assumed_without_a_region() {
+    let block = "provider \"datadog\" {\n  assume_role {\n    role_arn = \"arn:aws:iam::123456789012:role/admin\"\n  \
+                 }\n}\n";
+    let mut terraform = terraform(&format!("{block}{}", role("one"))).await;
+    terraform.set_environment("AWS_REGION", "");
+    terraform.set_environment("AWS_DEFAULT_REGION", "");
+    let failed = terraform.plan_fails().await.unwrap();
+    assert!(failed.stderr.contains("No AWS region"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("assume_role"), "{}", failed.stderr);
+}
+
+#[tokio::test]
+async fn what_aws_would_refuse_is_refused_before_it_is_asked() {
+    let block = "provider \"datadog\" {\n  assume_role {\n    role_arn = \"admin\"\n  }\n  default_tags {\n    \
+                 tags = { \"aws:team\" = \"security\" }\n  }\n}\n";
+    let terraform = terraform(&format!("{block}{}", role("one"))).await;
+    let failed = terraform.plan_fails().await.unwrap();
+    assert!(failed.stderr.contains("assume_role.role_arn"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("\"aws:team\""), "{}", failed.stderr);
+    for (tags, said) in [("\"aws:team\" = \"security\"", "\"aws:team\""), ("team = null", "not null")] {
+        let tagged = role("one").replace("\n}", &format!("\n  tags = {{ {tags} }}\n}}"));
+        terraform.set_config(&format!("{EMPTY_BLOCK}{tagged}")).unwrap();
+        let failed = terraform.plan_fails().await.unwrap();
+        assert!(failed.stderr.contains(said), "{}", failed.stderr);
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_that_nobody_serves_is_told() {
     // Port 9 (discard) has no listener; a connection is refused at once.
     let block = "provider \"datadog\" {\n  endpoints {\n    sts = \"http://127.0.0.1:9\"\n  }\n}\n";
     let terraform = terraform(&format!("{block}{}", role("one"))).await;
     let failed = terraform.plan_fails().await.unwrap();
-    assert!(failed.stderr.contains("AWS could not be reached"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("Could not reach AWS"), "{}", failed.stderr);
 }
 
 #[tokio::test]

@@ -153,6 +153,31 @@ async fn what_scaling_makes_of_the_size_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_group_in_use_is_replaced_with_its_scanner_as_the_examples_say() {
+    const GROUP: &str = "datadog_agentless_scanner_security_group.this";
+    let setting = Setting::new().await;
+    let together = setting.config(&format!("lifecycle {{\n    replace_triggered_by = [{GROUP}.id]\n  }}"));
+    let terraform = terraform(&together).await;
+    terraform.apply().await.unwrap();
+    let of_group = format!("vpc_id = \"{}\"", setting.vpc_id);
+    let changed = |more: &str| together.replace(&of_group, &format!("{of_group}\n  {more}"));
+
+    terraform.set_config(&changed("tags = { team = \"security\" }")).unwrap();
+    let plan = terraform.plan().await.unwrap();
+    plan.expect_actions(GROUP, &["update"]).unwrap();
+    plan.expect_actions(SCANNER, &["no-op"]).unwrap();
+
+    terraform.set_config(&changed("description = \"another\"")).unwrap();
+    let plan = terraform.plan().await.unwrap();
+    plan.expect_actions(GROUP, &["delete", "create"]).unwrap();
+    plan.expect_actions(SCANNER, &["delete", "create"]).unwrap();
+    terraform.apply().await.unwrap();
+    terraform.assert_empty_plans().await.unwrap();
+    terraform.destroy().await.unwrap();
+    assert_gone(&setting.name).await;
+}
+
+#[tokio::test]
 async fn a_scanner_that_is_gone_is_made_anew() {
     let setting = Setting::new().await;
     let terraform = terraform(&setting.config("")).await;

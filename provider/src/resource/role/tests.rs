@@ -169,6 +169,41 @@ async fn a_role_whose_policy_failed_is_saved_and_can_be_destroyed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn somebody_elses_profile_is_neither_taken_nor_deleted() {
+    let (aws, mut stage) = start();
+    let theirs = InstanceProfile {
+        name: "scanner".to_owned(),
+        roles: vec!["admin".to_owned()],
+        ..InstanceProfile::default()
+    };
+    aws.world().profiles.insert("scanner".to_owned(), theirs);
+    let error = stage.apply(&config()).await.unwrap_err();
+    assert_eq!(error.path, Path::from("name"));
+    assert!(error.detail.contains("EntityAlreadyExists"), "{}", error.detail);
+    stage.refresh().await.unwrap();
+    stage.destroy().await.unwrap();
+    let world = aws.world();
+    assert!(world.roles.is_empty());
+    assert_eq!(world.profiles["scanner"].roles, ["admin"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_whose_answer_was_lost_is_recognised_and_destroyed() {
+    for refreshed in [false, true] {
+        let (aws, mut stage) = start();
+        let made = InstanceProfile { name: "scanner".to_owned(), ..InstanceProfile::default() };
+        aws.world().profiles.insert("scanner".to_owned(), made);
+        aws.fail("iam:AddRoleToInstanceProfile", "AccessDenied", "not you");
+        stage.apply(&config()).await.unwrap_err();
+        if refreshed {
+            stage.refresh().await.unwrap();
+        }
+        stage.destroy().await.unwrap();
+        assert!(aws.world().profiles.is_empty(), "refreshed: {refreshed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_iam_does_not_know_yet_is_waited_for() {
     let (aws, mut stage) = start();
     for operation in ["iam:PutRolePolicy", "iam:AddRoleToInstanceProfile"] {

@@ -112,7 +112,7 @@ pub(super) fn group_settings(
 ) -> GroupSettings {
     let hardening = Hardening::required();
     GroupSettings {
-        template,
+        template: Some(template),
         subnet_ids: plan.subnet_ids.clone().unwrap_or_default(),
         min_size: plan.min_size.unwrap_or_default(),
         max_size: plan.max_size.unwrap_or_default(),

@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::super::ids::id;
 use super::super::place::region_attribute;
 use super::super::tagging;
 use crate::aws::Tags;
 use crate::model;
-use crate::sdk::{
-    Attribute, Raw, Schema, TimeoutDefaults, Timeouts, Type, Value,
-    validator::{self, Validator},
-};
+use crate::sdk::{Attribute, Raw, Schema, TimeoutDefaults, Timeouts, Type, Value, validator};
 
 /// One day, in seconds: how long an instance lives, and the least that EC2 Auto Scaling accepts as its maximum
 /// ("Replace Auto Scaling instances based on maximum instance lifetime").
@@ -100,9 +98,12 @@ model! {
 
 pub(super) fn schema() -> Schema {
     Schema::new(
-        "A scanner in one region: an Auto Scaling group of instances that list what is installed on the account's EC2 \
-         hosts, by reading snapshots of their volumes. Every instance is replaced within about a day, launching the new \
-         one before the old one ends.\n\n\
+        "The machines of a scanner in one region: an Auto Scaling group of hardened instances with the role that reads \
+         snapshots of the account's EC2 volumes. Every instance is replaced within about a day, launching the new one \
+         before the old one ends.\n\n\
+         ~> **What runs on them is the image's affair.** This version has no scanner image and no service yet: an \
+         instance boots `image_id`, and cloud-init writes `settings` to `/etc/agentless-scanner/config.json`, which \
+         nothing of this version reads. Scans are started by hand, with `agentless-scanner scan`.\n\n\
          ~> A change of the image, the instance type or the settings makes a new version of the launch template, to \
          which the group is pinned by number. Instances that run keep what they have until they are replaced, within \
          `max_instance_lifetime`.",
@@ -142,10 +143,11 @@ fn launch() -> [Attribute; 7] {
     [
         Attribute::string(
             "image_id",
-            "The AMI with the scanner. A literal id, so that what runs is what was planned.",
+            "The AMI that the instances boot; one is not published with this version. A literal id, so that what runs is \
+             what was planned.",
         )
         .required()
-        .validate(with_prefix("ami-")),
+        .validate(id("ami-")),
         Attribute::string("instance_type", "The instance type. Its architecture must be the image's.")
             .default("t4g.medium")
             .validate(validator::length(1..=64)),
@@ -165,7 +167,7 @@ fn launch() -> [Attribute; 7] {
         )
         .required()
         .validate(validator::items(1..=16))
-        .validate(validator::each(with_prefix("sg-"))),
+        .validate(validator::each(id("sg-"))),
         Attribute::int(
             "root_volume_size",
             "The size of the encrypted gp3 root volume, in GiB. Not less than the image's.",
@@ -174,7 +176,8 @@ fn launch() -> [Attribute; 7] {
         .validate(validator::range(1..=16_384)),
         Attribute::string(
             "root_volume_kms_key_id",
-            "The KMS key of the root volume, by ARN, id or alias. Default: the account's key for EBS.",
+            "The KMS key of the root volume, by ARN, id or alias. Its policy must let the service-linked role of EC2 \
+             Auto Scaling use it, or nothing is launched. Default: the account's key for EBS.",
         )
         .optional(),
         settings(),
@@ -185,7 +188,8 @@ fn settings() -> Attribute {
     let default = [("log_level", Raw::from("info")), ("scan_interval_hours", Raw::from(12))];
     Attribute::nested(
         "settings",
-        "The configuration of the scanner program. It reaches the instances as a file that cloud-init writes.",
+        "The configuration of the scanner service of a later version. It reaches the instances as \
+         `/etc/agentless-scanner/config.json`, which cloud-init writes.",
         [
             Attribute::string("log_level", "How much the scanner logs.")
                 .default("info")
@@ -208,7 +212,7 @@ fn group() -> [Attribute; 6] {
         )
         .required()
         .validate(validator::items(1..=usize::MAX))
-        .validate(validator::each(with_prefix("subnet-"))),
+        .validate(validator::each(id("subnet-"))),
         Attribute::int("min_size", "The fewest instances.").default(1).validate(validator::range(0..=1_000)),
         Attribute::int("max_size", "The most instances.").default(1).validate(validator::range(1..=1_000)),
         Attribute::int(
@@ -277,13 +281,4 @@ impl Hardening {
             max_healthy_percentage: 200.into(),
         }
     }
-}
-
-fn with_prefix(prefix: &'static str) -> Validator {
-    Validator::new(format!("an id that begins with `{prefix}`"), move |raw| match raw.as_str() {
-        Some(text) if text.strip_prefix(prefix).is_none_or(str::is_empty) => {
-            Err(format!("must be an id that begins with {prefix:?}, but is {text:?}"))
-        }
-        _ => Ok(()),
-    })
 }

@@ -34,7 +34,7 @@ fn set<const N: usize>(texts: [&str; N]) -> Value<BTreeSet<String>> {
 /// What the group launches.
 fn launched(aws: &FakeAws) -> TemplateContent {
     let world = aws.world();
-    let TemplateRef { id, version } = world.scaling_groups["scanner"].settings.template.clone();
+    let TemplateRef { id, version } = world.scaling_groups["scanner"].settings.template.clone().unwrap();
     world.templates[&id].1[version.parse::<usize>().unwrap() - 1].clone()
 }
 
@@ -52,7 +52,7 @@ async fn a_new_scanner_is_a_pinned_template_and_a_group() {
     {
         let world = aws.world();
         let settings = &world.scaling_groups["scanner"].settings;
-        assert_eq!(settings.template.version, "1");
+        assert_eq!(settings.template.as_ref().unwrap().version, "1");
         assert_eq!(settings.max_instance_lifetime, 86_400);
         assert_eq!((settings.min_healthy_percentage, settings.max_healthy_percentage), (100, 200));
         assert_eq!(settings.desired_capacity, Some(1));
@@ -174,14 +174,18 @@ async fn whatever_weakens_the_scanner_shows_in_the_plan_and_is_undone() {
             let (_, versions) = world.templates.values_mut().next().unwrap();
             versions.push(content);
             let version = versions.len().to_string();
-            world.scaling_groups.get_mut("scanner").unwrap().settings.template.version = version;
+            let group = world.scaling_groups.get_mut("scanner").unwrap();
+            group.settings.template.as_mut().unwrap().version = version;
         }
         repaired(&mut stage, &format!("content {number}")).await;
         assert_eq!(launched(&aws).metadata.http_tokens, "required");
     }
-    let in_group: [fn(&mut GroupSettings); 7] = [
-        |group| group.template.version = "$Latest".to_owned(),
-        |group| group.template = TemplateRef { id: "lt-other".to_owned(), version: "1".to_owned() },
+    let in_group: [fn(&mut GroupSettings); 9] = [
+        |group| group.template.as_mut().unwrap().version = "$Latest".to_owned(),
+        // A version that is gone, another template, and no template but a mix of instance types.
+        |group| group.template.as_mut().unwrap().version = "99".to_owned(),
+        |group| group.template = Some(TemplateRef { id: "lt-other".to_owned(), version: "1".to_owned() }),
+        |group| group.template = None,
         |group| group.max_instance_lifetime = 0,
         |group| group.min_healthy_percentage = 0,
         |group| _ = group.subnet_ids.insert("subnet-public".to_owned()),
@@ -245,11 +249,14 @@ async fn somebody_elses_group_survives_the_destruction_of_a_failed_scanner() {
     aws.fail("autoscaling:CreateAutoScalingGroup", "AlreadyExists", "there is one");
     stage.apply(&config()).await.unwrap_err();
     let theirs = GroupSettings {
-        template: TemplateRef { id: "lt-theirs".to_owned(), version: "1".to_owned() },
+        template: Some(TemplateRef { id: "lt-theirs".to_owned(), version: "1".to_owned() }),
         ..group_settings(&config(), TemplateRef::default(), None)
     };
     let region = "eu-central-1".parse().unwrap();
     aws.create_scaling_group(&region, "scanner", &theirs, &Tags::new()).await.unwrap();
+    // `terraform destroy` refreshes first.
+    stage.refresh().await.unwrap();
+    assert_eq!(stage.state().arn, Value::Null);
     stage.destroy().await.unwrap();
     assert!(!aws.world().scaling_groups["scanner"].is_leaving);
 }
@@ -327,6 +334,17 @@ async fn an_image_of_another_region_is_told_at_the_argument() {
     assert_eq!(error.summary, "There is no image ami-gone in eu-central-1");
     assert_eq!(error.path, "image_id".into());
     assert!(stage.state.is_none() && aws.world().templates.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_root_volume_that_cannot_hold_the_image_is_told_before_anything_is_made() {
+    let (aws, mut stage) = start();
+    let large = Model { image_id: "ami-large".into(), ..config() };
+    let error = stage.apply(&large).await.unwrap_err();
+    assert_eq!(error.path, "root_volume_size".into());
+    assert!(error.detail.contains("30 GiB") && error.detail.contains("100 GiB"), "{}", error.detail);
+    assert!(stage.state.is_none() && aws.world().templates.is_empty());
+    stage.apply(&Model { root_volume_size: 100.into(), ..large }).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

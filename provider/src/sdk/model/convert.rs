@@ -39,7 +39,9 @@ macro_rules! convert {
                 if $raw.is_unknown() {
                     return Err(ConvertError::Unknown(path.clone()));
                 }
-                $from.ok_or_else(|| ConvertError::unfit(path, $expected))
+                // Where a value may be null it is a `Value`; an element of a collection is not.
+                let null = if $raw.is_null() { ", not null" } else { "" };
+                $from.ok_or_else(|| ConvertError::unfit(path, &format!("{}{null}", $expected)))
             }
 
             fn to_raw(&self) -> Raw {
