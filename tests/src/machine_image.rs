@@ -79,7 +79,7 @@ pub enum ImageError {
 /// Makes `folder/disk.img`. The folder must exist; what is needed in between is put beside the image and removed. Ends
 /// with [`ImageError::Stopped`] soon after `stop` says so.
 pub fn build(folder: &Path, wanted: Size, stop: &dyn Fn() -> bool) -> Result<MachineImage, ImageError> {
-    let mkfs = tools::find("mkfs.ext4", "install the Debian package `e2fsprogs`")?;
+    let mkfs = mkfs()?;
     let root = folder.join("root");
     remove_tree(&root)?;
     let mut staging = Staging { root: root.clone(), bytes: 0, limit: wanted.content, stop };
@@ -106,6 +106,15 @@ pub fn build(folder: &Path, wanted: Size, stop: &dyn Fn() -> bool) -> Result<Mac
     tools::run(&mkfs, arguments.into_iter().chain([blocks.as_ref()]))?;
     remove_tree(&root)?;
     Ok(MachineImage { path, system_bytes, filler_bytes })
+}
+
+/// Looks for the programs that [`build`] runs.
+pub fn look_for_tools() -> Result<(), ToolError> {
+    mkfs().map(drop)
+}
+
+fn mkfs() -> Result<PathBuf, ToolError> {
+    tools::find("mkfs.ext4", "install the Debian package `e2fsprogs`")
 }
 
 /// The tree that becomes the root filesystem.

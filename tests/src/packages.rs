@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -60,7 +61,7 @@ impl fmt::Display for Difference {
 ///
 /// Left out are packages of which only the configuration files remain (state `config-files`): nothing of them can run.
 pub fn installed_here() -> Result<BTreeSet<Package>, ToolError> {
-    let dpkg_query = tools::find("dpkg-query", "this needs a Debian or Ubuntu machine")?;
+    let dpkg_query = dpkg_query()?;
     let format = "-f=${db:Status-Status}\t${Package}\t${Version}\t${Architecture}\n";
     let listed = tools::run(&dpkg_query, ["-W", format])?;
     Ok(String::from_utf8_lossy(&listed)
@@ -76,6 +77,15 @@ pub fn installed_here() -> Result<BTreeSet<Package>, ToolError> {
             })
         })
         .collect())
+}
+
+/// Looks for the program that [`installed_here`] runs.
+pub fn look_for_tools() -> Result<(), ToolError> {
+    dpkg_query().map(drop)
+}
+
+fn dpkg_query() -> Result<PathBuf, ToolError> {
+    tools::find("dpkg-query", "this needs a Debian or Ubuntu machine")
 }
 
 /// The Debian packages in a CycloneDX document, read from their package URLs. `Err` names a component that has none or

@@ -192,10 +192,14 @@ pub async fn run(
         clean = demo.clean_up() => clean,
         () = interrupt.wait_for_impatience() => Err(DemoError::Interrupted),
     };
-    // The first error is the cause of what comes after it.
-    let outcome = outcome?;
-    clean?;
-    Ok(outcome)
+    match (outcome, clean) {
+        (Ok(outcome), clean) => clean.map(|()| outcome),
+        (Err(error), Ok(())) => Err(error),
+        (Err(error), Err(also)) => {
+            demo.console.line(format_args!("\nThe clean-up failed as well: {also}"));
+            Err(error)
+        }
+    }
 }
 
 /// A demo under way: what has to be taken away again.

@@ -19,7 +19,7 @@ use crate::local_aws::{ACCOUNT, Call, LocalAws, RunningInstance};
 use crate::machine_image::{self, MachineImage, Size};
 use crate::packages::{self, Difference};
 use crate::process::Program;
-use crate::terraform::Terraform;
+use crate::terraform::{self, Binary, Terraform};
 use crate::{cyclonedx, programs};
 
 /// How many steps there are.
@@ -48,9 +48,10 @@ impl Demo<'_> {
             .tempdir_in(&folder)
             .map_err(|source| io("create a folder in", &folder, source))?;
 
+        look_for_tools()?;
         let scanner = self.build_programs().await?;
-        let image = self.make_image(&work).await?;
         self.start_local_aws().await?;
+        let image = self.make_image(&work).await?;
         let scene = self.seed(&image).await?;
         self.prepare_terraform(&scene).await?;
         self.apply().await?;
@@ -74,6 +75,18 @@ impl Demo<'_> {
         Ok(scanner)
     }
 
+    async fn start_local_aws(&mut self) -> Result<(), DemoError> {
+        let step = self.console.begin("Start the local AWS: moto and its overlay, behind our proxy (the first time, a minute for its Python environment)")?;
+        let options = crate::local_aws::Options { port: self.options.port, ..Default::default() };
+        let aws = tokio::select! {
+            aws = LocalAws::start(options) => aws?,
+            () = self.interrupt.wait() => return Err(DemoError::Interrupted),
+        };
+        self.console.end(&step, format_args!("{} in {}", aws.endpoint(), aws.region()));
+        self.aws = Some(aws);
+        Ok(())
+    }
+
     async fn make_image(&mut self, work: &TempDir) -> Result<MachineImage, DemoError> {
         let step = self
             .console
@@ -89,18 +102,6 @@ impl Demo<'_> {
         let (size, system) = (bytes(Size::REAL.disk), bytes(image.system_bytes));
         self.console.end(&step, format_args!("{size} that hold {system} of this machine's files{filler}"));
         Ok(image)
-    }
-
-    async fn start_local_aws(&mut self) -> Result<(), DemoError> {
-        let step = self.console.begin("Start the local AWS: moto and its overlay, behind our proxy")?;
-        let options = crate::local_aws::Options { port: self.options.port, ..Default::default() };
-        let aws = tokio::select! {
-            aws = LocalAws::start(options) => aws?,
-            () = self.interrupt.wait() => return Err(DemoError::Interrupted),
-        };
-        self.console.end(&step, format_args!("{} in {}", aws.endpoint(), aws.region()));
-        self.aws = Some(aws);
-        Ok(())
     }
 
     async fn seed(&mut self, image: &MachineImage) -> Result<Scene, DemoError> {
@@ -296,6 +297,14 @@ impl Demo<'_> {
 struct ScanFiles {
     bom: PathBuf,
     summary: PathBuf,
+}
+
+/// What the later steps need of the machine, so that a missing program is said at once and not after minutes.
+fn look_for_tools() -> Result<(), DemoError> {
+    Binary::find().map_err(terraform::Error::from)?;
+    machine_image::look_for_tools()?;
+    packages::look_for_tools()?;
+    Ok(())
 }
 
 /// The role's one inline policy, as IAM has it.

@@ -138,12 +138,14 @@ impl LocalAws {
     /// # Errors
     /// When Python or its packages are missing, or moto does not start.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        // First, so that a port that is taken is said at once.
+        let listener = bind(options.port)?;
         let started = tokio::task::spawn_blocking(|| {
             let python = python::environment()?;
             Ok::<Server, StartError>(Server::start(&python)?)
         });
         let server = started.await.map_err(io::Error::other)??;
-        Self::in_front_of(Arc::new(server), options)
+        Self::in_front_of(Arc::new(server), listener, options)
     }
 
     /// Another local AWS in front of the same moto: the same resources, but its own endpoint, calls, faults, clock and keys.
@@ -152,10 +154,15 @@ impl LocalAws {
     /// # Errors
     /// When no loopback port or thread can be had.
     pub fn share(&self, options: Options) -> Result<Self, StartError> {
-        Self::in_front_of(Arc::clone(&self.server), options)
+        let listener = bind(options.port)?;
+        Self::in_front_of(Arc::clone(&self.server), listener, options)
     }
 
-    fn in_front_of(server: Arc<Server>, options: Options) -> Result<Self, StartError> {
+    fn in_front_of(
+        server: Arc<Server>,
+        listener: std::net::TcpListener,
+        options: Options,
+    ) -> Result<Self, StartError> {
         let moto = Moto::new(server.port());
         let contents = Arc::new(ebs::Contents::default());
         let proxy = Arc::new(Proxy {
@@ -170,22 +177,23 @@ impl LocalAws {
             unimplemented: std::sync::Mutex::default(),
         });
 
-        // A runtime of its own: tests share one local AWS, and each has a runtime that ends with it.
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let stop = CancellationToken::new();
-        let listener = bind(options.port)?;
-        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let listener = {
-            let _guard = handle.enter();
-            TcpListener::from_std(listener)?
-        };
+        let stop = CancellationToken::new();
         let (serving, stopping) = (Arc::clone(&proxy), stop.clone());
+        // A runtime of its own: tests share one local AWS, and each has a runtime that ends with it. It lives on its own
+        // thread from the beginning, because dropping a runtime inside another one panics.
+        let (started, starting) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name("local-aws".to_owned()).spawn(move || {
-            runtime.block_on(proxy::serve(serving, listener, stopping));
-            runtime.shutdown_background();
+            match runtime_with(listener) {
+                Ok((runtime, listener)) => {
+                    let _ = started.send(Ok(runtime.handle().clone()));
+                    runtime.block_on(proxy::serve(serving, listener, stopping));
+                    runtime.shutdown_background();
+                }
+                Err(error) => drop(started.send(Err(error))),
+            }
         })?;
+        let handle = starting.recv().map_err(io::Error::other)??;
         Ok(Self { proxy, address, options, runtime: handle, stop, thread: Some(thread), server })
     }
 
@@ -330,6 +338,17 @@ fn bind(port: Option<u16>) -> Result<std::net::TcpListener, StartError> {
         Some(port) => StartError::Port { port, source },
         None => StartError::Proxy(source),
     })
+}
+
+/// A runtime, and the listener registered with it.
+fn runtime_with(listener: std::net::TcpListener) -> io::Result<(tokio::runtime::Runtime, TcpListener)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    listener.set_nonblocking(true)?;
+    let listener = {
+        let _guard = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    Ok((runtime, listener))
 }
 
 impl Drop for LocalAws {

@@ -10,11 +10,17 @@ use crate::programs;
 /// The provider's source address. With the host, which OpenTofu would otherwise take to be its own registry.
 pub const SOURCE: &str = "registry.terraform.io/agentless/datadog-agentless";
 
+/// Where a mirror holds the unpacked package of a provider for this machine ("Provider Installation" of Terraform's
+/// documentation).
+pub fn package(mirror: &Path, source: &str, version: &str) -> PathBuf {
+    mirror.join(source).join(version).join(platform())
+}
+
 /// Make the mirror under the target directory, or bring it up to date. Returns its root.
 pub(super) fn make() -> Result<PathBuf, Error> {
     let provider = programs::provider()?;
     let root = target_directory().join("local-aws/terraform-mirror");
-    let package = root.join(SOURCE).join(env!("CARGO_PKG_VERSION")).join(platform());
+    let package = package(&root, SOURCE, env!("CARGO_PKG_VERSION"));
     fs::create_dir_all(&package).map_err(|source| io("create", &package, source))?;
     let lock_path = root.join("lock");
     let lock = File::create(&lock_path).map_err(|source| io("create", &lock_path, source))?;

@@ -20,6 +20,7 @@
 //! ```
 
 mod binary;
+mod installed;
 mod mirror;
 mod output;
 
@@ -37,7 +38,8 @@ use crate::process::{Finished, ProcessError, Program, Running};
 use crate::programs::BuildError;
 
 pub use binary::{Binary, NotFound};
-pub use mirror::SOURCE;
+pub use installed::Installed;
+pub use mirror::{SOURCE, package};
 pub use output::{Plan, State};
 
 /// Why a step did not do what was wanted.
@@ -109,7 +111,7 @@ impl Terraform {
 
     fn new(aws: &LocalAws, files: TempDir, below: &Path) -> Result<Self, Error> {
         let binary = Binary::find()?;
-        let cli_config = files.path().join("cli.tfrc");
+        let cli_config = files.path().join(CLI_CONFIG_FILE);
         write(&cli_config, &mirror::cli_config(&mirror::make()?))?;
         let home = files.path().join("home");
         fs::create_dir_all(&home).map_err(|source| io("create", &home, source))?;
@@ -138,6 +140,15 @@ impl Terraform {
     /// When the file cannot be written.
     pub fn set_config(&self, config: &str) -> Result<(), Error> {
         write(&self.directory.join("main.tf"), config)
+    }
+
+    /// Install providers from another filesystem mirror than the one with the freshly built provider. Before
+    /// [`Self::init`].
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn set_mirror(&self, mirror: &Path) -> Result<(), Error> {
+        write(&self.files.path().join(CLI_CONFIG_FILE), &mirror::cli_config(mirror))
     }
 
     /// Set an environment variable for every command, such as `TF_VAR_name`, `TF_LOG` or another access key.
@@ -385,5 +396,6 @@ fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Error {
 }
 
 const CLI_CONFIG: &str = "TF_CLI_CONFIG_FILE";
+const CLI_CONFIG_FILE: &str = "cli.tfrc";
 const APPLY: &[&str] = &["apply", "-auto-approve", "-no-color"];
 const TIME_LIMIT: Duration = Duration::from_mins(5);

@@ -83,7 +83,7 @@ async fn what_is_on_a_disk_and_cannot_be_read_is_reported() {
         ("short.img", vec!["short.img", "partition 2", "cut short"]),
         ("superblock.img", vec!["superblock.img", "superblock"]),
         ("empty", vec!["empty"]),
-        ("missing.img", vec!["missing.img", "No such file"]),
+        ("missing.img", vec!["missing.img", "there is no"]),
     ];
     for (name, parts) in cases {
         let target = path(name);
