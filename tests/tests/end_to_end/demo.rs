@@ -90,6 +90,13 @@ fn a_kept_local_aws_ends_with_an_interrupt() {
     assert_nothing_runs_or_lies_in(scratch.path(), "--keep");
 }
 
+#[test]
+fn options_reach_the_demo_as_the_readme_writes_them() {
+    let shown = Command::new(env!("CARGO")).args(["demo", "--", "--help"]).output().unwrap();
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("--keep"));
+}
+
 /// The demo as a process, in a process group of its own.
 struct Demo {
     process: Child,
