@@ -89,14 +89,25 @@ impl Input<'_> {
         self.file.read_all()
     }
 
-    /// The bytes of a small file beside it, such as the one that holds a system's point release.
-    pub fn read_side(&self, path: &str) -> Result<Option<Vec<u8>>, FsError> {
-        /// Side files have a few lines.
-        const LIMIT: u64 = 1 << 20;
+    /// The file's bytes, for a file of a few lines.
+    pub fn read_small(&self) -> Result<Vec<u8>, FsError> {
+        self.file.read_up_to(SMALL_FILE)
+    }
 
-        self.tree.open(&FsPath::new(path))?.map(|file| file.read_up_to(LIMIT)).transpose()
+    /// The bytes of a small file beside it, such as the one that holds a system's point release.
+    pub fn read_side(&self, path: &FsPath) -> Result<Option<Vec<u8>>, FsError> {
+        self.tree.open(path)?.map(|file| file.read_up_to(SMALL_FILE)).transpose()
+    }
+
+    /// The files of a directory beside it, sorted; none if there is no such directory.
+    pub fn list_side(&self, directory: &FsPath) -> Result<Vec<FsPath>, FsError> {
+        let entries = self.tree.read_dir(directory)?.unwrap_or_default();
+        Ok(entries.iter().map(|entry| directory.join(&entry.name)).collect())
     }
 }
+
+/// The most that a file of a few lines may have, in bytes.
+const SMALL_FILE: u64 = 1 << 20;
 
 /// Why a file could not be read to its end.
 #[derive(Debug, thiserror::Error)]
