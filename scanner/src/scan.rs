@@ -103,13 +103,13 @@ pub enum ScanError {
     },
     /// No filesystem of the target was read.
     #[error(
-        "no filesystem was found on {target}: {reasons}. A target must be a whole disk or a filesystem that this version \
+        "no filesystem was found on {target}{reasons}. A target must be a whole disk or a filesystem that this version \
          reads (`agentless-scanner list` names them)"
     )]
     NoFilesystem {
         /// The target.
         target: String,
-        /// What was found instead, place by place.
+        /// What was found instead, place by place, with a colon before it; or nothing.
         reasons: String,
     },
     /// There are filesystems, and none has a package database.
@@ -278,11 +278,11 @@ fn check(target: &Target, volumes: Vec<VolumeReport>) -> Result<TargetReport, Sc
     if report.volumes.iter().all(|volume| volume.layout.is_none()) {
         return Err(ScanError::Unreadable { target, reasons });
     }
+    let reasons = if reasons.is_empty() { reasons } else { format!(": {reasons}") };
     if !report.volumes.iter().any(VolumeReport::is_readable) {
         return Err(ScanError::NoFilesystem { target, reasons });
     }
     if report.partitions().all(|(_, partition)| partition.findings.sources.is_empty()) {
-        let reasons = if reasons.is_empty() { reasons } else { format!(": {reasons}") };
         return Err(ScanError::NoPackages { target, reasons });
     }
     Ok(report)
