@@ -247,6 +247,23 @@ mod tests {
     }
 
     #[test]
+    fn a_change_that_dpkg_had_not_finished_makes_the_list_incomplete() {
+        let root = tempfile::tempdir().unwrap();
+        let stanza = |version| {
+            format!("Package: a\nStatus: install ok installed\nVersion: {version}\nArchitecture: all\n\n")
+        };
+        write(root.path(), "var/lib/dpkg/status", stanza(1));
+        write(root.path(), "var/lib/dpkg/updates/0007", stanza(2));
+        write(root.path(), "var/lib/dpkg/updates/tmp.i", "Pack");
+        let findings = run(&tree(root.path()));
+        assert_eq!(findings.packages[0].version, "1");
+        let reasons: Vec<_> = findings.gaps.iter().map(|gap| &gap.reason[..]).collect();
+        let expected = "dpkg was at work, and /var/lib/dpkg/updates/0007 is not in the database yet: package \"a\", \
+                        version \"2\", status \"install ok installed\"";
+        assert_eq!(reasons, [expected]);
+    }
+
+    #[test]
     fn an_empty_tree_gives_nothing() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(run(&tree(root.path())), Findings::default());
