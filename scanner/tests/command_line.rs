@@ -169,3 +169,20 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     drop((child.stdout.take(), child.stderr.take()));
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+/// The help is part of the interface: a change of it shows in a review. `UPDATE_GOLDEN=1` writes the files anew.
+#[test]
+fn help_is_that_of_the_golden_files() {
+    for (verb, arguments) in
+        [("main", &["--help"][..]), ("scan", &["scan", "--help"]), ("list", &["list", "--help"])]
+    {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/help/{verb}.txt"));
+        let help = run(arguments).out;
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, &help).unwrap();
+        }
+        assert_eq!(help, fs::read_to_string(&golden).unwrap(), "{verb}: see the test's comment");
+        let longest = help.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(120), "{verb}: {longest:?} characters");
+    }
+}

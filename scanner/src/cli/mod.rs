@@ -21,7 +21,7 @@ use crate::target::TargetError;
 /// Nothing is installed on a host, no port is opened, and no volume is attached or mounted: disks are read in user
 /// space, a few blocks of them.
 #[derive(Debug, Parser)]
-#[command(name = "agentless-scanner", version)]
+#[command(name = "agentless-scanner", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
