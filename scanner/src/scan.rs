@@ -54,6 +54,8 @@ pub struct Scan {
     pub time: OffsetDateTime,
     /// The region of a target that is in AWS.
     pub region: Option<String>,
+    /// Bytes that were read of a local disk, those read twice counted twice.
+    pub local_bytes: Option<u64>,
     /// What each volume of a target in AWS cost, by its id.
     pub costs: BTreeMap<String, VolumeCost>,
 }
@@ -141,17 +143,19 @@ pub async fn local(path: &Path, target: &Target, options: &Options) -> Result<Sc
     options.progress.step("reading");
     let (id, path, limits) = (target.to_string(), path.to_owned(), options.limits.clone());
     let is_directory = matches!(target, Target::Directory(_));
-    let report = blocking(&options.cancel, move || -> Result<VolumeReport, ScanError> {
+    let read = blocking(&options.cancel, move || -> Result<(VolumeReport, Option<u64>), ScanError> {
         if is_directory {
             let directory = Directory::open(&path, &limits)?;
-            Ok(analyse::tree(&id, &Tree::new(Box::new(directory), limits)))
+            Ok((analyse::tree(&id, &Tree::new(Box::new(directory), limits)), None))
         } else {
-            let disk: Arc<dyn Volume> = Arc::new(FileVolume::open(&path)?);
-            Ok(analyse::disk(&id, &disk, &limits))
+            let file = Arc::new(FileVolume::open(&path)?);
+            let disk: Arc<dyn Volume> = Arc::<FileVolume>::clone(&file);
+            Ok((analyse::disk(&id, &disk, &limits), Some(file.bytes_read())))
         }
     });
-    let report = check(target, vec![report.await??])?;
-    Ok(Scan { report, time: options.now, region: None, costs: BTreeMap::new() })
+    let (report, local_bytes) = read.await??;
+    let report = check(target, vec![report])?;
+    Ok(Scan { report, time: options.now, region: None, local_bytes, costs: BTreeMap::new() })
 }
 
 /// Scans what is in AWS. Whatever becomes of the scan, the snapshots that it made are deleted before this returns; those
@@ -202,7 +206,13 @@ async fn read_remote<C: Ec2 + EbsDirect>(
         costs.extend(cost.map(|cost| (report.id.clone(), cost)));
         reports.push(report);
     }
-    Ok(Scan { report: check(target, reports)?, time: time.unwrap_or(options.now), region: None, costs })
+    Ok(Scan {
+        report: check(target, reports)?,
+        time: time.unwrap_or(options.now),
+        region: None,
+        local_bytes: None,
+        costs,
+    })
 }
 
 /// Reads one volume. Only the end of the whole scan is an error; everything else costs this volume alone.
