@@ -83,15 +83,17 @@ fn read_content(partition: &Partition, disk: &Arc<dyn Volume>, limits: &Limits) 
     let unread = |format: Option<&str>, reason: String| {
         nothing(Content::Unread { format: format.map(str::to_owned), reason })
     };
-    if partition.kind.is_firmware() {
-        return nothing(Content::Irrelevant { what: "firmware".to_owned() });
-    }
+    let firmware = || nothing(Content::Irrelevant { what: "firmware".to_owned() });
     let volume: Arc<dyn Volume> = match partition.open(disk) {
         Ok(volume) => Arc::new(volume),
         Err(error) => return unread(None, chain(&error)),
     };
     let driver = match fs::probe(&*volume) {
         Ok(Recognised::Driver(driver)) => driver,
+        // A machine starts from its root filesystem whatever the table says of it, so the table alone is not believed.
+        Ok(Recognised::Other { name: "FAT", .. } | Recognised::Unknown) if partition.kind.is_firmware() => {
+            return firmware();
+        }
         Ok(Recognised::Other { name, holds_files: false }) => {
             return nothing(Content::Irrelevant { what: name.to_owned() });
         }
@@ -133,11 +135,14 @@ fn content_of(tree: &Tree) -> Content {
 fn extract_all(tree: &Tree) -> Findings {
     let mut findings = extract::run(tree);
     if let Some(system) = &findings.operating_system
-        && findings.sources.is_empty()
+        && findings.packages.is_empty()
         && findings.gaps.is_empty()
     {
-        let reason =
-            format!("there is an operating system ({}) without any known package database", system.id);
+        let reason = if findings.sources.is_empty() {
+            format!("there is an operating system ({}) without any known package database", system.id)
+        } else {
+            format!("there is an operating system ({}) whose package database lists nothing", system.id)
+        };
         findings.gaps.push(Gap { path: None, extractor: None, reason });
     }
     findings

@@ -54,6 +54,8 @@ pub struct Scan {
     pub time: OffsetDateTime,
     /// The region of a target that is in AWS.
     pub region: Option<String>,
+    /// Bytes that were read of a local disk, those read twice counted twice.
+    pub local_bytes: Option<u64>,
     /// What each volume of a target in AWS cost, by its id.
     pub costs: BTreeMap<String, VolumeCost>,
 }
@@ -103,13 +105,13 @@ pub enum ScanError {
     },
     /// No filesystem of the target was read.
     #[error(
-        "no filesystem was found on {target}: {reasons}. A target must be a whole disk or a filesystem that this version \
+        "no filesystem was found on {target}{reasons}. A target must be a whole disk or a filesystem that this version \
          reads (`agentless-scanner list` names them)"
     )]
     NoFilesystem {
         /// The target.
         target: String,
-        /// What was found instead, place by place.
+        /// What was found instead, place by place, with a colon before it; or nothing.
         reasons: String,
     },
     /// There are filesystems, and none has a package database.
@@ -141,17 +143,19 @@ pub async fn local(path: &Path, target: &Target, options: &Options) -> Result<Sc
     options.progress.step("reading");
     let (id, path, limits) = (target.to_string(), path.to_owned(), options.limits.clone());
     let is_directory = matches!(target, Target::Directory(_));
-    let report = blocking(&options.cancel, move || -> Result<VolumeReport, ScanError> {
+    let read = blocking(&options.cancel, move || -> Result<(VolumeReport, Option<u64>), ScanError> {
         if is_directory {
             let directory = Directory::open(&path, &limits)?;
-            Ok(analyse::tree(&id, &Tree::new(Box::new(directory), limits)))
+            Ok((analyse::tree(&id, &Tree::new(Box::new(directory), limits)), None))
         } else {
-            let disk: Arc<dyn Volume> = Arc::new(FileVolume::open(&path)?);
-            Ok(analyse::disk(&id, &disk, &limits))
+            let file = Arc::new(FileVolume::open(&path)?);
+            let disk: Arc<dyn Volume> = Arc::<FileVolume>::clone(&file);
+            Ok((analyse::disk(&id, &disk, &limits), Some(file.bytes_read())))
         }
     });
-    let report = check(target, vec![report.await??])?;
-    Ok(Scan { report, time: options.now, region: None, costs: BTreeMap::new() })
+    let (report, local_bytes) = read.await??;
+    let report = check(target, vec![report])?;
+    Ok(Scan { report, time: options.now, region: None, local_bytes, costs: BTreeMap::new() })
 }
 
 /// Scans what is in AWS. Whatever becomes of the scan, the snapshots that it made are deleted before this returns; those
@@ -202,7 +206,13 @@ async fn read_remote<C: Ec2 + EbsDirect>(
         costs.extend(cost.map(|cost| (report.id.clone(), cost)));
         reports.push(report);
     }
-    Ok(Scan { report: check(target, reports)?, time: time.unwrap_or(options.now), region: None, costs })
+    Ok(Scan {
+        report: check(target, reports)?,
+        time: time.unwrap_or(options.now),
+        region: None,
+        local_bytes: None,
+        costs,
+    })
 }
 
 /// Reads one volume. Only the end of the whole scan is an error; everything else costs this volume alone.
@@ -278,11 +288,11 @@ fn check(target: &Target, volumes: Vec<VolumeReport>) -> Result<TargetReport, Sc
     if report.volumes.iter().all(|volume| volume.layout.is_none()) {
         return Err(ScanError::Unreadable { target, reasons });
     }
+    let reasons = if reasons.is_empty() { reasons } else { format!(": {reasons}") };
     if !report.volumes.iter().any(VolumeReport::is_readable) {
         return Err(ScanError::NoFilesystem { target, reasons });
     }
     if report.partitions().all(|(_, partition)| partition.findings.sources.is_empty()) {
-        let reasons = if reasons.is_empty() { reasons } else { format!(": {reasons}") };
         return Err(ScanError::NoPackages { target, reasons });
     }
     Ok(report)

@@ -35,8 +35,12 @@ fn run(arguments: &[&str]) -> Ran {
 
 /// A run that failed with one message and nothing else.
 fn refused(arguments: &[&str]) -> String {
+    refused_with(1, arguments)
+}
+
+fn refused_with(code: i32, arguments: &[&str]) -> String {
     let ran = run(arguments);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(code), "{ran:?}");
     assert_eq!(ran.out, "", "{ran:?}");
     assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
     ran.err.trim_end().strip_prefix("error: ").unwrap().to_owned()
@@ -110,7 +114,6 @@ fn bad_targets_get_one_message_that_says_what_to_do() {
 
     for (target, expected) in [
         ("/no/such/disk.img", "or the path of a raw disk image"),
-        ("i-123", "is not an AWS id"),
         (text(folder.path()), "Is it the root of a system?"),
         (text(&random), "A target must be a whole disk or a filesystem"),
         (text(&superblock), "ext4"),
@@ -118,6 +121,14 @@ fn bad_targets_get_one_message_that_says_what_to_do() {
     ] {
         let message = refused(&["scan", target]);
         assert!(message.contains(expected) && message.contains(target), "{message}");
+    }
+}
+
+#[test]
+fn what_looks_like_an_id_and_is_none_is_a_wrong_command_line() {
+    for target in ["i-", "i-123", "vol-0123456789ABCDEF0", "snap-xyz"] {
+        let message = refused_with(2, &["scan", target]);
+        assert!(message.contains("is not an AWS id") && message.contains(target), "{message}");
     }
 }
 
@@ -157,4 +168,21 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         .unwrap();
     drop((child.stdout.take(), child.stderr.take()));
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// The help is part of the interface: a change of it shows in a review. `UPDATE_GOLDEN=1` writes the files anew.
+#[test]
+fn help_is_that_of_the_golden_files() {
+    for (verb, arguments) in
+        [("main", &["--help"][..]), ("scan", &["scan", "--help"]), ("list", &["list", "--help"])]
+    {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/help/{verb}.txt"));
+        let help = run(arguments).out;
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, &help).unwrap();
+        }
+        assert_eq!(help, fs::read_to_string(&golden).unwrap(), "{verb}: see the test's comment");
+        let longest = help.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(120), "{verb}: {longest:?} characters");
+    }
 }

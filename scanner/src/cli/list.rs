@@ -21,12 +21,11 @@ impl List {
             let patterns: Vec<_> = extractor.interest().iter().map(|interest| interest.pattern()).collect();
             [extractor.name().to_owned(), extractor.description().to_owned(), patterns.join(" ")]
         });
-        let text = format!(
-            "{}\n\n{}\n",
-            table::render(["FILESYSTEM"], filesystems),
-            table::render(["EXTRACTOR", "READS", "FROM"], extractors)
-        );
-        unless_closed(io::Write::write_all(&mut io::stdout().lock(), text.as_bytes()))?;
+        let mut text = Vec::new();
+        table::render(&mut text, ["FILESYSTEM"], filesystems)?;
+        text.push(b'\n');
+        table::render(&mut text, ["EXTRACTOR", "READS", "FROM"], extractors)?;
+        unless_closed(io::Write::write_all(&mut io::stdout().lock(), &text))?;
         Ok(Exit::Complete)
     }
 }

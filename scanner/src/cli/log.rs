@@ -45,7 +45,10 @@ impl Log {
         };
         // Only this program's own events: what the AWS SDK logs is not checked for secrets.
         let default = format!("off,agentless_scanner={level}");
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+        // An empty variable is as good as none.
+        let chosen = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.is_empty());
+        let filter = chosen.and_then(|directives| EnvFilter::try_new(directives).ok());
+        let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))

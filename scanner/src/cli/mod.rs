@@ -14,13 +14,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::output::text::printable;
+use crate::target::TargetError;
 
 /// Lists what is installed on EC2 hosts by reading snapshots of their disks.
 ///
 /// Nothing is installed on a host, no port is opened, and no volume is attached or mounted: disks are read in user
 /// space, a few blocks of them.
 #[derive(Debug, Parser)]
-#[command(name = "agentless-scanner", version)]
+#[command(name = "agentless-scanner", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -77,7 +78,9 @@ pub fn main() -> ExitCode {
     };
     exit.unwrap_or_else(|error| {
         complain(&*error);
-        Exit::Failed
+        // Not a question of what exists: no such target ever does.
+        let is_usage = matches!(error.downcast_ref(), Some(TargetError::Id { .. }));
+        if is_usage { Exit::Usage } else { Exit::Failed }
     })
     .into()
 }

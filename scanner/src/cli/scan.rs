@@ -34,8 +34,8 @@ use crate::target::{Identity, Leftover, Snapshots, Target};
 /// that you name is only read. Needs the permissions of the scanner's role; credentials and region come from the usual
 /// places of AWS tools.
 ///
-/// Exit status: 0 everything was read; 3 something could not be read, and the list says what; 1 there is no list; 2 the
-/// command line is not understood.
+/// Exit status: 0 everything was read; 3 something could not be read, and the list says what; 1 there is no list, or a
+/// snapshot was left behind; 2 the command line is not understood.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Scan {
@@ -47,7 +47,8 @@ pub(super) struct Scan {
     /// Write the package list to this file instead of standard output. The file appears when the list is whole.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write the figures of the scan to this file, as JSON.
+    /// Write the figures of the scan to this file, as JSON. They describe a package list: where there is none, what is
+    /// there stays as it is.
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
     /// AWS region of the target.

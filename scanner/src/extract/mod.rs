@@ -89,14 +89,25 @@ impl Input<'_> {
         self.file.read_all()
     }
 
-    /// The bytes of a small file beside it, such as the one that holds a system's point release.
-    pub fn read_side(&self, path: &str) -> Result<Option<Vec<u8>>, FsError> {
-        /// Side files have a few lines.
-        const LIMIT: u64 = 1 << 20;
+    /// The file's bytes, for a file of a few lines.
+    pub fn read_small(&self) -> Result<Vec<u8>, FsError> {
+        self.file.read_up_to(SMALL_FILE)
+    }
 
-        self.tree.open(&FsPath::new(path))?.map(|file| file.read_up_to(LIMIT)).transpose()
+    /// The bytes of a small file beside it, such as the one that holds a system's point release.
+    pub fn read_side(&self, path: &FsPath) -> Result<Option<Vec<u8>>, FsError> {
+        self.tree.open(path)?.map(|file| file.read_up_to(SMALL_FILE)).transpose()
+    }
+
+    /// The files of a directory beside it, sorted; none if there is no such directory.
+    pub fn list_side(&self, directory: &FsPath) -> Result<Vec<FsPath>, FsError> {
+        let entries = self.tree.read_dir(directory)?.unwrap_or_default();
+        Ok(entries.iter().map(|entry| directory.join(&entry.name)).collect())
     }
 }
+
+/// The most that a file of a few lines may have, in bytes.
+const SMALL_FILE: u64 = 1 << 20;
 
 /// Why a file could not be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -233,6 +244,23 @@ mod tests {
             ("/var/lib/rpm/rpmdb.sqlite", "this version does not read rpm databases"),
         ];
         assert_eq!(gaps, expected);
+    }
+
+    #[test]
+    fn a_change_that_dpkg_had_not_finished_makes_the_list_incomplete() {
+        let root = tempfile::tempdir().unwrap();
+        let stanza = |version| {
+            format!("Package: a\nStatus: install ok installed\nVersion: {version}\nArchitecture: all\n\n")
+        };
+        write(root.path(), "var/lib/dpkg/status", stanza(1));
+        write(root.path(), "var/lib/dpkg/updates/0007", stanza(2));
+        write(root.path(), "var/lib/dpkg/updates/tmp.i", "Pack");
+        let findings = run(&tree(root.path()));
+        assert_eq!(findings.packages[0].version, "1");
+        let reasons: Vec<_> = findings.gaps.iter().map(|gap| &gap.reason[..]).collect();
+        let expected = "dpkg was at work, and /var/lib/dpkg/updates/0007 is not in the database yet: package \"a\", \
+                        version \"2\", status \"install ok installed\"";
+        assert_eq!(reasons, [expected]);
     }
 
     #[test]

@@ -12,6 +12,11 @@ use crate::package::{Evidence, OperatingSystem, Package, PackageKind, SourcePack
 /// Against databases that list packages without end, which cost some 300 bytes of memory each. The largest
 /// distributions have a fifth of it in their whole archive.
 const MAX_PACKAGES: usize = 500_000;
+/// Bytes of all packages' names, versions and the like. Against packages whose every field is as long as a field may be.
+/// A real package has some 150 of them.
+const MAX_TEXT: usize = 256 << 20;
+/// Against many files with problems, such as a directory of a million damaged ones.
+const MAX_GAPS: usize = 2000;
 /// Against files of which every line is damaged. The first ones show what is wrong.
 const MAX_GAPS_PER_FILE: u64 = 50;
 
@@ -66,6 +71,10 @@ pub(super) struct Gathering {
     findings: Findings,
     /// The identities of the packages.
     seen: HashSet<(PackageKind, String, String, Option<String>)>,
+    /// Bytes of the packages' fields.
+    text: usize,
+    /// Gaps beyond [`MAX_GAPS`].
+    more_gaps: u64,
 }
 
 impl Gathering {
@@ -75,7 +84,11 @@ impl Gathering {
     }
 
     pub(super) fn push_gap(&mut self, path: String, extractor: Option<String>, reason: String) {
-        self.findings.gaps.push(Gap { path: Some(path), extractor, reason });
+        if self.findings.gaps.len() < MAX_GAPS {
+            self.findings.gaps.push(Gap { path: Some(path), extractor, reason });
+        } else {
+            self.more_gaps = self.more_gaps.saturating_add(1);
+        }
     }
 
     /// Everything, in an order that does not depend on that of the files.
@@ -84,6 +97,10 @@ impl Gathering {
         findings.packages.sort();
         findings.gaps.sort();
         findings.gaps.dedup();
+        if self.more_gaps > 0 {
+            let reason = format!("{} more problems in this filesystem", self.more_gaps);
+            findings.gaps.push(Gap { path: None, extractor: None, reason });
+        }
         findings.sources.sort();
         findings
     }
@@ -113,13 +130,18 @@ impl<'a> Report<'a> {
 
     /// An installed package. One that was reported before, by another file or another place in this one, is left out.
     pub fn package(&mut self, found: Found) {
-        let Found { kind, name, version, architecture, source, maintainer, state } = found;
-        if self.gathering.findings.packages.len() >= MAX_PACKAGES {
+        let text = self.gathering.text.saturating_add(found.text());
+        if self.gathering.findings.packages.len() >= MAX_PACKAGES || text > MAX_TEXT {
             if !std::mem::replace(&mut self.is_full, true) {
-                self.unknown(format!("there are more than {MAX_PACKAGES} packages, which is the limit"));
+                self.unknown(format!(
+                    "there are more than {MAX_PACKAGES} packages, or {MAX_TEXT} bytes of their names, versions and the \
+                     like, which are the limits"
+                ));
             }
             return;
         }
+        self.gathering.text = text;
+        let Found { kind, name, version, architecture, source, maintainer, state } = found;
         self.packages = self.packages.saturating_add(1);
         if self.gathering.seen.insert((kind, name.clone(), version.clone(), architecture.clone())) {
             let evidence = self.evidence.clone();
@@ -185,10 +207,54 @@ pub struct Found {
     pub state: Option<String>,
 }
 
+impl Found {
+    /// How many bytes its fields have.
+    fn text(&self) -> usize {
+        let source =
+            self.source.as_ref().map_or(0, |source| source.name.len().saturating_add(source.version.len()));
+        let optional = [&self.architecture, &self.maintainer, &self.state];
+        let lengths = optional.iter().filter_map(|field| Some(field.as_ref()?.len()));
+        lengths.chain([self.name.len(), self.version.len(), source]).fold(0, usize::saturating_add)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::extract::os::Dpkg;
+
+    #[test]
+    fn packages_of_endless_fields_end_at_the_limit_and_say_so() {
+        let mut gathering = Gathering::default();
+        let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
+        for number in 0..300 {
+            report.package(Found {
+                kind: PackageKind::Deb,
+                name: format!("p{number}"),
+                version: "1".repeat(1 << 20),
+                architecture: None,
+                source: None,
+                maintainer: None,
+                state: None,
+            });
+        }
+        report.finish();
+        let findings = gathering.finish();
+        assert_eq!(findings.packages.len(), 255);
+        assert_eq!(findings.gaps.len(), 1);
+        assert!(findings.gaps[0].reason.contains("which are the limits"), "{:?}", findings.gaps);
+    }
+
+    #[test]
+    fn many_files_of_problems_are_reported_in_bounded_lines() {
+        let mut gathering = Gathering::default();
+        for file in 0..3000 {
+            gathering.push_gap(format!("/file-{file}"), None, "damaged".to_owned());
+        }
+        let gaps = gathering.finish().gaps;
+        assert_eq!(gaps.len(), MAX_GAPS + 1);
+        assert_eq!(gaps[MAX_GAPS].reason, "1000 more problems in this filesystem");
+    }
 
     #[test]
     fn a_file_of_problems_is_reported_in_few_lines() {

@@ -56,7 +56,10 @@ impl OutputFile {
     pub fn write(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), OutputError> {
         let Self { path, kind } = self;
         let written = match kind {
-            Kind::Special(mut file) => write(&mut file),
+            Kind::Special(file) => {
+                let mut buffered = io::BufWriter::new(file);
+                write(&mut buffered).and_then(|()| buffered.flush())
+            }
             Kind::Replaced(temporary) => {
                 let mut buffered = io::BufWriter::new(temporary);
                 write(&mut buffered)

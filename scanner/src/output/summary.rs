@@ -25,6 +25,8 @@ pub struct Summary {
     unknowns: Vec<Unknown>,
     blocks_fetched: u64,
     bytes_fetched: u64,
+    /// Of a local disk; null for what is fetched, and for a directory.
+    bytes_read: Option<u64>,
     blocks_allocated: u64,
     bytes_allocated: u64,
     api_calls: BTreeMap<String, u64>,
@@ -150,6 +152,7 @@ impl Summary {
             unknowns,
             blocks_fetched: costs().map(|cost| cost.fetched_blocks).sum(),
             bytes_fetched: costs().map(|cost| cost.fetched_bytes).sum(),
+            bytes_read: scan.local_bytes,
             blocks_allocated: costs().map(|cost| cost.allocated_blocks).sum(),
             bytes_allocated: costs()
                 .map(|cost| cost.allocated_blocks.saturating_mul(cost.block_size))
@@ -207,6 +210,9 @@ impl Summary {
             let calls: Vec<_> =
                 self.api_calls.iter().map(|(name, count)| format!("{name} {count}")).collect();
             writeln!(out, "Requests  {}", calls.join(", "))?;
+        }
+        if let Some(read) = self.bytes_read {
+            writeln!(out, "Read      {}", bytes(read))?;
         }
         write!(out, "Time      {:.1} s", self.seconds)?;
         match self.peak_rss_bytes {
@@ -331,6 +337,7 @@ mod tests {
             report: TargetReport { target: "i-1".to_owned(), kind: "instance", volumes: vec![volume] },
             time: datetime!(2026-11-21 06:00:00 UTC),
             region: Some("eu-central-1".to_owned()),
+            local_bytes: None,
             costs: BTreeMap::from([("vol-1".to_owned(), cost)]),
         }
     }
@@ -359,6 +366,12 @@ mod tests {
              Requests  ec2:CreateSnapshot 1\n\
              Time      3.2 s, at most 42.0 MiB of memory\n"
         );
+    }
+
+    #[test]
+    fn what_was_read_of_a_local_disk_is_told() {
+        let local = Scan { region: None, local_bytes: Some(3 << 20), costs: BTreeMap::new(), ..scan() };
+        assert!(Summary::new(&local, run()).text().contains("\nRead      3.0 MiB\n"));
     }
 
     #[test]

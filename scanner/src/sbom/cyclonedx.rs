@@ -159,8 +159,9 @@ impl Bom {
             let system = partition.findings.operating_system.as_ref();
             let purl = purl::of(package, system);
             let reference = purl.clone().unwrap_or_else(|| {
-                let Package { name, version, kind, .. } = package;
-                format!("{}:{name}@{version}", kind.name())
+                let Package { name, version, architecture, kind, .. } = package;
+                let architecture = architecture.as_deref().unwrap_or_default();
+                format!("{}:{name}@{version}:{architecture}", kind.name())
             });
             // The same package on two filesystems is one component, found in two places.
             let component = libraries

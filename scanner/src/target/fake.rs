@@ -24,6 +24,8 @@ pub(crate) enum Mishap {
     CreateHangs,
     SnapshotFails,
     DeleteFails,
+    DeleteNotKnownYet,
+    DescribeFails,
 }
 
 #[derive(Debug, Default)]
@@ -210,6 +212,9 @@ impl Ec2 for Cloud {
     async fn snapshots(&self, ids: &[String]) -> Result<Vec<Snapshot>, AwsError> {
         let mut state = self.lock();
         state.looks += 1;
+        if state.mishap(&[Mishap::DescribeFails]).is_some() {
+            return Err(AwsError::Failed { call: "ec2:DescribeSnapshots", detail: "told to".to_owned() });
+        }
         let made = state.snapshots.clone();
         drop(state);
         ids.iter()
@@ -232,8 +237,12 @@ impl Ec2 for Cloud {
 
     async fn delete_snapshot(&self, id: &str) -> Result<(), AwsError> {
         let mut state = self.lock();
-        if state.mishap(&[Mishap::DeleteFails]).is_some() {
-            return Err(AwsError::Failed { call: "ec2:DeleteSnapshot", detail: "told to".to_owned() });
+        match state.mishap(&[Mishap::DeleteFails, Mishap::DeleteNotKnownYet]) {
+            Some(Mishap::DeleteNotKnownYet) => return not_found("ec2:DeleteSnapshot", id),
+            Some(_) => {
+                return Err(AwsError::Failed { call: "ec2:DeleteSnapshot", detail: "told to".to_owned() });
+            }
+            None => {}
         }
         state.snapshots.remove(id).map_or_else(|| not_found("ec2:DeleteSnapshot", id), |_| Ok(()))
     }

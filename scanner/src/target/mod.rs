@@ -34,7 +34,10 @@ pub enum Target {
 #[non_exhaustive]
 pub enum TargetError {
     /// It looks like an id, but is none.
-    #[error("{given:?} is not an AWS id: after the prefix come 8 or 17 hexadecimal digits")]
+    #[error(
+        "{given:?} is not an AWS id: after the prefix come 8 or 17 hexadecimal digits. A file of that name is given as \
+         \"./{given}\""
+    )]
     Id {
         /// What was given.
         given: String,

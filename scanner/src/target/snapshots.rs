@@ -125,6 +125,10 @@ const CREATE_ATTEMPTS: u32 = 3;
 const LOOKUPS: u32 = 3;
 /// How often the deletion of a snapshot is tried. With doubled pauses, for about a minute.
 const DELETE_ATTEMPTS: u32 = 6;
+/// How often EC2 must say that it does not know a snapshot before that means that it is gone.
+const UNKNOWN_ATTEMPTS: u32 = 3;
+/// How often in a row the states of snapshots cannot be looked up, for a passing reason, before the scan gives up.
+const BLIND_LOOKS: u32 = 5;
 /// The first pause between attempts.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How long an answer is waited for when the user has ended the scan.
@@ -164,7 +168,7 @@ impl<C: Ec2> Snapshots<C> {
             };
             if !error.is_ambiguous() {
                 self.answered(None);
-            } else if let Some(snapshot) = self.find_lost(volume).await {
+            } else if let Some(snapshot) = self.find_lost(volume, cancel).await {
                 tracing::warn!(
                     volume,
                     snapshot = snapshot.id,
@@ -202,11 +206,15 @@ impl<C: Ec2> Snapshots<C> {
         }
     }
 
-    /// A snapshot of this scan whose id never arrived.
-    async fn find_lost(&self, volume: &str) -> Option<Snapshot> {
+    /// A snapshot of this scan whose id never arrived. Not looked for any longer when the user ends the scan: then all
+    /// lost ones are looked for together.
+    async fn find_lost(&self, volume: &str, cancel: &CancellationToken) -> Option<Snapshot> {
         let mut pause = PAUSE;
         for _ in 0..LOOKUPS {
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = cancel.cancelled() => return None,
+            }
             pause *= 2;
             let Ok(found) = self.ec2.snapshots_tagged(&self.identity.own_tag()).await else { continue };
             let known = self.ledger().ids.clone();
@@ -229,6 +237,7 @@ impl<C: Ec2> Snapshots<C> {
             ids.iter().map(|id| (id.clone(), String::new())).collect();
         let mut failures = BTreeMap::new();
         let mut pause = POLL;
+        let mut blind = 0;
         while !pending.is_empty() {
             let wanted: Vec<_> = pending.keys().cloned().collect();
             let described = tokio::select! {
@@ -237,6 +246,7 @@ impl<C: Ec2> Snapshots<C> {
             };
             match described {
                 Ok(snapshots) => {
+                    blind = 0;
                     for Snapshot { id, state, .. } in snapshots {
                         match state {
                             SnapshotState::Completed => drop(pending.remove(&id)),
@@ -251,6 +261,14 @@ impl<C: Ec2> Snapshots<C> {
                     }
                 }
                 Err(AwsError::NotFound { .. }) if start.elapsed() < SETTLE.min(timeout) => {}
+                // Hours of waiting are not lost over a minute without answers.
+                Err(error) if error.is_passing() && blind < BLIND_LOOKS => {
+                    blind += 1;
+                    tracing::warn!(
+                        error = crate::chain(&error),
+                        "the snapshots could not be looked up, trying again"
+                    );
+                }
                 Err(error) => return Err(SnapshotFailure::Describe(error)),
             }
             if pending.is_empty() {
@@ -300,17 +318,19 @@ impl<C: Ec2> Snapshots<C> {
         let mut pause = PAUSE;
         let mut looked = false;
         for _ in 0..LOOKUPS {
+            // Before each look, so that the last one is as late as can be: a list may not show a new snapshot yet.
+            sleep(pause).await;
+            pause *= 2;
             match self.ec2.snapshots_tagged(&self.identity.own_tag()).await {
                 Ok(found) => {
                     looked = true;
                     self.ledger().ids.extend(found.into_iter().map(|snapshot| snapshot.id));
                 }
                 Err(error) => {
+                    looked = false;
                     tracing::warn!(error = crate::chain(&error), "could not look for lost snapshots");
                 }
             }
-            sleep(pause).await;
-            pause *= 2;
         }
         if looked {
             self.ledger().unanswered = 0;
@@ -322,6 +342,8 @@ impl<C: Ec2> Snapshots<C> {
         let mut attempt = 1;
         loop {
             match self.ec2.delete_snapshot(id).await {
+                // A snapshot made a moment ago may not be known yet: only when that is said again is it believed.
+                Err(AwsError::NotFound { .. }) if attempt < UNKNOWN_ATTEMPTS => {}
                 Ok(()) | Err(AwsError::NotFound { .. }) => {
                     tracing::info!(snapshot = id, "snapshot deleted");
                     self.ledger().ids.remove(id);
@@ -501,6 +523,27 @@ mod tests {
             format!("`aws ec2 delete-snapshot --region eu-central-1 --snapshot-id {}`", snapshot.id);
         assert!(text.contains(&command), "{text}");
         assert!(text.contains("Name=tag:DatadogAgentlessScannerScanId,Values=00000000"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_that_is_not_known_yet_is_deleted_too() {
+        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::DeleteNotKnownYet; 2]);
+        let snapshots = snapshots(&cloud);
+        snapshots.create("vol-1", &CancellationToken::new()).await.unwrap();
+        assert!(snapshots.delete_all("r").await.is_none());
+        assert!(cloud.is_clean());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_survives_a_while_without_answers_and_no_longer() {
+        let cancel = CancellationToken::new();
+        for (failures, survives) in [(5, true), (6, false)] {
+            let cloud = Cloud::new(&["vol-1"]).with(&vec![Mishap::DescribeFails; failures]);
+            let snapshots = snapshots(&cloud);
+            let id = snapshots.create("vol-1", &cancel).await.unwrap().id;
+            let waited = snapshots.wait(&[id], patience(&cancel, 600)).await;
+            assert_eq!(waited.is_ok(), survives, "{waited:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

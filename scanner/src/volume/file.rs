@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bytes::to_u64;
 use super::{Volume, VolumeError};
@@ -14,6 +15,7 @@ pub struct FileVolume {
     file: File,
     path: PathBuf,
     size: u64,
+    bytes_read: AtomicU64,
 }
 
 impl FileVolume {
@@ -35,7 +37,12 @@ impl FileVolume {
         }
         // The end of a block device is where its last byte is; `st_size` would be zero.
         let size = file.seek(SeekFrom::End(0)).map_err(failed)?;
-        Ok(Self { file, path, size })
+        Ok(Self { file, path, size, bytes_read: AtomicU64::new(0) })
+    }
+
+    /// How many bytes were read so far, those read twice counted twice.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
     }
 
     /// The file that was opened.
@@ -55,7 +62,9 @@ impl Volume for FileVolume {
             offset,
             len: to_u64(dst.len()),
             source,
-        })
+        })?;
+        self.bytes_read.fetch_add(to_u64(dst.len()), Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -75,6 +84,7 @@ mod tests {
         let mut buffer = [0; 4];
         volume.read_at(6, &mut buffer).unwrap();
         assert_eq!(&buffer, b"6789");
+        assert_eq!(volume.bytes_read(), 4);
         let error = volume.read_at(7, &mut buffer).unwrap_err();
         assert_eq!(error.to_string(), "read of 4 bytes at offset 7 is outside the volume of 10 bytes");
         assert!(matches!(volume.read_at(u64::MAX, &mut buffer), Err(VolumeError::OutOfRange { .. })));

@@ -15,6 +15,9 @@ pub struct Dpkg;
 
 const STATUS: &str = "/var/lib/dpkg/status";
 const STATUS_D: &str = "/var/lib/dpkg/status.d";
+/// While dpkg works it writes each change into a file here, whose name is a number, and into `status` only at the end. A
+/// snapshot may be taken in between.
+const UPDATES: &str = "/var/lib/dpkg/updates";
 
 impl Extractor for Dpkg {
     fn name(&self) -> &'static str {
@@ -37,13 +40,42 @@ impl Extractor for Dpkg {
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
         report.database();
         let content = input.read_all()?;
-        let layout =
-            if *input.path() == FsPath::new(STATUS) { Layout::Database } else { Layout::FilePerPackage };
+        let is_database = *input.path() == FsPath::new(STATUS);
+        if is_database {
+            report_updates(input, report);
+        }
+        let layout = if is_database { Layout::Database } else { Layout::FilePerPackage };
         parse(&content, layout, &mut |finding| match finding {
             Finding::Package(package) => report.package(package),
             Finding::Problem(problem) => report.unknown(problem),
         });
         Ok(())
+    }
+}
+
+/// Says which packages dpkg was changing: the database has their older state.
+fn report_updates(input: &Input<'_>, report: &mut Report<'_>) {
+    let files = match input.list_side(&FsPath::new(UPDATES)) {
+        Ok(files) => files,
+        Err(error) => return report.unknown(format!("{UPDATES}: {}", crate::chain(&error))),
+    };
+    let is_change = |path: &&FsPath| path.file_name().is_some_and(|name| name.iter().all(u8::is_ascii_digit));
+    for path in files.iter().filter(is_change) {
+        let content = match input.read_side(path) {
+            Ok(content) => content.unwrap_or_default(),
+            Err(error) => {
+                report.unknown(format!("{path}: {}", crate::chain(&error)));
+                continue;
+            }
+        };
+        let stanza = Stanza::read(&mut control::lines(&content));
+        let field = |value: Option<&[u8]>| shown(value.unwrap_or_default()).into_owned();
+        report.unknown(format!(
+            "dpkg was at work, and {path} is not in the database yet: package {:?}, version {:?}, status {:?}",
+            field(stanza.package),
+            field(stanza.version),
+            field(stanza.status)
+        ));
     }
 }
 

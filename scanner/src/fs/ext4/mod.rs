@@ -84,9 +84,13 @@ impl Ext4 {
         let blocks = Blocks::new(volume, sb.block_size, sb.blocks_count, limits);
         let mut opened = Self { sb, blocks, journal: Journal::Clean, limits: limits.clone() };
         opened.check_size(volume_size)?;
-        if opened.sb.has_journal() && opened.sb.needs_recovery() {
-            opened.replay()?;
-            opened.check_size(volume_size)?;
+        match (opened.sb.needs_recovery(), opened.sb.has_journal()) {
+            (false, _) => {}
+            (true, true) => {
+                opened.replay()?;
+                opened.check_size(volume_size)?;
+            }
+            (true, false) => opened.journal = Journal::Ignored { reason: "the journal is missing" },
         }
         Ok(opened)
     }

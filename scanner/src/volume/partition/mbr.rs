@@ -44,8 +44,9 @@ impl Entry {
         })
     }
 
+    /// Linux goes by the length alone: a partition of type 0 is one.
     fn is_used(self) -> bool {
-        self.os_type != 0 && self.sectors != 0
+        self.sectors != 0
     }
 
     /// Extended partitions, which hold logical ones: with CHS addresses, with LBA, and Linux's own.
@@ -110,33 +111,38 @@ impl BootSector {
                 table.add(number, PartitionKind::Mbr(entry.os_type), String::new(), offset, entry.size());
             }
         }
-        // Linux, too, reads the first extended partition only.
-        match self.entries.iter().find(|entry| entry.is_extended()) {
-            Some(extended) => logical_partitions(disk, extended.start, table),
-            None => Ok(()),
+        // There should be one at most. Linux reads as many as there are, and counts on.
+        let mut number = 5;
+        for extended in self.entries.iter().filter(|entry| entry.is_extended()) {
+            number = logical_partitions(disk, extended.start, number, table)?;
         }
+        Ok(())
     }
 }
 
 /// Follows the chain of extended boot records: the first entry of each is a logical partition, relative to the record; the
-/// second leads to the next record, relative to the extended partition.
-fn logical_partitions(disk: &dyn Volume, extended_start: u32, table: &mut Table) -> Result<(), FsError> {
+/// second leads to the next record, relative to the extended partition. Returns the number of the next logical partition.
+fn logical_partitions(
+    disk: &dyn Volume,
+    extended_start: u32,
+    mut number: u32,
+    table: &mut Table,
+) -> Result<u32, FsError> {
     let extended_start = u64::from(extended_start);
     let mut here = extended_start;
-    let mut number = 5_u32;
     let mut visited = HashSet::new();
     loop {
         if !visited.insert(here) {
             table.report(None, format!("the chain of logical partitions leads back to sector {here}"));
-            return Ok(());
+            return Ok(number);
         }
         if number > table.limit {
             table.report(None, format!("there are more than {} partitions", table.limit));
-            return Ok(());
+            return Ok(number);
         }
         let Some(record) = BootSector::read_at(disk, here)? else {
             table.report(None, format!("the chain of logical partitions breaks off at sector {here}"));
-            return Ok(());
+            return Ok(number);
         };
         let [first, second, ..] = record.entries;
         if first.is_used() && !first.is_extended() {
@@ -145,7 +151,7 @@ fn logical_partitions(disk: &dyn Volume, extended_start: u32, table: &mut Table)
             number = number.saturating_add(1);
         }
         if !second.is_extended() {
-            return Ok(());
+            return Ok(number);
         }
         here = extended_start.saturating_add(u64::from(second.start));
     }
@@ -209,6 +215,20 @@ mod tests {
             "partition 2: it ends at byte 61440, but the disk has only 51200 bytes: the image was cut short, or the \
              table is not this disk's"
         );
+    }
+
+    #[test]
+    fn partitions_are_those_of_linux_also_in_odd_tables() {
+        // Of type 0, and in two extended partitions.
+        let mut disk = vec![0; 512 * 100];
+        entry(&mut disk, 0, 0, 0, 10, 10);
+        entry(&mut disk, 0, 1, 0x05, 20, 10);
+        entry(&mut disk, 0, 2, 0x0f, 40, 10);
+        entry(&mut disk, 20, 0, 0x83, 1, 5);
+        entry(&mut disk, 40, 0, 0x83, 1, 5);
+        let table = table(disk);
+        let found: Vec<_> = table.partitions.iter().map(|p| (p.number, p.offset / 512)).collect();
+        assert_eq!(found, [(1, 10), (5, 21), (6, 41)]);
     }
 
     #[test]

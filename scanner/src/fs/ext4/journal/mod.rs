@@ -47,6 +47,7 @@ pub(super) fn replay(
         Err(error) => Err(error),
     }
 }
+
 /// Replays the journal that is all of `volume`, such as a copy of a journal's inode, and reads each block that it replaces,
 /// so that its checksum is compared.
 ///
@@ -63,7 +64,7 @@ pub fn replay_journal(volume: Arc<dyn Volume>, limits: &Limits) -> Result<Journa
     let count = volume.size().checked_div(u64::from(block_size)).unwrap_or(0);
     let blocks = Blocks::new(volume, block_size, count, limits);
     let whole = 0..count;
-    let (overlay, journal) = File { blocks: &blocks, runs: vec![whole] }.replay(limits)?;
+    let (overlay, journal) = File::of_runs(&blocks, [whole]).replay(limits)?;
     let mut block = 0;
     while let Some(next) = overlay.next_from(block) {
         overlay.read(next, |journal_block| blocks.raw(journal_block))?;
@@ -76,8 +77,8 @@ pub fn replay_journal(volume: Arc<dyn Volume>, limits: &Limits) -> Result<Journa
 /// The journal as a run of blocks, numbered from 0.
 struct File<'a> {
     blocks: &'a Blocks,
-    /// Where on the volume the parts of the journal are, in order.
-    runs: Vec<Range<u64>>,
+    /// The parts of the journal, in order: the index that each ends before, and where on the volume it is.
+    runs: Vec<(u64, Range<u64>)>,
 }
 
 impl<'a> File<'a> {
@@ -89,7 +90,16 @@ impl<'a> File<'a> {
         if inode.stat.size > most {
             return Err(FsError::Limit { what: "the size of the journal", limit: most });
         }
-        Ok(Self { blocks, runs: map::runs(blocks, inode, inode.stat.size, limits)? })
+        Ok(Self::of_runs(blocks, map::runs(blocks, inode, inode.stat.size, limits)?))
+    }
+
+    fn of_runs(blocks: &'a Blocks, runs: impl IntoIterator<Item = Range<u64>>) -> Self {
+        let mut end = 0_u64;
+        let ending = |run: Range<u64>| {
+            end = end.saturating_add(run.end.saturating_sub(run.start));
+            (end, run)
+        };
+        Self { blocks, runs: runs.into_iter().map(ending).collect() }
     }
 
     fn replay(&self, limits: &Limits) -> Result<(Overlay, Journal), FsError> {
@@ -114,21 +124,15 @@ impl<'a> File<'a> {
     }
 
     fn len(&self) -> u64 {
-        self.runs.iter().fold(0, |sum: u64, run| sum.saturating_add(run.end.saturating_sub(run.start)))
+        self.runs.last().map_or(0, |&(end, _)| end)
     }
 
     /// Where block `index` of the journal is on the volume. The journal has no holes; if it had, the blocks after one would
     /// not be where they should be, and would not have the right sequence number.
     fn at(&self, index: u64) -> Option<u64> {
-        let mut left = index;
-        for run in &self.runs {
-            let length = run.end.saturating_sub(run.start);
-            if left < length {
-                return run.start.checked_add(left);
-            }
-            left = left.saturating_sub(length);
-        }
-        None
+        // A search, because a hostile journal has as many parts as blocks.
+        let (end, run) = self.runs.get(self.runs.partition_point(|&(end, _)| end <= index))?;
+        run.end.checked_sub(end.checked_sub(index)?)
     }
 
     fn read(&self, index: u64) -> Result<Option<Vec<u8>>, FsError> {

@@ -150,8 +150,7 @@ fn replayed(image: Vec<u8>) -> (Journal, Vec<Replaced>) {
     let count = u64::try_from(image.len() / BLOCK).unwrap();
     let volume: Arc<dyn Volume> = Arc::new(MemoryVolume::new(image));
     let blocks = Blocks::new(volume, block_size, count, &limits);
-    let (overlay, journal) =
-        File { blocks: &blocks, runs: std::iter::once(0..count).collect() }.replay(&limits).unwrap();
+    let (overlay, journal) = File::of_runs(&blocks, std::iter::once(0..count)).replay(&limits).unwrap();
     let mut found = Vec::new();
     let mut block = 0;
     while let Some(next) = overlay.next_from(block) {
