@@ -261,6 +261,16 @@ impl<C: Ec2> Snapshots<C> {
                     }
                 }
                 Err(AwsError::NotFound { .. }) if start.elapsed() < SETTLE.min(timeout) => {}
+                // EC2 answers for all or none: one that somebody deleted must not cost the others.
+                Err(AwsError::NotFound { .. }) if wanted.len() > 1 => {
+                    for id in wanted {
+                        if self.is_gone(&id).await {
+                            pending.remove(&id);
+                            let reason = "somebody deleted it".to_owned();
+                            failures.insert(id.clone(), SnapshotFailure::Unusable { id, reason });
+                        }
+                    }
+                }
                 // Hours of waiting are not lost over a minute without answers.
                 Err(error) if error.is_passing() && blind < BLIND_LOOKS => {
                     blind += 1;
@@ -290,6 +300,10 @@ impl<C: Ec2> Snapshots<C> {
             pause = (pause * 3 / 2).min(POLL_MAX);
         }
         Ok(failures)
+    }
+
+    async fn is_gone(&self, id: &str) -> bool {
+        matches!(self.ec2.snapshots(&[id.to_owned()]).await, Err(AwsError::NotFound { .. }))
     }
 
     /// Deletes every snapshot that the scan made, whatever became of the scan. What could not be deleted is returned.
@@ -576,6 +590,19 @@ mod tests {
             text.contains("not complete after 60 s (at 40%)") && text.contains("--snapshot-timeout"),
             "{text}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_that_somebody_deletes_does_not_cost_the_others() {
+        let cloud = Cloud::new(&["vol-1", "vol-2"]).pending_for(Duration::from_mins(5));
+        let snapshots = snapshots(&cloud);
+        let cancel = CancellationToken::new();
+        let deleted = snapshots.create("vol-1", &cancel).await.unwrap().id;
+        let kept = snapshots.create("vol-2", &cancel).await.unwrap().id;
+        cloud.delete_snapshot(&deleted).await.unwrap();
+        let failures = snapshots.wait(&[deleted.clone(), kept], patience(&cancel, 600)).await.unwrap();
+        assert_eq!(failures.keys().collect::<Vec<_>>(), [&deleted]);
+        assert!(failures[&deleted].to_string().contains("somebody deleted it"), "{failures:?}");
     }
 
     #[tokio::test(start_paused = true)]
