@@ -15,12 +15,12 @@ mod lifecycle;
 mod meter;
 mod subject;
 
-use std::error::Error as _;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
-use agentless_tests::demo::Interrupt;
+use agentless_tests::causes::with_causes;
+use agentless_tests::demo::{INTERRUPTED, Interrupt};
 use agentless_tests::local_aws::{LocalAws, Options};
 use clap::Parser;
 
@@ -46,9 +46,6 @@ struct Arguments {
     bench: bool,
 }
 
-/// What shells report for a program that SIGINT ended.
-const INTERRUPTED: u8 = 130;
-
 fn main() -> ExitCode {
     // Terraform starts this program in the place of a provider's.
     if let Some(provider) = meter::metered_provider() {
@@ -73,12 +70,7 @@ fn main() -> ExitCode {
         }
         Err(Error::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => {
-            say(format_args!("error: {error}"));
-            let mut source = error.source();
-            while let Some(cause) = source {
-                say(format_args!("  caused by: {cause}"));
-                source = cause.source();
-            }
+            say(format_args!("error: {}", with_causes(&error)));
             ExitCode::FAILURE
         }
     }

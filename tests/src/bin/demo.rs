@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use agentless_tests::demo::{self, DemoError, Interrupt, Options, Outcome};
+use agentless_tests::causes::with_causes;
+use agentless_tests::demo::{self, DemoError, INTERRUPTED, Interrupt, Options, Outcome};
 use clap::Parser;
 
 /// From terraform apply to a package list and back to nothing, against a local AWS. Needs no AWS account.
@@ -20,9 +21,6 @@ struct Arguments {
     #[arg(long, value_name = "FOLDER", default_value = "target/demo")]
     folder: PathBuf,
 }
-
-/// What shells report for a program that SIGINT ended.
-const INTERRUPTED: u8 = 130;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -51,11 +49,6 @@ fn judged(outcome: &Outcome) -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "a command-line program's last words")]
 fn failed(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("\nerror: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        eprintln!("  caused by: {cause}");
-        source = cause.source();
-    }
+    eprintln!("\nerror: {}", with_causes(error));
     ExitCode::FAILURE
 }

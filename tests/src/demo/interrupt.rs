@@ -3,6 +3,9 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// The exit code of a program that SIGINT ended, as shells report it.
+pub const INTERRUPTED: u8 = 130;
+
 /// Whether the user wants it to end. Copies share what they know.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {

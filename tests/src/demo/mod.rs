@@ -25,7 +25,7 @@ use crate::terraform::{self, Terraform};
 use crate::tools::ToolError;
 
 use console::Console;
-pub use interrupt::Interrupt;
+pub use interrupt::{INTERRUPTED, Interrupt};
 pub use report::ScanSummary;
 
 /// How the demo runs.
