@@ -109,7 +109,7 @@ fn read_content(partition: &Partition, disk: &Arc<dyn Volume>, limits: &Limits) 
         }
         Err(error) => return unread(None, chain(&error)),
     };
-    match driver.open(volume, limits) {
+    match driver.open(&[volume], limits) {
         Ok(file_system) => {
             let tree = Tree::new(file_system, limits.clone());
             // The content after the findings: what a driver says of its journal is final when it has been used.

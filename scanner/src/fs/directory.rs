@@ -9,14 +9,14 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{DirEntry, FileSystem, FileType, FsError, Inode, Journal, Stat};
+use super::{DeviceNumbers, DirEntry, FileSystem, FileType, FsError, Identity, Inode, Journal, Stat, Xattr};
 use crate::limits::{Budget, Limits};
 use crate::volume::bytes::{to_u64, to_usize};
 
@@ -136,6 +136,11 @@ impl FileSystem for Directory {
         Journal::Clean
     }
 
+    /// The kernel knows it by its path.
+    fn identity(&self) -> Identity {
+        Identity::default()
+    }
+
     fn root(&self) -> Inode {
         Inode(ROOT)
     }
@@ -145,14 +150,21 @@ impl FileSystem for Directory {
         let descriptor = self.descriptor(inode, OFlags::PATH)?;
         let found = rustix::fs::statat(&descriptor, "", AtFlags::EMPTY_PATH)
             .map_err(|errno| self.failed_at(inode, errno))?;
+        let file_type = FileType::from_mode(found.st_mode)
+            .ok_or(FsError::Invalid { problem: "a file of a type that this program does not know" })?;
+        let is_device = matches!(file_type, FileType::CharacterDevice | FileType::BlockDevice);
         Ok(Stat {
-            file_type: FileType::from_mode(found.st_mode).unwrap_or(FileType::Special),
+            file_type,
             mode: u16::try_from(found.st_mode & 0o7777).unwrap_or(0),
             size: u64::try_from(found.st_size).unwrap_or(0),
             uid: found.st_uid,
             gid: found.st_gid,
             links: u32::try_from(found.st_nlink).unwrap_or(u32::MAX),
             mtime: found.st_mtime,
+            device: is_device.then(|| DeviceNumbers {
+                major: rustix::fs::major(found.st_rdev),
+                minor: rustix::fs::minor(found.st_rdev),
+            }),
         })
     }
 
@@ -176,8 +188,11 @@ impl FileSystem for Directory {
                 rustix::fs::FileType::RegularFile => Some(FileType::Regular),
                 rustix::fs::FileType::Directory => Some(FileType::Directory),
                 rustix::fs::FileType::Symlink => Some(FileType::Symlink),
+                rustix::fs::FileType::CharacterDevice => Some(FileType::CharacterDevice),
+                rustix::fs::FileType::BlockDevice => Some(FileType::BlockDevice),
+                rustix::fs::FileType::Fifo => Some(FileType::Fifo),
+                rustix::fs::FileType::Socket => Some(FileType::Socket),
                 rustix::fs::FileType::Unknown => None,
-                _ => Some(FileType::Special),
             };
             if visit(DirEntry { name, inode: self.node(dir, name), file_type }).is_break() {
                 break;
@@ -231,6 +246,43 @@ impl FileSystem for Directory {
             return Err(FsError::Limit { what: "the length of a symbolic link", limit });
         }
         Ok(target)
+    }
+
+    fn xattrs(
+        &self,
+        inode: Inode,
+        visit: &mut dyn FnMut(Xattr<'_>) -> ControlFlow<()>,
+    ) -> Result<(), FsError> {
+        /// `XATTR_LIST_MAX` and `XATTR_SIZE_MAX` of Linux.
+        const MOST: usize = 64 << 10;
+
+        self.budget.step()?;
+        let descriptor = self.descriptor(inode, OFlags::PATH)?;
+        // The kernel gives no attributes of an `O_PATH` descriptor itself; through this link it does.
+        let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+        let mut names = vec![0; MOST];
+        let length = match rustix::fs::listxattr(&path, names.as_mut_slice()) {
+            Ok(length) => length,
+            Err(Errno::OPNOTSUPP) => return Ok(()),
+            Err(errno) => return Err(self.failed_at(inode, errno)),
+        };
+        names.truncate(length);
+        for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+            if name.starts_with(b"system.posix_acl_") {
+                continue;
+            }
+            let mut value = vec![0; MOST];
+            match rustix::fs::getxattr(&path, name, value.as_mut_slice()) {
+                Ok(length) => value.truncate(length),
+                // It was removed a moment ago, or only the kernel may read it.
+                Err(Errno::NODATA | Errno::PERM | Errno::ACCESS) => continue,
+                Err(errno) => return Err(self.failed_at(inode, errno)),
+            }
+            if visit(Xattr { name, value: &value }).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -321,7 +373,7 @@ mod tests {
         )
         .unwrap();
         let tree = tree(root.path());
-        assert_eq!(tree.read_dir(&FsPath::root()).unwrap().unwrap()[0].file_type, Some(FileType::Special));
+        assert_eq!(tree.read_dir(&FsPath::root()).unwrap().unwrap()[0].file_type, Some(FileType::Fifo));
         let error = tree.open(&FsPath::new("pipe")).unwrap_err();
         assert_eq!(error.to_string(), "not a regular file");
     }

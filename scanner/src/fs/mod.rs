@@ -3,6 +3,7 @@
 //! A driver implements [`FileSystem`] on inode handles; [`DRIVERS`] lists them, and [`probe`] finds the one for a volume.
 //! Paths and symbolic links are resolved once, above the trait, by [`Tree`], and never leave the tree.
 
+mod cache;
 mod directory;
 pub mod ext4;
 mod path;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 
 pub use directory::Directory;
 pub use path::FsPath;
-pub use recognise::{DRIVERS, Driver, Recognised, open, probe};
+pub use recognise::{DRIVERS, Driver, Membership, Recognised, open, probe};
 pub use tree::{Entry, File, Tree};
 
 use crate::volume::VolumeError;
@@ -32,6 +33,9 @@ pub trait FileSystem: Debug + Send {
 
     /// What was done about a journal that had not been replayed.
     fn journal(&self) -> Journal;
+
+    /// What the filesystem says about itself as a whole.
+    fn identity(&self) -> Identity;
 
     /// The inode of the root directory.
     fn root(&self) -> Inode;
@@ -54,6 +58,27 @@ pub trait FileSystem: Debug + Send {
 
     /// The target of a symbolic link: at most [`path_bytes`](crate::limits::Limits::path_bytes) long.
     fn read_link(&self, inode: Inode) -> Result<Vec<u8>, FsError>;
+
+    /// Calls `visit` with each extended attribute, until it breaks. Access control lists are left out: they are stored in a form of their own,
+    /// and nothing here needs them.
+    fn xattrs(
+        &self,
+        inode: Inode,
+        visit: &mut dyn FnMut(Xattr<'_>) -> ControlFlow<()>,
+    ) -> Result<(), FsError>;
+
+    /// The value of one extended attribute, if the inode has it.
+    fn xattr(&self, inode: Inode, name: &[u8]) -> Result<Option<Vec<u8>>, FsError> {
+        let mut found = None;
+        self.xattrs(inode, &mut |each| {
+            if each.name != name {
+                return ControlFlow::Continue(());
+            }
+            found = Some(each.value.to_vec());
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
 
     /// Says that these inodes will be looked at soon, by [`stat`](Self::stat) or in order to read what they hold. A
     /// hint: it never fails, and what cannot be read is skipped.
@@ -78,8 +103,39 @@ pub enum FileType {
     Directory,
     /// A symbolic link.
     Symlink,
-    /// A character or block device, a socket or a named pipe: never opened.
-    Special,
+    /// A character device. An overlay's whiteout is one with the numbers 0, 0.
+    CharacterDevice,
+    /// A block device.
+    BlockDevice,
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+}
+
+/// The numbers of a device, in its inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DeviceNumbers {
+    /// Which driver.
+    pub major: u32,
+    /// Which of its devices.
+    pub minor: u32,
+}
+
+/// What a filesystem says about itself as a whole: what `/etc/fstab` names it by, and what people want to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Identity {
+    /// Its UUID, in lower case as in `/dev/disk/by-uuid`.
+    pub uuid: Option<String>,
+    /// Its label, if it has one: any bytes.
+    pub label: Option<Vec<u8>>,
+    /// Its size in bytes.
+    pub size: Option<u64>,
+    /// The size of its blocks in bytes.
+    pub block_size: Option<u32>,
+    /// The features that it was made with, by the names that the format's own tools print.
+    pub features: Vec<String>,
 }
 
 /// What the filesystem records about an inode.
@@ -100,6 +156,8 @@ pub struct Stat {
     pub links: u32,
     /// Time of last modification, in seconds since 1970.
     pub mtime: i64,
+    /// The numbers of a device; none for anything else.
+    pub device: Option<DeviceNumbers>,
 }
 
 /// One name in a directory.
@@ -112,6 +170,16 @@ pub struct DirEntry<'a> {
     pub inode: Inode,
     /// Its type, where the directory records it.
     pub file_type: Option<FileType>,
+}
+
+/// One extended attribute.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Xattr<'a> {
+    /// The name with its namespace's prefix, such as `trusted.overlay.opaque`.
+    pub name: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
 }
 
 /// What was done about a journal. Stands in every report, because a reader that ignores a dirty journal reads old
@@ -185,6 +253,14 @@ impl FsError {
     }
 }
 
+impl DeviceNumbers {
+    /// From the encoding that inodes of ext4 and XFS have, `new_encode_dev` of the kernel: twelve bits of the major number
+    /// in the middle of twenty of the minor one.
+    pub(crate) fn decode(encoded: u32) -> Self {
+        Self { major: (encoded >> 8) & 0xfff, minor: (encoded & 0xff) | ((encoded >> 12) & 0xf_ff00) }
+    }
+}
+
 impl FileType {
     /// From the format bits of a Unix mode, `None` where they mean nothing.
     pub(crate) fn from_mode(mode: u32) -> Option<Self> {
@@ -192,8 +268,10 @@ impl FileType {
             0o100_000 => Some(Self::Regular),
             0o040_000 => Some(Self::Directory),
             0o120_000 => Some(Self::Symlink),
-            // Character device, block device, named pipe, socket.
-            0o020_000 | 0o060_000 | 0o010_000 | 0o140_000 => Some(Self::Special),
+            0o020_000 => Some(Self::CharacterDevice),
+            0o060_000 => Some(Self::BlockDevice),
+            0o010_000 => Some(Self::Fifo),
+            0o140_000 => Some(Self::Socket),
             _ => None,
         }
     }

@@ -20,8 +20,26 @@ pub trait Driver: Debug + Send + Sync {
     /// all of a smaller volume.
     fn probe(&self, head: &[u8]) -> bool;
 
-    /// Opens the filesystem.
-    fn open(&self, volume: Arc<dyn Volume>, limits: &Limits) -> Result<Box<dyn FileSystem>, FsError>;
+    /// The filesystem that a volume with this head is a member of, for formats where one filesystem may have several
+    /// volumes.
+    fn membership(&self, _head: &[u8]) -> Option<Membership> {
+        None
+    }
+
+    /// Opens the filesystem that these volumes are together, in whatever order. Formats without
+    /// [`membership`](Self::membership) get one.
+    fn open(&self, volumes: &[Arc<dyn Volume>], limits: &Limits) -> Result<Box<dyn FileSystem>, FsError>;
+}
+
+/// What a member of a filesystem of several volumes says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The filesystem: the same in all its members.
+    pub filesystem: [u8; 16],
+    /// This member among them.
+    pub member: u64,
+    /// How many there are.
+    pub members: u64,
 }
 
 /// Every driver, in alphabetical order.
@@ -88,7 +106,7 @@ pub fn probe(volume: &dyn Volume) -> Result<Recognised, FsError> {
 /// [`FsError::Unsupported`], with the name of what is there, if no driver reads it; otherwise what the driver reports.
 pub fn open(volume: Arc<dyn Volume>, limits: &Limits) -> Result<Box<dyn FileSystem>, FsError> {
     match probe(&*volume)? {
-        Recognised::Driver(driver) => driver.open(volume, limits),
+        Recognised::Driver(driver) => driver.open(&[volume], limits),
         Recognised::Other { name, .. } => Err(FsError::Unsupported { feature: name.to_owned() }),
         Recognised::Unknown => Err(FsError::Unsupported {
             feature: "a volume without any known filesystem signature".to_owned(),

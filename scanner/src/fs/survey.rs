@@ -113,7 +113,7 @@ impl Survey {
                         let read = self.read(file_system, inode, limits);
                         self.tally(read)?;
                     }
-                    Some(FileType::Special) | None => {}
+                    _ => {}
                 }
             }
         }

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use agentless_scanner::volume::SparseVolume;
 
-use crate::dirty_journals::shut_down;
+use crate::ext4::dirty_journals::shut_down;
 use crate::support::{Mount, Workspace, can_mount, run};
 
 /// Seeds are in the repository, so they are small.

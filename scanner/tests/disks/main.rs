@@ -13,9 +13,8 @@
 
 mod blocks_touched;
 mod corpus;
-mod dirty_journals;
+mod ext4;
 mod fill;
-mod formats;
 mod manifest;
 mod partitions;
 mod support;

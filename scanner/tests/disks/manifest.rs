@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use agentless_scanner::fs::{self, FileSystem, FileType, FsError, FsPath, Inode, Tree};
@@ -37,7 +37,10 @@ pub(crate) fn of_kernel(root: &Path) -> Manifest {
             kind if kind.is_file() => FileType::Regular,
             kind if kind.is_dir() => FileType::Directory,
             kind if kind.is_symlink() => FileType::Symlink,
-            _ => FileType::Special,
+            kind if kind.is_char_device() => FileType::CharacterDevice,
+            kind if kind.is_block_device() => FileType::BlockDevice,
+            kind if kind.is_fifo() => FileType::Fifo,
+            _ => FileType::Socket,
         };
         let content = match file_type {
             FileType::Regular => {
@@ -56,7 +59,7 @@ pub(crate) fn of_kernel(root: &Path) -> Manifest {
             Entry {
                 file_type,
                 mode: u16::try_from(metadata.mode() & 0o7777).unwrap(),
-                size: if file_type == FileType::Special { 0 } else { metadata.len() },
+                size: metadata.len(),
                 uid: metadata.uid(),
                 gid: metadata.gid(),
                 links: u32::try_from(metadata.nlink()).unwrap(),

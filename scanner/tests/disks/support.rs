@@ -13,6 +13,21 @@ use agentless_scanner::limits::Limits;
 use agentless_scanner::volume::{FileVolume, Volume, VolumeError};
 use tempfile::TempDir;
 
+/// The programs that make the images, and the Debian packages that have them.
+const TOOLS: [(&str, &str); 11] = [
+    ("mkfs.ext4", "e2fsprogs"),
+    ("dumpe2fs", "e2fsprogs"),
+    ("debugfs", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("xfs_db", "xfsprogs"),
+    ("mkfs.btrfs", "btrfs-progs"),
+    ("lvm", "lvm2"),
+    ("thin_restore", "thin-provisioning-tools"),
+    ("sgdisk", "gdisk"),
+    ("sfdisk", "fdisk"),
+    ("mount", "mount"),
+];
+
 /// Whether this machine can make and mount images.
 ///
 /// These tests are the proof that the drivers are right, so a machine that cannot run them fails them and says what is
@@ -23,9 +38,9 @@ pub(crate) fn can_mount() -> bool {
     if !rustix::process::geteuid().is_root() {
         missing.push("root (to mount images through loop devices)".to_owned());
     }
-    for tool in ["mkfs.ext4", "dumpe2fs", "debugfs", "mount"] {
+    for (tool, package) in TOOLS {
         if Command::new(tool).arg("-V").output().is_err() {
-            missing.push(format!("`{tool}` (Debian and Ubuntu: apt-get install e2fsprogs mount)"));
+            missing.push(format!("`{tool}` (Debian and Ubuntu: apt-get install {package})"));
         }
     }
     if !Path::new("/dev/loop-control").exists() {
@@ -62,7 +77,8 @@ impl Workspace {
         let image = self.path(name);
         File::create(&image).unwrap().set_len(size).unwrap();
         let [program, options @ ..] = mkfs else { panic!("no mkfs") };
-        run(Command::new(program).args(options).arg("-q").arg("-F").arg(&image));
+        let force = if program.starts_with("mkfs.ext") { "-F" } else { "-f" };
+        run(Command::new(program).args(options).args(["-q", force]).arg(&image));
         image
     }
 

@@ -4,12 +4,12 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::FsError;
 use super::overlay::Overlay;
+use crate::fs::cache::Cache;
 use crate::limits::{Budget, Limits};
 use crate::volume::Volume;
 use crate::volume::bytes::{to_u64, to_usize};
@@ -21,7 +21,7 @@ pub(super) struct Blocks {
     block_size: u32,
     count: u64,
     overlay: Overlay,
-    cache: RefCell<Cache>,
+    cache: RefCell<Cache<Arc<[u8]>>>,
     budget: Budget,
 }
 
@@ -154,64 +154,5 @@ impl Blocks {
     /// Whether a block of metadata is in memory, so that prefetching it would fetch it again.
     pub(super) fn is_cached(&self, block: u64) -> bool {
         self.cache.borrow().contains(block)
-    }
-}
-
-/// Recently used blocks, in two generations: when the young one is full, the old one is dropped and the young one becomes
-/// the old. What is used stays, the number of blocks is bounded, and no order of use has to be kept.
-#[derive(Debug)]
-struct Cache {
-    young: HashMap<u64, Arc<[u8]>>,
-    old: HashMap<u64, Arc<[u8]>>,
-    generation: usize,
-}
-
-impl Cache {
-    fn new(blocks: u64) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), generation: to_usize(blocks / 2).max(1) }
-    }
-
-    fn get(&mut self, block: u64) -> Option<Arc<[u8]>> {
-        if let Some(found) = self.young.get(&block) {
-            return Some(Arc::clone(found));
-        }
-        let found = self.old.remove(&block)?;
-        self.insert(block, Arc::clone(&found));
-        Some(found)
-    }
-
-    fn insert(&mut self, block: u64, content: Arc<[u8]>) {
-        if self.young.len() >= self.generation {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(block, content);
-    }
-
-    fn contains(&self, block: u64) -> bool {
-        self.young.contains_key(&block) || self.old.contains_key(&block)
-    }
-
-    fn clear(&mut self) {
-        self.young.clear();
-        self.old.clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cache_keeps_what_is_used_and_no_more_than_its_size() {
-        let mut cache = Cache::new(4);
-        for block in 0..100 {
-            cache.insert(block, Arc::from([0_u8; 1]));
-            assert!(cache.get(block).is_some());
-            if block > 0 {
-                assert!(cache.get(0).is_some(), "used with each step, so never dropped");
-            }
-            assert!(cache.young.len() + cache.old.len() <= 4);
-        }
-        assert!(cache.get(50).is_none());
     }
 }

@@ -266,7 +266,10 @@ fn file_type_of(recorded: u8) -> Option<FileType> {
     match recorded {
         1 => Some(FileType::Regular),
         2 => Some(FileType::Directory),
-        3..=6 => Some(FileType::Special),
+        3 => Some(FileType::CharacterDevice),
+        4 => Some(FileType::BlockDevice),
+        5 => Some(FileType::Fifo),
+        6 => Some(FileType::Socket),
         7 => Some(FileType::Symlink),
         _ => None,
     }

@@ -5,7 +5,7 @@ use super::blocks::Blocks;
 use super::checksum::crc32c;
 use super::superblock::Superblock;
 use super::{FsError, feature, group};
-use crate::fs::{FileType, Inode, Stat};
+use crate::fs::{DeviceNumbers, FileType, Inode, Stat};
 use crate::volume::bytes::{Bytes, to_usize};
 
 /// `EXT4_ENCRYPT_FL`
@@ -106,6 +106,7 @@ impl InodeRecord {
                 gid: u32::from(bytes.le16(0x18)?) | (u32::from(gid_high) << 16),
                 links: u32::from(bytes.le16(0x1a)?),
                 mtime: mtime.saturating_add(epoch),
+                device: device_of(file_type, bytes)?,
             },
             flags: bytes.le32(0x20)?,
             block: bytes.array(0x28)?,
@@ -158,6 +159,18 @@ impl InodeRecord {
         let of_attributes = if self.has_attribute_block { u64::from(sb.block_size / 512) } else { 0 };
         fits && (self.blocks <= of_attributes || !self.has_extents())
     }
+}
+
+/// The numbers of a device, in the first or in the second word of `i_block`: the first has eight bits for each, as long as
+/// they suffice.
+fn device_of(file_type: FileType, inode: Bytes<'_>) -> Result<Option<DeviceNumbers>, FsError> {
+    if !matches!(file_type, FileType::CharacterDevice | FileType::BlockDevice) {
+        return Ok(None);
+    }
+    Ok(Some(match inode.le32(0x28)? {
+        0 => DeviceNumbers::decode(inode.le32(0x2c)?),
+        old => DeviceNumbers { major: (old >> 8) & 0xff, minor: old & 0xff },
+    }))
 }
 
 /// Compares an inode's checksum: over the whole inode, with the checksum's own fields as zeros.

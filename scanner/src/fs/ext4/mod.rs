@@ -34,7 +34,7 @@ use self::blocks::Blocks;
 use self::htree::Answer;
 use self::inode::InodeRecord;
 use self::superblock::Superblock;
-use super::{DirEntry, Driver, FileSystem, FileType, FsError, Inode, Journal, Stat};
+use super::{DirEntry, Driver, FileSystem, FileType, FsError, Identity, Inode, Journal, Stat, Xattr};
 use crate::limits::Limits;
 use crate::volume::Volume;
 use crate::volume::bytes::{Bytes, to_u64, to_usize};
@@ -52,8 +52,9 @@ impl Driver for Ext4Driver {
         Bytes(head).get(to_usize(superblock::OFFSET), superblock::SIZE).is_ok_and(superblock::has_magic)
     }
 
-    fn open(&self, volume: Arc<dyn Volume>, limits: &Limits) -> Result<Box<dyn FileSystem>, FsError> {
-        Ok(Box::new(Ext4::open(volume, limits)?))
+    fn open(&self, volumes: &[Arc<dyn Volume>], limits: &Limits) -> Result<Box<dyn FileSystem>, FsError> {
+        let [volume, ..] = volumes else { return Err(FsError::Invalid { problem: "no volume to open" }) };
+        Ok(Box::new(Ext4::open(Arc::clone(volume), limits)?))
     }
 }
 
@@ -169,6 +170,16 @@ impl FileSystem for Ext4 {
         self.journal
     }
 
+    fn identity(&self) -> Identity {
+        Identity {
+            uuid: Some(uuid::Uuid::from_bytes(self.sb.uuid).to_string()),
+            label: Some(self.sb.label.clone()).filter(|label| !label.is_empty()),
+            size: Some(self.sb.size()),
+            block_size: Some(self.sb.block_size),
+            features: Vec::new(),
+        }
+    }
+
     fn root(&self) -> Inode {
         Self::ROOT
     }
@@ -241,6 +252,14 @@ impl FileSystem for Ext4 {
         Ok(target)
     }
 
+    fn xattrs(
+        &self,
+        _inode: Inode,
+        _visit: &mut dyn FnMut(Xattr<'_>) -> ControlFlow<()>,
+    ) -> Result<(), FsError> {
+        Err(FsError::Unsupported { feature: "extended attributes of ext4".to_owned() })
+    }
+
     fn prefetch_inodes(&self, inodes: &[Inode]) {
         let places: BTreeSet<u64> = inodes
             .iter()
@@ -261,7 +280,7 @@ impl FileSystem for Ext4 {
             let most = match record.stat.file_type {
                 FileType::Regular => self.limits.file_bytes,
                 FileType::Directory => self.limits.dir_bytes,
-                FileType::Symlink | FileType::Special => continue,
+                _ => continue,
             };
             if !record.has_inline_data() && record.check_readable().is_ok() {
                 runs.extend(map::runs(&self.blocks, &record, most, &self.limits).unwrap_or_default());

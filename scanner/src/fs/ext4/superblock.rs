@@ -35,6 +35,8 @@ pub(super) struct Superblock {
     pub(super) incompat: u32,
     pub(super) ro_compat: u32,
     pub(super) uuid: [u8; 16],
+    /// `s_volume_name`, up to its first zero.
+    pub(super) label: Vec<u8>,
     /// What checksums of metadata start with.
     pub(super) checksum_seed: u32,
     pub(super) journal_inum: u32,
@@ -100,6 +102,7 @@ impl Superblock {
             incompat,
             ro_compat,
             uuid,
+            label: sb.get(0x78, 16)?.split(|&byte| byte == 0).next().unwrap_or_default().to_vec(),
             checksum_seed,
             journal_inum: sb.le32(0xe0)?,
             journal_dev: sb.le32(0xe4)?,

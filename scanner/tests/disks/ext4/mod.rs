@@ -1,0 +1,4 @@
+//! ext2, ext3 and ext4.
+
+pub(crate) mod dirty_journals;
+mod formats;
