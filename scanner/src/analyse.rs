@@ -125,6 +125,9 @@ fn content_of(tree: &Tree) -> Content {
     let journal = match file_system.journal() {
         fs::Journal::Clean => Journal::Clean,
         fs::Journal::Replayed { transactions } => Journal::Replayed { transactions },
+        fs::Journal::Partial { transactions, reason } => {
+            Journal::Partial { transactions, reason: reason.to_owned() }
+        }
         fs::Journal::Ignored { reason } => Journal::Ignored { reason: reason.to_owned() },
     };
     Content::Filesystem { format: file_system.kind().to_owned(), journal }

@@ -87,6 +87,13 @@ pub enum Journal {
         /// How many transactions it held.
         transactions: u64,
     },
+    /// A part of it was replayed in memory.
+    Partial {
+        /// How many transactions were.
+        transactions: u64,
+        /// Why the rest was not.
+        reason: String,
+    },
     /// It was not replayed, so the filesystem shows an older state.
     Ignored {
         /// Why not.
@@ -153,11 +160,15 @@ impl VolumeReport {
                 Content::Irrelevant { .. } => {}
                 Content::Unread { reason, .. } => unknowns.push(unknown(number, reason)),
                 Content::Filesystem { journal, .. } => {
-                    if let Journal::Ignored { reason } = journal {
-                        let reason =
-                            format!("the journal was not replayed, so older contents may show: {reason}");
-                        unknowns.push(unknown(number, &reason));
-                    }
+                    let problem = match journal {
+                        Journal::Clean | Journal::Replayed { .. } => None,
+                        Journal::Partial { reason, .. } => Some(("replayed only in part", reason)),
+                        Journal::Ignored { reason } => Some(("not replayed", reason)),
+                    };
+                    unknowns.extend(problem.map(|(what, reason)| {
+                        let reason = format!("the journal was {what}, so older contents may show: {reason}");
+                        unknown(number, &reason)
+                    }));
                 }
             }
             unknowns.extend(partition.findings.gaps.iter().map(|gap| Unknown {

@@ -37,8 +37,13 @@ pub trait FileSystem: Debug + Send {
     /// What the filesystem says about itself as a whole.
     fn identity(&self) -> Identity;
 
-    /// The inode of the root directory.
+    /// The inode of the root directory; of a filesystem with subvolumes that of its default one.
     fn root(&self) -> Inode;
+
+    /// The trees within the filesystem that can be mounted each on its own; none for formats without.
+    fn subvolumes(&self) -> Result<Vec<Subvolume>, FsError> {
+        Ok(Vec::new())
+    }
 
     /// Type, mode, size and ownership of an inode.
     fn stat(&self, inode: Inode) -> Result<Stat, FsError>;
@@ -122,6 +127,23 @@ pub struct DeviceNumbers {
     pub minor: u32,
 }
 
+/// A tree within a filesystem that can be mounted on its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Subvolume {
+    /// What `subvolid=` names it by.
+    pub id: u64,
+    /// Its path from the filesystem's top level, without a leading `/`: what `subvol=` names it by. Empty for the top
+    /// level itself.
+    pub path: Vec<u8>,
+    /// Its root directory.
+    pub root: Inode,
+    /// Whether it was made as a copy of another one.
+    pub is_snapshot: bool,
+    /// Whether it is the one that is mounted when none is named.
+    pub is_default: bool,
+}
+
 /// What a filesystem says about itself as a whole: what `/etc/fstab` names it by, and what people want to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -193,6 +215,13 @@ pub enum Journal {
     Replayed {
         /// How many committed transactions it held.
         transactions: u64,
+    },
+    /// A part of the journal was replayed in memory; what the rest would have changed may show an older state.
+    Partial {
+        /// How many committed transactions were replayed.
+        transactions: u64,
+        /// Why the rest was not.
+        reason: &'static str,
     },
     /// The journal is dirty and was not replayed: the report may show an older state.
     Ignored {

@@ -264,6 +264,9 @@ impl Content {
             Self::Filesystem { format, journal: Journal::Replayed { transactions } } => {
                 format!("{}, journal replayed ({transactions} transactions)", printable(format))
             }
+            Self::Filesystem { format, journal: Journal::Partial { .. } } => {
+                format!("{}, journal replayed only in part", printable(format))
+            }
             Self::Filesystem { format, journal: Journal::Ignored { .. } } => {
                 format!("{}, journal not replayed", printable(format))
             }

@@ -2,19 +2,15 @@
 //!
 //! Each image is made by `mkfs`, filled through a mount of the kernel's own driver, and then read by both: every entry must
 //! agree in path, type, mode, size, owner, time, link target and content. Needs root, loop devices and e2fsprogs; see
-//! [`support::can_mount`] for what happens without them.
+//! [`agentless_disk_tests::image::can_mount`] for what happens without them.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    clippy::print_stderr,
     reason = "the helpers of tests fail as tests do, and print figures"
 )]
 
 mod blocks_touched;
 mod corpus;
 mod ext4;
-mod fill;
-mod manifest;
 mod partitions;
-mod support;

@@ -10,8 +10,8 @@ use agentless_scanner::fs;
 use agentless_scanner::limits::Limits;
 use agentless_scanner::volume::{FileVolume, Volume, partition};
 
-use crate::support::{Mount, Workspace, can_mount};
-use crate::{fill, manifest};
+use agentless_disk_tests::image::{Mount, Workspace, can_mount};
+use agentless_disk_tests::{fill, manifest};
 
 const MIB: u64 = 1 << 20;
 

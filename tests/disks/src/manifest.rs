@@ -12,8 +12,9 @@ use sha2::{Digest, Sha256};
 
 /// What one path shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) file_type: FileType,
+pub struct Entry {
+    /// What it is.
+    pub file_type: FileType,
     mode: u16,
     size: u64,
     uid: u32,
@@ -25,10 +26,10 @@ pub(crate) struct Entry {
 }
 
 /// Path to entry. Paths have no leading `/`; the root is the empty path.
-pub(crate) type Manifest = BTreeMap<Vec<u8>, Entry>;
+pub type Manifest = BTreeMap<Vec<u8>, Entry>;
 
 /// What the kernel shows below `root`.
-pub(crate) fn of_kernel(root: &Path) -> Manifest {
+pub fn of_kernel(root: &Path) -> Manifest {
     let mut manifest = Manifest::new();
     let mut waiting = vec![root.to_owned()];
     while let Some(path) = waiting.pop() {
@@ -72,7 +73,7 @@ pub(crate) fn of_kernel(root: &Path) -> Manifest {
 }
 
 /// What we show, listing each directory, and looking up each name that was listed.
-pub(crate) fn of_ours(file_system: Box<dyn FileSystem>) -> Manifest {
+pub fn of_ours(file_system: Box<dyn FileSystem>) -> Manifest {
     let look_up = |tree: &Tree, dir: Inode, listed: &[fs::Entry]| {
         // Listing reads the directory as a list, looking up as a tree: they must agree.
         for child in listed {
@@ -86,7 +87,7 @@ pub(crate) fn of_ours(file_system: Box<dyn FileSystem>) -> Manifest {
 }
 
 /// What we show of a filesystem that may be damaged.
-pub(crate) fn of_damaged(file_system: Box<dyn FileSystem>) -> Result<Manifest, FsError> {
+pub fn of_damaged(file_system: Box<dyn FileSystem>) -> Result<Manifest, FsError> {
     visit(file_system, |_, _, _| {})
 }
 
@@ -161,7 +162,7 @@ fn digest<E>(size: u64, mut read: impl FnMut(u64, &mut [u8]) -> Result<usize, E>
 }
 
 /// Fails with the first differences, if there are any.
-pub(crate) fn assert_equal(kernel: &Manifest, ours: &Manifest, what: &str) {
+pub fn assert_equal(kernel: &Manifest, ours: &Manifest, what: &str) {
     let differences = differences(kernel, ours);
     let mut report = String::new();
     for (path, theirs, mine) in differences.iter().take(10) {
@@ -175,9 +176,11 @@ pub(crate) fn assert_equal(kernel: &Manifest, ours: &Manifest, what: &str) {
     );
 }
 
-type Difference<'a> = (&'a [u8], Option<&'a Entry>, Option<&'a Entry>);
+/// A path with what the kernel shows there, and what we show.
+pub type Difference<'a> = (&'a [u8], Option<&'a Entry>, Option<&'a Entry>);
 
-pub(crate) fn differences<'a>(kernel: &'a Manifest, ours: &'a Manifest) -> Vec<Difference<'a>> {
+/// The paths that are not the same in both.
+pub fn differences<'a>(kernel: &'a Manifest, ours: &'a Manifest) -> Vec<Difference<'a>> {
     let paths: std::collections::BTreeSet<_> = kernel.keys().chain(ours.keys()).collect();
     let both = paths.into_iter().map(|path| (path.as_slice(), kernel.get(path), ours.get(path)));
     both.filter(|(_, kernel, ours)| kernel != ours).collect()

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use agentless_scanner::fs::{self, FileType, FsPath, Journal, Tree};
 use agentless_scanner::limits::Limits;
 
-use crate::support::{CountingVolume, Mount, Workspace, can_mount, open, run};
-use crate::{fill, manifest};
+use agentless_disk_tests::counting::CountingVolume;
+use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
+use agentless_disk_tests::{fill, manifest};
 
 /// Formats, fills, and compares.
 fn compare(expected_kind: &str, mkfs: &[&str]) {

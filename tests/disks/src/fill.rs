@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::support::run;
+use crate::image::run;
 
 /// Fills a mounted filesystem; `many` is the number of entries of the largest directory.
-pub(crate) fn fill(root: &Path, many: usize) {
+pub fn fill(root: &Path, many: usize) {
     names(root);
     large_directory(root, many);
     deep_directory(root);
@@ -21,7 +21,7 @@ pub(crate) fn fill(root: &Path, many: usize) {
 }
 
 /// Different bytes for each file and position, so that no block can stand for another.
-pub(crate) fn content(seed: u64, length: usize) -> Vec<u8> {
+pub fn content(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {

@@ -11,8 +11,8 @@ use std::process::Command;
 
 use agentless_scanner::fs::Journal;
 
-use crate::support::{Mount, Workspace, can_mount, open, run};
-use crate::{fill, manifest};
+use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
+use agentless_disk_tests::{fill, manifest};
 
 /// Stops the filesystem that `file` is on, like a power failure, after what was committed.
 pub(crate) fn shut_down(root: &Path) {

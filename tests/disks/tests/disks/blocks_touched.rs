@@ -7,8 +7,9 @@ use std::sync::Arc;
 use agentless_scanner::fs::{FileType, FsPath, Tree, open};
 use agentless_scanner::limits::Limits;
 
-use crate::fill;
-use crate::support::{CountingVolume, Mount, Workspace, can_mount};
+use agentless_disk_tests::counting::CountingVolume;
+use agentless_disk_tests::fill;
+use agentless_disk_tests::image::{Mount, Workspace, can_mount};
 
 #[test]
 fn os_packages_touch_few_blocks_of_a_large_image() {

@@ -12,7 +12,7 @@ use std::process::Command;
 use agentless_scanner::volume::SparseVolume;
 
 use crate::ext4::dirty_journals::shut_down;
-use crate::support::{Mount, Workspace, can_mount, run};
+use agentless_disk_tests::image::{Mount, Workspace, can_mount, run};
 
 /// Seeds are in the repository, so they are small.
 const MOST_BYTES: usize = 64 << 10;
@@ -20,7 +20,7 @@ const MOST_BYTES: usize = 64 << 10;
 fn write(target: &str, name: &str, image: &[u8]) {
     let encoded = SparseVolume::encode(image);
     assert!(encoded.len() <= MOST_BYTES, "{target}/{name} has {} bytes", encoded.len());
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scanner/fuzz/corpus").join(target);
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(name), encoded).unwrap();
 }

@@ -1,0 +1,13 @@
+//! Our view of a disk against the kernel's: what the tests, the benchmark and `cargo compare-disk` share.
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "the helpers of tests fail as tests do, and print figures"
+)]
+
+pub mod counting;
+pub mod fill;
+pub mod image;
+pub mod manifest;
