@@ -6,10 +6,12 @@
 mod cache;
 mod directory;
 pub mod ext4;
+pub mod fstab;
 mod path;
 mod recognise;
 pub mod survey;
 mod tree;
+pub mod walk;
 
 use std::fmt::Debug;
 use std::io;
@@ -19,7 +21,7 @@ use std::path::PathBuf;
 pub use directory::Directory;
 pub use path::FsPath;
 pub use recognise::{DRIVERS, Driver, Membership, Recognised, open, probe};
-pub use tree::{Entry, File, Tree};
+pub use tree::{Entry, File, Node, Tree};
 
 use crate::volume::VolumeError;
 
