@@ -13,5 +13,7 @@
 mod blocks_touched;
 mod corpus;
 mod ext4;
+mod lvm;
 mod partitions;
 mod walk;
+mod raid;
