@@ -1,0 +1,7 @@
+//! XFS, read only.
+
+mod crc;
+mod feature;
+mod superblock;
+
+use super::FsError;
