@@ -10,7 +10,6 @@ mod path;
 mod recognise;
 pub mod survey;
 mod tree;
-#[expect(dead_code, reason = "the driver follows")]
 pub mod xfs;
 
 use std::fmt::Debug;

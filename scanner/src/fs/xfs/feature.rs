@@ -1,6 +1,7 @@
 //! Feature flags of the superblock. Names and values are those of the kernel's `fs/xfs/libxfs/xfs_format.h`.
 
 use super::FsError;
+use super::superblock::Superblock;
 
 /// `XFS_SB_VERSION_NUMBITS`: the version within `sb_versionnum`.
 pub(super) const VERSION_NUMBER: u16 = 0xf;
@@ -13,22 +14,17 @@ pub(super) const VERSION_ASCII_CI: u16 = 0x4000;
 /// `XFS_SB_VERSION_MOREBITSBIT`: `sb_features2` counts.
 pub(super) const VERSION_MOREBITS: u16 = 0x8000;
 
-/// `XFS_SB_VERSION2_ATTR2BIT`: the boundary between an inode's two forks is anywhere.
-pub(super) const FEATURES2_ATTR2: u32 = 0x8;
 /// `XFS_SB_VERSION2_PROJID32BIT`
-pub(super) const FEATURES2_PROJID32: u32 = 0x80;
+const FEATURES2_PROJID32: u32 = 0x80;
 /// `XFS_SB_VERSION2_FTYPE`: directory entries record the type, in version 4.
 pub(super) const FEATURES2_FTYPE: u32 = 0x200;
 /// `XFS_SB_VERSION2_LAZYSBCOUNTBIT`
-pub(super) const FEATURES2_LAZYSBCOUNT: u32 = 0x2;
+const FEATURES2_LAZYSBCOUNT: u32 = 0x2;
 
 /// `XFS_SB_FEAT_INCOMPAT_FTYPE`: directory entries record the type, in version 5.
 pub(super) const INCOMPAT_FTYPE: u32 = 0x1;
 /// `XFS_SB_FEAT_INCOMPAT_META_UUID`: metadata has another UUID than users see.
 pub(super) const INCOMPAT_META_UUID: u32 = 0x4;
-
-/// Read-only compatible features by the names that `xfs_info` prints.
-const RO_COMPAT: [(u32, &str); 4] = [(0x1, "finobt"), (0x2, "rmapbt"), (0x4, "reflink"), (0x8, "inobtcount")];
 
 /// Every incompatible feature, and whether this driver reads filesystems that have it.
 const INCOMPAT: [(u32, &str, bool); 11] = [
@@ -68,11 +64,33 @@ pub(super) fn check(incompat: u32) -> Result<(), FsError> {
     }
 }
 
-/// The names of the features of version 5 that these flags stand for.
-pub(super) fn names(incompat: u32, ro_compat: u32) -> impl Iterator<Item = &'static str> {
-    let ro_compat = RO_COMPAT.iter().filter(move |(bit, _)| ro_compat & bit != 0).map(|&(_, name)| name);
-    let incompat = INCOMPAT.iter().filter(move |(bit, ..)| incompat & bit != 0).map(|&(_, name, _)| name);
-    ro_compat.chain(incompat)
+/// The names of a filesystem's features, as `xfs_info` prints them and in its order.
+pub(super) fn names(sb: &Superblock) -> Vec<&'static str> {
+    let is_v5 = sb.has_crc();
+    let has = |flags: u32, bit: u32| flags & bit != 0;
+    // Version 5 has these always, whatever the flags of version 4 say.
+    let or_v5 = |bit: u32| is_v5 || has(sb.features2, bit);
+    [
+        (or_v5(FEATURES2_PROJID32), "projid32bit"),
+        (is_v5, "crc"),
+        (has(sb.ro_compat, 0x1), "finobt"),
+        (has(sb.incompat, 0x2), "sparse"),
+        (has(sb.ro_compat, 0x2), "rmapbt"),
+        (has(sb.ro_compat, 0x4), "reflink"),
+        (has(sb.incompat, 0x8), "bigtime"),
+        (has(sb.ro_compat, 0x8), "inobtcount"),
+        (has(sb.incompat, 0x20), "nrext64"),
+        (has(sb.incompat, 0x40), "exchange"),
+        (has(sb.incompat, 0x100), "metadir"),
+        (sb.has_ascii_ci(), "ascii-ci"),
+        (sb.has_ftype(), "ftype"),
+        (has(sb.incompat, 0x80), "parent"),
+        (or_v5(FEATURES2_LAZYSBCOUNT), "lazy-count"),
+        (has(sb.incompat, 0x200), "zoned"),
+    ]
+    .into_iter()
+    .filter_map(|(present, name)| present.then_some(name))
+    .collect()
 }
 
 #[cfg(test)]
@@ -87,6 +105,5 @@ mod tests {
             error.to_string(),
             "XFS with needsrepair, unknown feature flags 0x40000000 is not supported"
         );
-        assert_eq!(names(0x3, 0x5).collect::<Vec<_>>(), ["finobt", "reflink", "ftype", "sparse"]);
     }
 }

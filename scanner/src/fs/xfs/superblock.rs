@@ -14,6 +14,7 @@ pub(super) const CRC_OFFSET: usize = 224;
 
 /// The geometry and features of a filesystem, each number within its bounds.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "some fields are there for the log")]
 pub(super) struct Superblock {
     /// In bytes: a power of two from 512 to 65536.
     pub(super) blocksize: u32,

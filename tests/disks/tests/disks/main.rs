@@ -14,3 +14,4 @@ mod blocks_touched;
 mod corpus;
 mod ext4;
 mod partitions;
+mod xfs;
