@@ -15,5 +15,6 @@ mod corpus;
 mod ext4;
 mod lvm;
 mod partitions;
-mod walk;
 mod raid;
+mod walk;
+mod xfs;
