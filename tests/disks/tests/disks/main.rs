@@ -13,5 +13,6 @@
 mod blocks_touched;
 mod corpus;
 mod ext4;
+mod mounts;
 mod partitions;
 mod walk;
