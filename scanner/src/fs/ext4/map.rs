@@ -117,6 +117,9 @@ pub(super) fn prefetch_indexes(blocks: &Blocks, files: &[(Arc<InodeRecord>, u64)
         blocks.prefetch(missing.map(|block| block..block.saturating_add(1)));
         let mut below = Vec::new();
         for (inode, end, index) in level.into_iter().filter(|(_, _, index)| index.below > 0) {
+            if below.len() >= MOST {
+                break;
+            }
             let Ok(content) = blocks.metadata(index.block) else { continue };
             let children = if inode.has_extents() {
                 extent::children(&content, index)

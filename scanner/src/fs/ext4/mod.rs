@@ -170,6 +170,18 @@ impl Ext4 {
         Ok(record)
     }
 
+    /// A file or directory that has blocks, and how many of its bytes are worth fetching before they are read.
+    fn mapped(&self, inode: Inode) -> Option<(Arc<InodeRecord>, u64)> {
+        let record = self.inode(inode).ok()?;
+        let most = match record.stat.file_type {
+            FileType::Regular => self.limits.file_bytes,
+            FileType::Directory => dir::AHEAD,
+            _ => return None,
+        };
+        let has_blocks = !record.has_inline_data() && record.check_readable().is_ok();
+        has_blocks.then_some((record, most))
+    }
+
     fn reader(&self) -> dir::Reader<'_> {
         dir::Reader { blocks: &self.blocks, sb: &self.sb, limits: &self.limits }
     }
@@ -277,39 +289,33 @@ impl FileSystem for Ext4 {
     }
 
     fn prefetch_inodes(&self, inodes: &[Inode]) {
-        let places: BTreeSet<u64> = inodes
-            .iter()
-            .filter_map(|&inode| inode::location(&self.blocks, &self.sb, inode).ok())
-            .map(|(block, _)| block)
-            .filter(|&block| !self.blocks.is_cached(block))
-            .collect();
-        self.blocks.prefetch(places.into_iter().map(|block| block..block.saturating_add(1)));
+        let prefetch = |blocks: BTreeSet<u64>| {
+            let missing = blocks.into_iter().filter(|&block| !self.blocks.is_cached(block));
+            self.blocks.prefetch(missing.map(|block| block..block.saturating_add(1)));
+        };
+        let groups = inodes.iter().filter_map(|&inode| inode::place(&self.sb, inode));
+        prefetch(groups.map(|(group, _)| group::descriptor_block(&self.sb, group)).collect());
+        let places = inodes.iter().filter_map(|&inode| inode::location(&self.blocks, &self.sb, inode).ok());
+        prefetch(places.map(|(block, _)| block).collect());
     }
 
     fn prefetch_content(&self, inodes: &[Inode]) {
-        /// Runs are passed on in groups, so that hints for many files of many pieces take no more memory than one file's.
+        /// Files and runs are taken in groups, so that hints for many files of many pieces take no more memory than one
+        /// file's.
         const GROUP: usize = 4096;
 
-        let wanted = inodes.iter().filter_map(|&inode| {
-            let record = self.inode(inode).ok()?;
-            let most = match record.stat.file_type {
-                FileType::Regular => self.limits.file_bytes,
-                FileType::Directory => dir::AHEAD,
-                _ => return None,
-            };
-            let has_blocks = !record.has_inline_data() && record.check_readable().is_ok();
-            has_blocks.then_some((record, most))
-        });
-        let wanted: Vec<_> = wanted.collect();
-        map::prefetch_indexes(&self.blocks, &wanted, &self.limits);
-        let mut runs = Vec::new();
-        for (record, most) in wanted {
-            let count = record.stat.size.min(most).div_ceil(u64::from(self.sb.block_size));
-            runs.extend(map::runs(&self.blocks, &record, 0..count, &self.limits).unwrap_or_default());
-            if runs.len() >= GROUP {
-                self.blocks.prefetch(runs.drain(..));
+        for inodes in inodes.chunks(GROUP) {
+            let wanted: Vec<_> = inodes.iter().filter_map(|&inode| self.mapped(inode)).collect();
+            map::prefetch_indexes(&self.blocks, &wanted, &self.limits);
+            let mut runs = Vec::new();
+            for (record, most) in wanted {
+                let count = record.stat.size.min(most).div_ceil(u64::from(self.sb.block_size));
+                runs.extend(map::runs(&self.blocks, &record, 0..count, &self.limits).unwrap_or_default());
+                if runs.len() >= GROUP {
+                    self.blocks.prefetch(runs.drain(..));
+                }
             }
+            self.blocks.prefetch(runs.into_iter());
         }
-        self.blocks.prefetch(runs.into_iter());
     }
 }
