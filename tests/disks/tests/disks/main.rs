@@ -14,6 +14,7 @@ mod blocks_touched;
 mod corpus;
 mod ext4;
 mod lvm;
+mod mounts;
 mod partitions;
 mod raid;
 mod walk;
