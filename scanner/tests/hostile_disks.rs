@@ -110,3 +110,9 @@ fn file_systems() {
 fn journals() {
     torment("journal", 2000, survey::encoded_journal);
 }
+
+#[test]
+fn volume_groups_and_arrays() {
+    torment("members", 1000, survey::encoded_members);
+    torment("lvm_text", 1000, survey::volume_group);
+}

@@ -151,10 +151,11 @@ impl<'a> Builder<'a> {
     ) -> Result<Target, Unreadable> {
         match &segment.kind {
             Kind::Striped { stripe_size, areas } => {
-                let each = length
-                    .checked_div(to_u64(areas.len()))
-                    .filter(|each| each.checked_mul(to_u64(areas.len())) == Some(length))
-                    .ok_or_else(|| Unreadable::damaged("its extents are not a multiple of its stripes"))?;
+                let count = to_u64(areas.len());
+                if segment.extents.checked_rem(count) != Some(0) {
+                    return Err(Unreadable::damaged("its extents are not a multiple of its stripes"));
+                }
+                let each = length.checked_div(count).unwrap_or(0);
                 let mut parts = Vec::new();
                 for area in areas {
                     parts.push(self.area(area, each, above, layers)?);
