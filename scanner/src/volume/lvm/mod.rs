@@ -387,7 +387,7 @@ mod tests {
             ),
             (
                 vec![format!("{} stripe_size = 0 stripes = [\"pv0\", 0, \"pv0\", 1]", at(0, 2, "striped"))],
-                "its stripes have no size",
+                "its stripes have 0 bytes",
             ),
             (vec![at(0, 1, "vdo")], "a logical volume of type vdo is not supported"),
         ] {
@@ -417,7 +417,7 @@ mod tests {
         let raids = "raids = [\"r\", \"a\", \"r\", \"b\"]";
         let segments = [
             ("a", LINEAR.to_owned()),
-            ("b", on("striped", "stripe_size = 1 stripes = [\"pv0\", 0, \"a\", 0]")),
+            ("b", on("striped", "stripe_size = 8 stripes = [\"pv0\", 0, \"a\", 0]")),
             ("r", on("zero", "")),
             ("c", on("raid1", raids)),
             ("d", on("raid10", &format!("stripe_size = 8 {raids}"))),

@@ -87,6 +87,8 @@ mod tests {
     use super::*;
     use crate::volume::{MemoryVolume, Volume};
 
+    const DATA_BLOCK: u64 = 64 << 10;
+
     /// Blocks of a pool's metadata.
     struct Metadata(Vec<u8>);
 
@@ -97,7 +99,7 @@ mod tests {
             this.put(0, 40, &2_u32.to_le_bytes());
             this.put(0, 320, &mapping_root.to_le_bytes());
             this.put(0, 328, &details_root.to_le_bytes());
-            this.put(0, 336, &8_u32.to_le_bytes());
+            this.put(0, 336, &128_u32.to_le_bytes());
             this.put(0, 340, &8_u32.to_le_bytes());
             this.seal(0);
             this
@@ -135,16 +137,16 @@ mod tests {
             let pool = Pool::open(
                 Arc::new(MemoryVolume::new(self.0)),
                 Arc::clone(data),
-                4096,
+                DATA_BLOCK,
                 &Limits { steps: 10_000, ..Limits::default() },
             )?;
-            ThinVolume::open(Arc::new(pool), 5, 64 * 4096, None)
+            ThinVolume::open(Arc::new(pool), 5, 64 * DATA_BLOCK, None)
         }
     }
 
     /// 32 blocks that each have their number everywhere.
     fn data() -> Arc<dyn Volume> {
-        let blocks: Vec<Vec<u8>> = (0..32).map(|block| vec![block; 4096]).collect();
+        let blocks: Vec<Vec<u8>> = (0..32).map(|block| vec![block; 64 << 10]).collect();
         Arc::new(MemoryVolume::new(blocks.concat()))
     }
 
@@ -162,7 +164,7 @@ mod tests {
 
     fn block(volume: &ThinVolume, block: u64) -> Result<u8, String> {
         let mut byte = [0];
-        volume.read_at(block * 4096 + 17, &mut byte).map_err(|error| crate::chain(&error))?;
+        volume.read_at(block * DATA_BLOCK + 17, &mut byte).map_err(|error| crate::chain(&error))?;
         Ok(byte[0])
     }
 
@@ -179,17 +181,17 @@ mod tests {
         for number in 0..64 {
             assert_eq!(block(&volume, number).unwrap(), expected(number), "{number}");
         }
-        let mut whole = vec![1; 64 * 4096];
+        let mut whole = vec![1; 64 * (64 << 10)];
         volume.read_at(0, &mut whole).unwrap();
         assert!(
             (0_u8..)
-                .zip(whole.chunks(4096))
+                .zip(whole.chunks(64 << 10))
                 .all(|(number, part)| part.iter().all(|&b| b == expected(number.into())))
         );
-        let part = |block: u64| volume.part(block * 4096 + 5, 64 * 4096).unwrap();
-        assert_eq!(part(2), (2 * 4096 - 5, Some(30 * 4096 + 5)));
-        assert_eq!(part(0), (2 * 4096 - 5, None));
-        assert_eq!(part(5), (15 * 4096 - 5, None), "up to the next leaf");
+        let part = |block: u64| volume.part(block * DATA_BLOCK + 5, 64 * DATA_BLOCK).unwrap();
+        assert_eq!(part(2), (2 * DATA_BLOCK - 5, Some(30 * DATA_BLOCK + 5)));
+        assert_eq!(part(0), (2 * DATA_BLOCK - 5, None));
+        assert_eq!(part(5), (15 * DATA_BLOCK - 5, None), "up to the next leaf");
     }
 
     #[test]
@@ -198,7 +200,7 @@ mod tests {
             let volume = metadata.open(&data()).map_err(|error| crate::chain(&error));
             volume.and_then(|volume| block(&volume, 2)).unwrap_err()
         };
-        let below = "could not find out where 1 bytes at offset 8209 are stored: node";
+        let below = "could not find out where 1 bytes at offset 131089 are stored: node";
         let of = "of the thin pool's metadata is damaged:";
         for (metadata, problem) in [
             (metadata().node(3, 1, 8, &[(2, 3)]), format!("{below} 3 {of} its tree has more than 10 levels")),
@@ -229,7 +231,7 @@ mod tests {
         crowded.seal(5);
         assert_eq!(error(crowded), format!("{below} 5 {of} its 4294967295 entries are outside of it"));
         let beyond = metadata().node(5, 2, 8, &[(2, 32 << 24)]);
-        assert_eq!(error(beyond), "read of 1 bytes at offset 131089 is outside the volume of 131072 bytes");
+        assert_eq!(error(beyond), "read of 1 bytes at offset 2097169 is outside the volume of 2097152 bytes");
     }
 
     /// Thousands of changes to every field, each with its checksum made right again.
