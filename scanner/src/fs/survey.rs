@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use super::{FileSystem, FileType, FsError, Inode, Journal, ext4, open};
 use crate::limits::Limits;
-use crate::volume::bytes::to_usize;
-use crate::volume::{SliceVolume, SparseVolume, Volume, VolumeError, lvm, partition, raid};
+use crate::volume::{SparseVolume, Volume, VolumeError, partition};
 
 /// What a visit of everything found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,38 +40,6 @@ pub fn encoded_volume(encoded: &[u8]) -> Result<Survey, FsError> {
 /// Replays the ext4 journal that `encoded` describes.
 pub fn encoded_journal(encoded: &[u8]) -> Result<Journal, FsError> {
     ext4::replay_journal(Arc::new(SparseVolume::decode(encoded)), &small_limits())
-}
-
-/// Reads everything in the volume groups and the arrays that are on two disks: the halves of what `encoded` describes.
-pub fn encoded_members(encoded: &[u8]) -> Result<Survey, FsError> {
-    let limits = small_limits();
-    let whole: Arc<dyn Volume> = Arc::new(SparseVolume::decode(encoded));
-    let half = (whole.size() / 1024).saturating_mul(512);
-    let (mut physical, mut arrays) = (Vec::new(), Vec::new());
-    for start in [0, half] {
-        let disk: Arc<dyn Volume> = Arc::new(SliceVolume::new(Arc::clone(&whole), start, half)?);
-        physical.extend(lvm::PhysicalVolume::read(&disk, &limits)?.map(|pv| (pv, Arc::clone(&disk))));
-        arrays.extend(raid::Member::read(&disk)?.map(|member| (member, disk)));
-    }
-    let groups = lvm::assemble(physical, &limits);
-    let mut survey = Survey::default();
-    for volume in groups.into_iter().flat_map(|group| group.logical_volumes) {
-        survey.visit_volume(volume.volume.ok().as_deref());
-    }
-    for array in raid::assemble(arrays) {
-        survey.visit_volume(array.volume.ok().as_deref());
-    }
-    Ok(survey)
-}
-
-/// Reads everything in the volume group that a text describes, on a disk of zeros.
-pub fn volume_group(text: &[u8]) -> Result<Survey, FsError> {
-    let disk: Arc<dyn Volume> = Arc::new(SparseVolume::decode(&u32::MAX.to_le_bytes()));
-    let mut survey = Survey::default();
-    for volume in lvm::assemble_text(text, &disk, &small_limits())?.logical_volumes {
-        survey.visit_volume(volume.volume.ok().as_deref());
-    }
-    Ok(survey)
 }
 
 /// Limits so small that the worst disk is done within a second, also in a build with all checks.
@@ -119,25 +86,6 @@ pub fn file_system(file_system: &dyn FileSystem, limits: &Limits) -> Result<Surv
 }
 
 impl Survey {
-    /// Reads the start, the middle and the end of a volume, if there is one.
-    fn visit_volume(&mut self, volume: Option<&dyn Volume>) {
-        let Some(volume) = volume else {
-            self.problems = self.problems.saturating_add(1);
-            return;
-        };
-        let size = volume.size();
-        let mut buffer = vec![0; 20_000];
-        let length = size.min(20_000);
-        volume.prefetch(std::slice::from_ref(&(0..size)));
-        for offset in [0, size / 2, size].map(|offset| offset.min(size.saturating_sub(length))) {
-            let part = buffer.get_mut(..to_usize(length)).unwrap_or_default();
-            match volume.read_at(offset, part) {
-                Ok(()) => self.bytes = self.bytes.saturating_add(length),
-                Err(_) => self.problems = self.problems.saturating_add(1),
-            }
-        }
-    }
-
     fn visit(&mut self, file_system: &dyn FileSystem, limits: &Limits) -> Result<(), FsError> {
         let mut visited = HashSet::new();
         let mut waiting = vec![file_system.root()];
