@@ -15,7 +15,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agentless_scanner::fs::{FsError, survey};
-use agentless_scanner::volume;
 
 /// The seeds of a fuzz target, by name.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -114,6 +113,6 @@ fn journals() {
 
 #[test]
 fn volume_groups_and_arrays() {
-    torment("members", 1000, volume::survey::encoded_members);
-    torment("lvm_text", 1000, volume::survey::volume_group);
+    torment("members", 1000, agentless_scanner::volume::survey::encoded_members);
+    torment("lvm_text", 1000, agentless_scanner::volume::survey::volume_group);
 }
