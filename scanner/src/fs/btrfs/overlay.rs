@@ -1,7 +1,7 @@
 //! Items that the tree log adds to a tree, changes in it, or takes from it.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::key::Key;
@@ -13,8 +13,9 @@ const ENTRY: u64 = 64;
 /// The changes of one tree; none of most.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Overlay {
-    /// What an item is from now on; `None` if it is no more.
-    items: BTreeMap<Key, Option<Arc<[u8]>>>,
+    /// What items are from now on. No key is in both.
+    present: BTreeMap<Key, Arc<[u8]>>,
+    removed: BTreeSet<Key>,
     /// How much memory the changes took, those included that later ones replaced.
     bytes: u64,
 }
@@ -23,32 +24,46 @@ pub(super) struct Overlay {
 #[derive(Clone, Debug)]
 pub(super) struct Change {
     pub(super) key: Key,
+    /// None if the item is no more.
     pub(super) data: Option<Arc<[u8]>>,
 }
 
 impl Overlay {
     pub(super) fn set(&mut self, key: Key, data: &[u8]) {
         self.bytes = self.bytes.saturating_add(to_u64(data.len())).saturating_add(ENTRY);
-        self.items.insert(key, Some(data.into()));
+        self.removed.remove(&key);
+        self.present.insert(key, data.into());
     }
 
     pub(super) fn remove(&mut self, key: Key) {
         self.bytes = self.bytes.saturating_add(ENTRY);
-        self.items.insert(key, None);
+        self.present.remove(&key);
+        self.removed.insert(key);
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<&Option<Arc<[u8]>>> {
-        self.items.get(&key)
+    /// The change of one key.
+    pub(super) fn get(&self, key: Key) -> Option<Change> {
+        if let Some(data) = self.present.get(&key) {
+            return Some(Change { key, data: Some(Arc::clone(data)) });
+        }
+        self.removed.contains(&key).then_some(Change { key, data: None })
     }
 
     /// The first change at `key` or behind it.
     pub(super) fn at_or_after(&self, key: Key) -> Option<Change> {
-        self.items.range(key..).next().map(change)
+        let present = self.present.range(key..).next();
+        let removed = self.removed.range(key..).next();
+        match (present, removed) {
+            (Some((&key, data)), removed) if removed.is_none_or(|&removed| key < removed) => {
+                Some(Change { key, data: Some(Arc::clone(data)) })
+            }
+            (_, removed) => removed.map(|&key| Change { key, data: None }),
+        }
     }
 
-    /// The last change at `key` or before it that did not remove an item.
-    pub(super) fn floor(&self, key: Key) -> Option<Change> {
-        self.items.range(..=key).rev().find(|(_, data)| data.is_some()).map(change)
+    /// The last item at `key` or before it that was added or changed.
+    pub(super) fn floor(&self, key: Key) -> Option<(Key, Arc<[u8]>)> {
+        self.present.range(..=key).next_back().map(|(&key, data)| (key, Arc::clone(data)))
     }
 
     /// An upper bound of the memory that the changes take.
@@ -57,10 +72,32 @@ impl Overlay {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.present.is_empty() && self.removed.is_empty()
     }
 }
 
-fn change((&key, data): (&Key, &Option<Arc<[u8]>>)) -> Change {
-    Change { key, data: data.clone() }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_found_in_the_order_of_their_keys() {
+        let key = |objectid| Key::new(objectid, 1, 0);
+        let mut overlay = Overlay::default();
+        assert!(overlay.is_empty());
+        overlay.set(key(5), b"five");
+        overlay.remove(key(7));
+        overlay.set(key(9), b"nine");
+        overlay.remove(key(5));
+        overlay.set(key(7), b"seven");
+        let from = |objectid| overlay.at_or_after(key(objectid)).map(|change| (change.key, change.data));
+        assert_eq!(from(0), Some((key(5), None)));
+        assert_eq!(from(6), Some((key(7), Some(b"seven"[..].into()))));
+        assert_eq!(from(8), Some((key(9), Some(b"nine"[..].into()))));
+        assert_eq!(from(10), None);
+        assert_eq!(overlay.floor(key(6)), None);
+        assert_eq!(overlay.floor(key(8)).unwrap().0, key(7));
+        assert!(overlay.get(key(5)).unwrap().data.is_none());
+        assert!(overlay.get(key(6)).is_none());
+    }
 }

@@ -59,7 +59,7 @@ impl Tree {
     /// The item with this key.
     pub(super) fn get(&self, storage: &Storage, key: Key) -> Result<Option<Item>, FsError> {
         if let Some(change) = self.overlay.as_ref().and_then(|overlay| overlay.get(key)) {
-            return Ok(change.clone().map(|data| Item { key, data: Data::Overlay(data) }));
+            return Ok(added(change));
         }
         Ok(self.floor_on_disk(storage, key)?.filter(|item| item.key == key))
     }
@@ -77,7 +77,7 @@ impl Tree {
                 None => None,
             };
         }
-        let changed = overlay.floor(key).and_then(added);
+        let changed = overlay.floor(key).map(|(key, data)| Item { key, data: Data::Overlay(data) });
         Ok(match (found, changed) {
             (Some(found), Some(changed)) if found.key > changed.key => Some(found),
             (found, changed) => changed.or(found),

@@ -1,6 +1,8 @@
 //! Names in directories, while a log is replayed: adding one and removing one changes three items and the directory's size.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use std::collections::HashSet;
+
 use super::super::FsError;
 use super::super::checksum::raw_crc32c;
 use super::super::dir::{self, DirItem};
@@ -112,7 +114,8 @@ impl Replay<'_> {
     /// Gives an inode the names that one of its logged items has, and takes from it those that the same item had before.
     pub(super) fn inode_refs(&mut self, item: &Item) -> Result<(), FsError> {
         let objectid = item.key.objectid;
-        let logged = refs(item.key, item.data())?;
+        let logged = self.refs(item.key, item.data())?;
+        let mut cleaned = HashSet::new();
         let Some(stat) = self.stat(objectid)? else {
             return Err(FsError::corrupt(
                 "the Btrfs tree log",
@@ -135,8 +138,11 @@ impl Replay<'_> {
             if name.parent == objectid {
                 return Ok(());
             }
-            self.remove_old_refs(Key::new(objectid, kind::INODE_REF, name.parent), name.parent)?;
-            self.remove_old_refs(extended_key(objectid, name.parent, name.name), name.parent)?;
+            for key in ref_keys(objectid, name.parent, name.name) {
+                if cleaned.insert((key, name.parent)) {
+                    self.remove_old_refs(key, name.parent)?;
+                }
+            }
             if let Some(conflict) = self.by_index(name.parent, name.index, name.name)? {
                 self.drop_entry(&conflict, Some(name.index))?;
             }
@@ -152,8 +158,9 @@ impl Replay<'_> {
             self.link(&entry, name.index)?;
         }
         if let Some(existing) = self.get(item.key)? {
-            for old in refs(item.key, &existing)? {
-                if !logged.iter().any(|each| each.parent == old.parent && each.name == old.name) {
+            let logged = set(&logged);
+            for old in self.refs(item.key, &existing)? {
+                if !logged.contains(&(old.parent, old.name)) {
                     self.unlink(old.parent, objectid, old.name, Some(old.index))?;
                 }
             }
@@ -165,9 +172,10 @@ impl Replay<'_> {
     fn remove_old_refs(&mut self, key: Key, parent: u64) -> Result<(), FsError> {
         let Some(existing) = self.get(key)? else { return Ok(()) };
         let logged = self.log.get(self.storage, key)?;
-        let logged = logged.as_ref().map(|item| refs(key, item.data())).transpose()?.unwrap_or_default();
-        for old in refs(key, &existing)?.into_iter().filter(|old| old.parent == parent) {
-            if !logged.iter().any(|each| each.parent == parent && each.name == old.name) {
+        let logged = logged.as_ref().map(|item| self.refs(key, item.data())).transpose()?;
+        let logged = set(logged.as_deref().unwrap_or_default());
+        for old in self.refs(key, &existing)?.into_iter().filter(|old| old.parent == parent) {
+            if !logged.contains(&(parent, old.name)) {
                 self.unlink(parent, key.objectid, old.name, Some(old.index))?;
             }
         }
@@ -176,9 +184,9 @@ impl Replay<'_> {
 
     /// Whether the log gives an inode this name by an item of its own, so that the name will be added with it.
     fn log_has_ref(&self, objectid: u64, parent: u64, name: &[u8]) -> Result<bool, FsError> {
-        for key in [Key::new(objectid, kind::INODE_REF, parent), extended_key(objectid, parent, name)] {
+        for key in ref_keys(objectid, parent, name) {
             if let Some(item) = self.log.get(self.storage, key)?
-                && refs(key, item.data())?.iter().any(|each| each.parent == parent && each.name == name)
+                && self.refs(key, item.data())?.iter().any(|each| each.parent == parent && each.name == name)
             {
                 return Ok(true);
             }
@@ -240,9 +248,9 @@ impl Replay<'_> {
 
     /// Removes a name from an inode, and returns its place in the directory's list.
     fn remove_ref(&mut self, objectid: u64, parent: u64, name: &[u8]) -> Result<Option<u64>, FsError> {
-        for key in [Key::new(objectid, kind::INODE_REF, parent), extended_key(objectid, parent, name)] {
+        for key in ref_keys(objectid, parent, name) {
             let Some(data) = self.get(key)? else { continue };
-            let all = refs(key, &data)?;
+            let all = self.refs(key, &data)?;
             let is_it = |each: &&InodeRef<'_>| each.parent == parent && each.name == name;
             let Some(found) = all.iter().find(is_it) else { continue };
             let rest = all.iter().filter(|each| !is_it(each));
@@ -251,6 +259,18 @@ impl Replay<'_> {
             return Ok(Some(found.index));
         }
         Ok(None)
+    }
+
+    /// The names in an `INODE_REF` or `INODE_EXTREF` item. An item may have thousands, so each is paid for.
+    fn refs<'d>(&self, key: Key, data: &'d [u8]) -> Result<Vec<InodeRef<'d>>, FsError> {
+        let refs = match key.kind {
+            kind::INODE_REF => inode::refs(key.offset, data)?,
+            _ => inode::extended_refs(data)?,
+        };
+        for _ in &refs {
+            self.storage.budget().step()?;
+        }
+        Ok(refs)
     }
 
     /// Adds a name to an inode.
@@ -267,9 +287,14 @@ fn entry(dir: u64, item: &Item) -> Result<Option<Entry>, FsError> {
     Ok(dir::names(item)?.first().map(|name| Entry::new(dir, name)))
 }
 
-/// The names in an `INODE_REF` or `INODE_EXTREF` item.
-fn refs(key: Key, data: &[u8]) -> Result<Vec<InodeRef<'_>>, FsError> {
-    if key.kind == kind::INODE_REF { inode::refs(key.offset, data) } else { inode::extended_refs(data) }
+/// Directory and name of each of these names.
+fn set<'a>(names: &[InodeRef<'a>]) -> HashSet<(u64, &'a [u8])> {
+    names.iter().map(|each| (each.parent, each.name)).collect()
+}
+
+/// Where a name of an inode is, if it has it: the item of the directory, or an extended one if that is full.
+fn ref_keys(objectid: u64, parent: u64, name: &[u8]) -> [Key; 2] {
+    [Key::new(objectid, kind::INODE_REF, parent), extended_key(objectid, parent, name)]
 }
 
 fn to_bytes(kind: u8, name: &InodeRef<'_>) -> Vec<u8> {

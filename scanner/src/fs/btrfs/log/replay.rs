@@ -1,7 +1,7 @@
 //! The replay of one subvolume's log.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::super::FsError;
@@ -146,7 +146,8 @@ impl<'a> Replay<'a> {
             from = item.key.next();
             let logged = self.log.get(self.storage, item.key)?;
             let logged = logged.as_ref().map(dir::names).transpose()?.unwrap_or_default();
-            let is_logged = |name: &dir::DirItem<'_>| logged.iter().any(|each| each.name == name.name);
+            let logged: HashSet<_> = logged.iter().map(|each| each.name).collect();
+            let is_logged = |name: &dir::DirItem<'_>| logged.contains(name.name);
             let names = dir::names(&item)?;
             let kept: Vec<_> = names.iter().filter(|name| is_logged(name)).collect();
             if kept.len() < names.len() {

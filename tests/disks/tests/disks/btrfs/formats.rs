@@ -1,11 +1,11 @@
 //! Every format that `mkfs.btrfs` and the kernel make, and every kind of content.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use agentless_scanner::fs::Journal;
+use agentless_scanner::fs::{FileType, Journal};
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
 use agentless_disk_tests::{fill, manifest};
@@ -133,6 +133,33 @@ fn large_directories_links_and_shared_extents() {
         file.sync_all().unwrap();
         file.write_all_at(&fill::content(3, 5000), 5000).unwrap();
     });
+}
+
+/// Sizes of sectors that this machine's kernel does not mount: what `mkfs.btrfs` put in is the truth.
+#[test]
+fn other_sector_sizes() {
+    if !can_mount() {
+        return;
+    }
+    let workspace = Workspace::new();
+    let source = workspace.path("source");
+    fs::create_dir(&source).unwrap();
+    fs::create_dir(source.join("dir")).unwrap();
+    for size in [0, 1, 1000, 4095, 4096, 8191, 8193, 65_535, 65_537, 1_000_000] {
+        fs::write(source.join(format!("dir/{size}")), fill::content(1, size)).unwrap();
+    }
+    symlink("dir/1000", source.join("link")).unwrap();
+    for size in ["8192", "16384", "32768", "65536"] {
+        let directory = source.to_str().unwrap();
+        let mkfs = ["mkfs.btrfs", "-s", size, "-n", "65536", "-r", directory];
+        let image = workspace.format(size, 300 << 20, &mkfs);
+        let mut expected = manifest::of_kernel(&source);
+        let mut ours = manifest::of_ours(open(&image));
+        // A directory's own size and links differ between filesystems.
+        expected.retain(|_, entry| entry.file_type != FileType::Directory);
+        ours.retain(|_, entry| entry.file_type != FileType::Directory);
+        manifest::assert_equal(&expected, &ours, size);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Btrfs, on one device and on several.
 
 mod attributes;
+mod blocks;
 mod devices;
 mod formats;
 mod subvolumes;

@@ -24,6 +24,18 @@ fn compare(
     before: impl FnOnce(&Path),
     after: impl FnOnce(&Path),
 ) {
+    compare_logs(1, name, mkfs, mount_options, before, after);
+}
+
+/// As [`compare`], with this many subvolumes in the log.
+fn compare_logs(
+    logs: u64,
+    name: &str,
+    mkfs: &[&str],
+    mount_options: &str,
+    before: impl FnOnce(&Path),
+    after: impl FnOnce(&Path),
+) {
     let workspace = Workspace::new();
     let image = workspace.format("image", 200 << 20, &[&["mkfs.btrfs"], mkfs].concat());
     let dirty = {
@@ -40,7 +52,7 @@ fn compare(
     let kernel = manifest::of_kernel(mount.path());
 
     let file_system = open(&dirty);
-    assert_eq!(file_system.journal(), Journal::Replayed { transactions: 1 }, "{name}");
+    assert_eq!(file_system.journal(), Journal::Replayed { transactions: logs }, "{name}");
     let ours = manifest::of_ours(file_system);
     manifest::assert_equal(&kernel, &ours, name);
     attributes::assert_same(mount.path(), &kernel, &*open(&dirty));
@@ -191,6 +203,52 @@ fn names() {
         fs::rename(root.join("b/file-3"), root.join("b/file-2")).unwrap();
         sync(root.join("b/file-2"));
     });
+}
+
+#[test]
+fn several_subvolumes() {
+    if !can_mount() {
+        return;
+    }
+    let before = |root: &Path| {
+        for name in ["one", "two"] {
+            run(Command::new("btrfs").args(["subvolume", "create"]).arg(root.join(name)));
+            write(root.join(name).join("file"), 1, 5000);
+        }
+    };
+    compare_logs(3, "subvolumes", &[], "rw", before, |root| {
+        for path in ["one/file", "two/file", "new"] {
+            write(root.join(path), 2, 70_000);
+            sync(root.join(path));
+        }
+    });
+}
+
+/// A log that cannot be read does not cost the last commit.
+#[test]
+fn a_damaged_log() {
+    if !can_mount() {
+        return;
+    }
+    let workspace = Workspace::new();
+    let image = workspace.format("image", 200 << 20, &["mkfs.btrfs", "-m", "single"]);
+    let dirty = {
+        let mount = Mount::with_options(&image, "rw,commit=3000");
+        write(mount.path().join("file"), 1, 5000);
+        run(Command::new("sync").arg("-f").arg(mount.path()));
+        write(mount.path().join("file"), 2, 9000);
+        sync(mount.path().join("file"));
+        workspace.copy(&image, "dirty")
+    };
+    // All nodes of the log say that they belong to tree −6, `BTRFS_TREE_LOG_OBJECTID`.
+    let mut bytes = fs::read(&dirty).unwrap();
+    for node in bytes.chunks_exact_mut(16 << 10).filter(|node| node[88..96] == (-6_i64).to_le_bytes()) {
+        node[5000..5008].fill(0x55);
+    }
+    fs::write(&dirty, bytes).unwrap();
+    let file_system = open(&dirty);
+    assert_eq!(file_system.journal(), Journal::Ignored { reason: "the tree log is damaged" });
+    assert_eq!(super::read(&*file_system, "file").unwrap(), fill::content(1, 5000));
 }
 
 /// Package managers' work, with what is made durable chosen at random.
