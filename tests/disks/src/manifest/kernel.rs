@@ -79,7 +79,7 @@ fn entry(metadata: &Metadata) -> Entry {
         links: u32::try_from(metadata.nlink()).unwrap(),
         mtime: metadata.mtime(),
         device: is_device.then_some(device),
-        xattrs: None,
+        xattrs: Xattrs::default(),
         content: Content::None,
     }
 }
@@ -109,12 +109,9 @@ fn xattrs(path: &Path) -> io::Result<Xattrs> {
     /// `XATTR_LIST_MAX` and `XATTR_SIZE_MAX`.
     const MOST: usize = 64 << 10;
 
-    if rustix::fs::llistxattr(path, &mut [0; 0][..])? == 0 {
-        return Ok(Some(Vec::new()));
-    }
     let mut names = Vec::with_capacity(MOST);
     rustix::fs::llistxattr(path, rustix::buffer::spare_capacity(&mut names))?;
-    let mut xattrs = Vec::new();
+    let mut xattrs = Xattrs::default();
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
         if name.starts_with(b"system.posix_acl_") {
             continue;
@@ -122,8 +119,8 @@ fn xattrs(path: &Path) -> io::Result<Xattrs> {
         let mut value = Vec::with_capacity(MOST);
         rustix::fs::lgetxattr(path, name, rustix::buffer::spare_capacity(&mut value))?;
         value.shrink_to_fit();
-        xattrs.push((name.to_vec(), value));
+        xattrs.0.push((name.to_vec(), value));
     }
-    xattrs.sort();
-    Ok(Some(xattrs))
+    xattrs.0.sort();
+    Ok(xattrs)
 }

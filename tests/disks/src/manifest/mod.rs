@@ -10,7 +10,7 @@ use std::fmt::{self, Write as _};
 use agentless_scanner::fs::{DeviceNumbers, FileType, FsPath};
 
 pub use kernel::{of_kernel, of_kernel_without_recovery};
-pub use ours::{of_damaged, of_ours, of_ours_below};
+pub use ours::{of_damaged, of_ours, of_tree};
 
 /// What one path shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,15 +24,29 @@ pub struct Entry {
     links: u32,
     mtime: i64,
     device: Option<DeviceNumbers>,
-    /// Names and values, sorted; without access control lists, which [`FileSystem::xattrs`] leaves out.
-    ///
-    /// [`FileSystem::xattrs`]: agentless_scanner::fs::FileSystem::xattrs
     xattrs: Xattrs,
     content: Content,
 }
 
-/// Extended attributes of one inode; none where the driver does not read them, which compares as equal to everything.
-type Xattrs = Option<Vec<(Vec<u8>, Vec<u8>)>>;
+/// The extended attributes of one inode, names and values, sorted; without access control lists, which
+/// [`FileSystem::xattrs`](agentless_scanner::fs::FileSystem::xattrs) leaves out.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Xattrs(Vec<(Vec<u8>, Vec<u8>)>);
+
+impl fmt::Debug for Xattrs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Of a longer value, how many bytes are shown.
+        const SHOWN: usize = 40;
+
+        let shown = |value: &[u8]| format!("{}", value[..value.len().min(SHOWN)].escape_ascii());
+        let entries = self.0.iter();
+        f.debug_map()
+            .entries(
+                entries.map(|(name, value)| (shown(name), format!("{} B: {}", value.len(), shown(value)))),
+            )
+            .finish()
+    }
+}
 
 /// What an inode holds.
 #[derive(Clone, PartialEq, Eq)]
@@ -81,20 +95,11 @@ pub fn differences<'a>(kernel: &'a Manifest, ours: &'a Manifest) -> Vec<Differen
     let of_kernel = kernel.iter().map(|(path, entry)| (path.as_slice(), Some(entry), ours.get(path)));
     let only_ours = ours.iter().filter(|(path, _)| !kernel.contains_key(*path));
     let mut differences: Vec<_> = of_kernel
-        .filter(|(_, kernel, ours)| !same(*kernel, *ours))
+        .filter(|(_, kernel, ours)| kernel != ours)
         .chain(only_ours.map(|(path, entry)| (path.as_slice(), None, Some(entry))))
         .collect();
     differences.sort_by_key(|(path, ..)| *path);
     differences
-}
-
-fn same(kernel: Option<&Entry>, ours: Option<&Entry>) -> bool {
-    match (kernel, ours) {
-        (Some(kernel), Some(ours)) if kernel.xattrs.is_none() || ours.xattrs.is_none() => {
-            *kernel == Entry { xattrs: kernel.xattrs.clone(), ..ours.clone() }
-        }
-        _ => kernel == ours,
-    }
 }
 
 /// The first `most` differences as text, three lines each.
