@@ -1,6 +1,7 @@
 //! Images made by `mkfs`, and mounts of the kernel's own drivers.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -60,27 +61,44 @@ pub fn can_mount() -> bool {
 
 /// A directory for images that is removed at the end.
 #[derive(Debug)]
-pub struct Workspace(TempDir);
+pub struct Workspace {
+    /// Ends before the directory that it is in.
+    mount: Option<Mount>,
+    directory: TempDir,
+}
 
 impl Workspace {
     /// An empty one.
     #[expect(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self { mount: None, directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// An empty one whose images can be copied while they are written to: see [`snapshot`](Self::snapshot).
+    pub fn with_snapshots() -> Self {
+        let mut workspace = Self::new();
+        // Sparse, and it gives back what is deleted: it takes as much space as its images.
+        let image = workspace.format("reflink", 64 << 30, &["mkfs.xfs", "-m", "reflink=1"]);
+        workspace.mount = Some(Mount::with_options(&image, "rw,discard"));
+        workspace
     }
 
     /// Where a file of this name is, or would be.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.mount.as_ref().map_or_else(|| self.directory.path(), Mount::path).join(name)
+    }
+
+    /// A sparse image of `size` bytes.
+    pub fn image(&self, name: &str, size: u64) -> PathBuf {
+        let image = self.path(name);
+        File::create(&image).unwrap().set_len(size).unwrap();
+        image
     }
 
     /// A sparse image of `size` bytes, formatted by `mkfs`.
     pub fn format(&self, name: &str, size: u64, mkfs: &[&str]) -> PathBuf {
-        let image = self.path(name);
-        File::create(&image).unwrap().set_len(size).unwrap();
-        let [program, options @ ..] = mkfs else { panic!("no mkfs") };
-        let force = if program.starts_with("mkfs.ext") { "-F" } else { "-f" };
-        run(Command::new(program).args(options).args(["-q", force]).arg(&image));
+        let image = self.image(name, size);
+        format(&image, mkfs);
         image
     }
 
@@ -89,6 +107,46 @@ impl Workspace {
         let copy = self.path(name);
         run(Command::new("cp").arg("--sparse=always").arg(image).arg(&copy));
         copy
+    }
+
+    /// A copy of what `image` holds at one moment, whoever writes to it, as a snapshot of an EBS volume is: the clone
+    /// keeps writers out while it shares the blocks.
+    pub fn snapshot(&self, image: &Path, name: &str) -> PathBuf {
+        let copy = self.path(name);
+        run(Command::new("cp").arg("--reflink=always").arg(image).arg(&copy));
+        copy
+    }
+}
+
+/// Formats an image or a device by `mkfs`.
+pub fn format(device: &Path, mkfs: &[&str]) {
+    let [program, options @ ..] = mkfs else { panic!("no mkfs") };
+    let force = if program.starts_with("mkfs.ext") { "-F" } else { "-f" };
+    run(Command::new(program).args(options).args(["-q", force]).arg(device));
+}
+
+/// A loop device over a part of an image, which ends with the value.
+#[derive(Debug)]
+pub struct Loop(PathBuf);
+
+impl Loop {
+    /// A device that can be written.
+    pub fn new(image: &Path, part: &Range<u64>) -> Self {
+        let mut losetup = Command::new("losetup");
+        losetup.args(["--find", "--show", "--offset", &part.start.to_string()]);
+        losetup.args(["--sizelimit", &(part.end - part.start).to_string()]).arg(image);
+        Self(PathBuf::from(run(&mut losetup).trim_end()))
+    }
+
+    /// The device's name below `/dev`.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").arg("--detach").arg(&self.0).status();
     }
 }
 
@@ -107,12 +165,28 @@ impl Mount {
         Self::with_options(image, "ro")
     }
 
+    /// Mounts a part of `image` with these options of `mount -o`.
+    pub fn part(image: &Path, part: &Range<u64>, options: &str) -> Self {
+        let size = part.end - part.start;
+        Self::with_options(image, &format!("{options},offset={},sizelimit={size}", part.start))
+    }
+
     /// Mounts `image` with these options of `mount -o`.
     pub fn with_options(image: &Path, options: &str) -> Self {
+        Self::attempt(image, options).unwrap_or_else(|problem| panic!("mount -o {options}: {problem}"))
+    }
+
+    /// Mounts `image` if the kernel can, and returns what `mount` says if not.
+    pub fn attempt(image: &Path, options: &str) -> Result<Self, String> {
         let point = image.with_extension("mount");
         std::fs::create_dir_all(&point).unwrap();
-        run(Command::new("mount").arg("-o").arg(format!("loop,{options}")).arg(image).arg(&point));
-        Self(point)
+        let mut mount = Command::new("mount");
+        let output = mount.arg("-o").arg(format!("loop,{options}")).arg(image).arg(&point).output().unwrap();
+        if output.status.success() {
+            Ok(Self(point))
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        }
     }
 
     /// Where it is mounted.

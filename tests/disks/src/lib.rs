@@ -11,4 +11,6 @@ pub mod counting;
 pub mod debian;
 pub mod fill;
 pub mod image;
+pub mod kinds;
+pub mod layout;
 pub mod manifest;
