@@ -125,17 +125,23 @@ pub fn format(device: &Path, mkfs: &[&str]) {
     run(Command::new(program).args(options).args(["-q", force]).arg(device));
 }
 
-/// A loop device over a part of an image, which ends with the value.
+/// A loop device over an image or a part of it, which ends with the value.
 #[derive(Debug)]
 pub struct Loop(PathBuf);
 
 impl Loop {
     /// A device that can be written.
-    pub fn new(image: &Path, part: &Range<u64>) -> Self {
+    pub fn writable(image: &Path, part: &Range<u64>) -> Self {
+        Self::attach(image, Some(part), &[])
+    }
+
+    fn attach(image: &Path, part: Option<&Range<u64>>, options: &[&str]) -> Self {
         let mut losetup = Command::new("losetup");
-        losetup.args(["--find", "--show", "--offset", &part.start.to_string()]);
-        losetup.args(["--sizelimit", &(part.end - part.start).to_string()]).arg(image);
-        Self(PathBuf::from(run(&mut losetup).trim_end()))
+        losetup.args(["--find", "--show"]).args(options);
+        if let Some(Range { start, end }) = part {
+            losetup.args(["--offset", &start.to_string(), "--sizelimit", &(end - start).to_string()]);
+        }
+        Self(PathBuf::from(run(losetup.arg(image)).trim_end()))
     }
 
     /// The device's name below `/dev`.
@@ -152,7 +158,12 @@ impl Drop for Loop {
 
 /// A mount that ends with the value, also when a test panics.
 #[derive(Debug)]
-pub struct Mount(PathBuf);
+pub struct Mount {
+    point: PathBuf,
+    /// Not the one that `mount -o loop` would make: that shares the device of an earlier mount of the same image, which
+    /// may be about to end.
+    _device: Loop,
+}
 
 impl Mount {
     /// Mounts `image` so that it can be written.
@@ -165,25 +176,30 @@ impl Mount {
         Self::with_options(image, "ro")
     }
 
-    /// Mounts a part of `image` with these options of `mount -o`.
-    pub fn part(image: &Path, part: &Range<u64>, options: &str) -> Self {
-        let size = part.end - part.start;
-        Self::with_options(image, &format!("{options},offset={},sizelimit={size}", part.start))
-    }
-
     /// Mounts `image` with these options of `mount -o`.
     pub fn with_options(image: &Path, options: &str) -> Self {
-        Self::attempt(image, options).unwrap_or_else(|problem| panic!("mount -o {options}: {problem}"))
+        Self::attempt(image, None, options).unwrap_or_else(|problem| panic!("-o {options}: {problem}"))
     }
 
-    /// Mounts `image` if the kernel can, and returns what `mount` says if not.
-    pub fn attempt(image: &Path, options: &str) -> Result<Self, String> {
+    /// Mounts the filesystem in a part of `image`.
+    pub fn part(image: &Path, part: &Range<u64>, options: &str) -> Self {
+        Self::attempt(image, Some(part), options).unwrap_or_else(|problem| panic!("-o {options}: {problem}"))
+    }
+
+    /// Mounts `image`, or a part of it, if the kernel can.
+    ///
+    /// # Errors
+    ///
+    /// What `mount` says.
+    pub fn attempt(image: &Path, part: Option<&Range<u64>>, options: &str) -> Result<Self, String> {
         let point = image.with_extension("mount");
         std::fs::create_dir_all(&point).unwrap();
+        let read_only = options.split(',').any(|option| option == "ro");
+        let device = Loop::attach(image, part, if read_only { &["--read-only"] } else { &[] });
         let mut mount = Command::new("mount");
-        let output = mount.arg("-o").arg(format!("loop,{options}")).arg(image).arg(&point).output().unwrap();
+        let output = mount.args(["-o", options]).arg(device.path()).arg(&point).output().unwrap();
         if output.status.success() {
-            Ok(Self(point))
+            Ok(Self { point, _device: device })
         } else {
             Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
         }
@@ -191,16 +207,16 @@ impl Mount {
 
     /// Where it is mounted.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.point
     }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
         // Lazily, so that a file a panicking test left open does not keep the mount.
-        let done = Command::new("umount").arg(&self.0).status().is_ok_and(|status| status.success());
+        let done = Command::new("umount").arg(&self.point).status().is_ok_and(|status| status.success());
         if !done {
-            let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+            let _ = Command::new("umount").arg("-l").arg(&self.point).status();
         }
     }
 }

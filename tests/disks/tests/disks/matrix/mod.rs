@@ -105,7 +105,7 @@ fn compare(kind: &'static Kind) -> Row {
     let workspace = Workspace::with_snapshots();
     let disk = workspace.image("disk", kind.layout.disk_size(SIZE));
     let place = kind.layout.write(&disk, SIZE);
-    image::format(Loop::new(&disk, &place).path(), kind.mkfs);
+    image::format(Loop::writable(&disk, &place).path(), kind.mkfs);
     let in_use = {
         let mount = Mount::part(&disk, &place, kind.mount);
         debian::install(mount.path());
