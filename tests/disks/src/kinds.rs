@@ -77,7 +77,7 @@ pub const KINDS: &[Kind] = &[
     kind("Btrfs, everything twice", Layout::Gpt, &["mkfs.btrfs", "-m", "dup", "-d", "dup"], "rw", MANY),
     kind("Btrfs, data and metadata mixed", Layout::Gpt, &["mkfs.btrfs", "--mixed"], "rw", MANY),
     kind("Btrfs as on old systems", Layout::MbrLogical, &["mkfs.btrfs", "-O", "^no-holes,^extref,^skinny-metadata", "-R", "^free-space-tree"], "rw,max_inline=0", MANY),
-    kind("Btrfs as on new systems", Layout::Gpt, &["mkfs.btrfs", "-O", "block-group-tree"], "rw,compress=zstd:1", MANY),
+    kind("Btrfs, quotas", Layout::Gpt, &["mkfs.btrfs", "-R", "quota"], "rw,compress=zstd:1", MANY),
 ];
 
 #[cfg(test)]
