@@ -10,6 +10,7 @@ mod path;
 mod recognise;
 pub mod survey;
 mod tree;
+pub mod xfs;
 
 use std::fmt::Debug;
 use std::io;

@@ -15,3 +15,4 @@ mod corpus;
 mod ext4;
 mod matrix;
 mod partitions;
+mod xfs;
