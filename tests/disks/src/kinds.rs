@@ -66,7 +66,7 @@ pub const KINDS: &[Kind] = &[
     kind("XFS, 1 KiB blocks", Layout::Gpt, &["mkfs.xfs", "-b", "size=1024"], "rw", HUNDRED_THOUSAND),
     kind("XFS, 64 KiB directory blocks", Layout::Gpt, &["mkfs.xfs", "-n", "size=65536"], "rw", HUNDRED_THOUSAND),
     kind("XFS, 4 KiB sectors, 2 KiB inodes", Layout::Gpt, &["mkfs.xfs", "-s", "size=4096", "-i", "size=2048"], "rw", MANY),
-    kind("XFS, many allocation groups", Layout::Gpt, &["mkfs.xfs", "-d", "agcount=32"], "rw", MANY),
+    kind("XFS, many allocation groups", Layout::Gpt, &["mkfs.xfs", "-d", "agcount=16"], "rw", MANY),
     kind("Btrfs", Layout::Gpt, &["mkfs.btrfs"], "rw", HUNDRED_THOUSAND),
     kind("Btrfs on the bare disk, zstd", Layout::Bare, &["mkfs.btrfs"], "rw,compress=zstd", MANY),
     kind("Btrfs, zlib", Layout::MbrLogical, &["mkfs.btrfs"], "rw,compress-force=zlib", MANY),

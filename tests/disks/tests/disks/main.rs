@@ -13,6 +13,7 @@
 mod blocks_touched;
 mod corpus;
 mod ext4;
+mod live;
 mod matrix;
 mod partitions;
 mod xfs;

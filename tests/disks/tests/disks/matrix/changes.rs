@@ -14,45 +14,53 @@ pub(super) fn make(root: &Path) {
     let everything = File::open(root).unwrap();
     rustix::fs::syncfs(&everything).unwrap();
 
-    let dir = root.join("var/lib/service");
-    fs::create_dir_all(&dir).unwrap();
-    let mut log = File::create(dir.join("log")).unwrap();
+    let service = root.join("var/lib/service");
+    fs::create_dir(&service).unwrap();
     for round in 0..30 {
-        replace(&root.join("var/lib/dpkg"), "status", 300_000 + round * 1000, round);
-        for index in 0..5 {
-            let name = format!("package-{round}-{index}");
-            fs::write(dir.join(&name), fill::content(round, 3000)).unwrap();
-            if index % 2 == 0 {
-                fs::rename(dir.join(&name), dir.join(format!("{name}.list"))).unwrap();
-            }
-        }
-        if round >= 3 {
-            fs::remove_file(dir.join(format!("package-{}-1", round - 3))).unwrap();
-            fs::hard_link(dir.join(format!("package-{}-3", round - 3)), dir.join(format!("hard-{round}")))
-                .unwrap();
-        }
-        symlink(format!("package-{round}-3"), dir.join(format!("link-{round}"))).unwrap();
-        fs::create_dir(dir.join(format!("dir-{round}"))).unwrap();
-        if round >= 5 {
-            fs::remove_dir(dir.join(format!("dir-{}", round - 5))).unwrap();
-        }
-        log.write_all(&fill::content(round, 2777)).unwrap();
-        if round % 4 == 0 {
-            log.sync_data().unwrap();
-        }
+        replace(&root.join("var/lib/dpkg/status"), 300_000 + round * 1000, round);
+        serve(&service, round);
     }
     fs::remove_dir_all(root.join("usr/share/doc")).unwrap();
-    replace(&root.join("var/lib/dpkg"), "status", 123_456, 99);
+    replace(&root.join("var/lib/dpkg/status"), 123_456, 99);
 }
 
-/// Replaces a file as `dpkg` does: the new one is on the disk before it gets the name.
-fn replace(dir: &Path, name: &str, length: u64, seed: u64) {
-    let new = dir.join(format!("{name}-new"));
+/// One round of a service that keeps its state in `dir`: it makes files of all kinds, and deletes older ones.
+pub(crate) fn serve(dir: &Path, round: u64) {
+    for index in 0..5 {
+        let name = format!("part-{round}-{index}");
+        fs::write(dir.join(&name), fill::content(round, 3000)).unwrap();
+        if index % 2 == 0 {
+            fs::rename(dir.join(&name), dir.join(format!("{name}.whole"))).unwrap();
+        }
+    }
+    fs::create_dir(dir.join(format!("dir-{round}"))).unwrap();
+    symlink(format!("part-{round}-3"), dir.join(format!("link-{round}"))).unwrap();
+    if let Some(older) = round.checked_sub(3) {
+        fs::remove_file(dir.join(format!("part-{older}-1"))).unwrap();
+        fs::hard_link(dir.join(format!("part-{older}-3")), dir.join(format!("hard-{round}"))).unwrap();
+        fs::remove_dir(dir.join(format!("dir-{older}"))).unwrap();
+    }
+    let mut log = File::options().create(true).append(true).open(dir.join("log")).unwrap();
+    log.write_all(&fill::content(round, 2777)).unwrap();
+    if round.is_multiple_of(4) {
+        log.sync_data().unwrap();
+    }
+    if round.is_multiple_of(16) {
+        log.set_len(1234).unwrap();
+    }
+    replace(&dir.join("state"), 5000 + round * 100, round);
+}
+
+/// Replaces a file as `dpkg` does: the new one is on the disk before it gets the name, and the old one has another.
+fn replace(path: &Path, length: u64, seed: u64) {
+    let [new, old] = ["new", "old"].map(|which| path.with_extension(which));
     let mut file = File::create(&new).unwrap();
     file.write_all(&fill::content(seed, usize::try_from(length).unwrap())).unwrap();
     file.sync_all().unwrap();
-    let _ = fs::remove_file(dir.join(format!("{name}-old")));
-    fs::hard_link(dir.join(name), dir.join(format!("{name}-old"))).unwrap();
-    fs::rename(new, dir.join(name)).unwrap();
-    File::open(dir).unwrap().sync_all().unwrap();
+    if path.exists() {
+        let _ = fs::remove_file(&old);
+        fs::hard_link(path, &old).unwrap();
+    }
+    fs::rename(new, path).unwrap();
+    File::open(path.parent().unwrap()).unwrap().sync_all().unwrap();
 }

@@ -3,27 +3,24 @@
 //!
 //! `AGENTLESS_DISK_KINDS=XFS` compares only the kinds whose names contain that.
 
-mod changes;
+pub(crate) mod changes;
+pub(crate) mod in_use;
 
 use std::collections::VecDeque;
-use std::fmt::{self, Write};
-use std::ops::Range;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::fmt;
+use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
-
-use agentless_scanner::fs::{self, FileSystem, Journal};
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::{FileVolume, Volume, partition};
 
 use agentless_disk_tests::debian;
 use agentless_disk_tests::fill;
 use agentless_disk_tests::image::{self, Loop, Mount, Workspace, can_mount};
 use agentless_disk_tests::kinds::{KINDS, Kind};
-use agentless_disk_tests::manifest::{self, Manifest};
+use agentless_disk_tests::manifest;
 
-const SIZE: u64 = 1 << 30;
+use self::in_use::{Count, InUse};
+
+const SIZE: u64 = 2 << 30;
 
 #[test]
 fn every_kind_of_disk_equals_what_the_kernel_shows() {
@@ -70,18 +67,11 @@ fn every_kind_of_disk_equals_what_the_kernel_shows() {
 struct Row {
     kind: &'static Kind,
     clean: Count,
-    /// The disk as it was in use, of those that can be in use when they are copied; and how many entries are different
-    /// from what the kernel shows if nothing is recovered.
-    dirty: Option<(Count, usize, Journal)>,
+    /// The disk as it was in use, of a format that can be recovered.
+    in_use: Option<InUse>,
     /// The first differences, if there are any.
     report: String,
     seconds: f32,
-}
-
-#[derive(Clone, Copy)]
-struct Count {
-    entries: usize,
-    different: usize,
 }
 
 impl fmt::Display for Row {
@@ -89,12 +79,8 @@ impl fmt::Display for Row {
         let Count { entries, different } = self.clean;
         let layout = format!("{:?}", self.kind.layout);
         write!(f, "{:45} {layout:11} {entries:7} entries {different:6} differ", self.kind.name)?;
-        if let Some((Count { entries, different }, without, journal)) = self.dirty {
-            write!(
-                f,
-                ", in use {entries:7} entries {different:6} differ, {without:6} if nothing is recovered"
-            )?;
-            write!(f, " ({journal:?})")?;
+        if let Some(in_use) = &self.in_use {
+            write!(f, ", in use {in_use}")?;
         }
         write!(f, " {:5.1} s", self.seconds)
     }
@@ -106,7 +92,7 @@ fn compare(kind: &'static Kind) -> Row {
     let disk = workspace.image("disk", kind.layout.disk_size(SIZE));
     let place = kind.layout.write(&disk, SIZE);
     image::format(Loop::writable(&disk, &place).path(), kind.mkfs);
-    let in_use = {
+    let snapshot = {
         let mount = Mount::part(&disk, &place, kind.mount);
         debian::install(mount.path());
         fill::fill(mount.path(), kind.many);
@@ -116,51 +102,11 @@ fn compare(kind: &'static Kind) -> Row {
         })
     };
     let mut report = String::new();
-
-    let kernel = manifest::of_kernel(Mount::part(&disk, &place, "ro").path());
-    let ours = manifest::of_ours(open(&disk, &place));
-    let clean = count("unmounted", &kernel, &ours, &mut report);
-    drop((kernel, ours));
-
-    let dirty = in_use.map(|in_use| {
-        let recovered = workspace.snapshot(&in_use, "recovered");
-        let kernel = manifest::of_kernel(Mount::part(&recovered, &place, "rw").path());
-        let opened = open(&in_use, &place);
-        let journal = opened.journal();
-        let ours = manifest::of_ours(opened);
-        let dirty = count("in use", &kernel, &ours, &mut report);
-        drop(ours);
-        (dirty, without_recovery(kind, &in_use, &place, &kernel), journal)
-    });
-    Row { kind, clean, dirty, report, seconds: started.elapsed().as_secs_f32() }
-}
-
-fn count(what: &str, kernel: &Manifest, ours: &Manifest, report: &mut String) -> Count {
-    let differences = manifest::differences(kernel, ours);
-    if !differences.is_empty() {
-        write!(report, "{what}:\n{}", manifest::describe(&differences, 10)).unwrap();
-    }
-    Count { entries: kernel.len(), different: differences.len() }
-}
-
-/// How many entries the kernel itself shows differently if it may not recover what was in use.
-fn without_recovery(kind: &Kind, in_use: &Path, place: &Range<u64>, recovered: &Manifest) -> usize {
-    let options = match kind.format() {
-        "xfs" => "ro,norecovery",
-        "btrfs" => "ro,rescue=nologreplay",
-        _ => "ro,noload",
+    let clean = {
+        let kernel = manifest::of_kernel(Mount::part(&disk, &place, "ro").path());
+        let ours = manifest::of_ours(in_use::open(&disk, &place));
+        Count::new(&kernel, &ours, "unmounted", &mut report)
     };
-    let stale = manifest::of_kernel_without_recovery(Mount::part(in_use, place, options).path());
-    manifest::differences(recovered, &stale).len()
-}
-
-/// Opens the filesystem that the disk has at `place`.
-fn open(disk: &Path, place: &Range<u64>) -> Box<dyn FileSystem> {
-    let limits = Limits::default();
-    let disk: Arc<dyn Volume> = Arc::new(FileVolume::open(disk).unwrap());
-    let table = partition::read(&disk, &limits).unwrap();
-    assert_eq!(table.problems, []);
-    let found = table.partitions.iter().find(|found| (found.offset..found.offset + found.size) == *place);
-    let found = found.unwrap_or_else(|| panic!("no partition is at {place:?}: {:?}", table.partitions));
-    fs::open(Arc::new(found.open(&disk).unwrap()), &limits).unwrap()
+    let in_use = snapshot.map(|snapshot| InUse::compare(&workspace, kind, &snapshot, &place, &mut report));
+    Row { kind, clean, in_use, report, seconds: started.elapsed().as_secs_f32() }
 }
