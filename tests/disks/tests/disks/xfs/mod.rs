@@ -1,3 +1,5 @@
 //! XFS.
 
+mod churn;
+mod dirty_logs;
 mod formats;
