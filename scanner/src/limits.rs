@@ -35,6 +35,9 @@ pub struct Limits {
     pub partitions: u32,
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     pub journal_blocks: u64,
+    /// Bytes that recovering the log of an XFS filesystem keeps in memory: those of transactions that are not yet
+    /// committed, and again those of the blocks that it changes. Against a log of gigabytes that is one transaction.
+    pub log_bytes: u64,
     /// Bytes of metadata blocks kept in memory by one filesystem. Against blocks of 64 KiB that are all metadata.
     pub cache_bytes: u64,
     /// Elementary steps for one filesystem over its whole life: a block looked at, a directory entry, an extent, a
@@ -57,6 +60,7 @@ impl Default for Limits {
             extent_depth: 5,
             partitions: 1024,
             journal_blocks: 1 << 20,
+            log_bytes: 256 << 20,
             cache_bytes: 32 << 20,
             steps: 500_000_000,
             read_bytes: 256 << 30,

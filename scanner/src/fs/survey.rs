@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{FileSystem, FileType, FsError, Inode, Journal, ext4, open};
+use super::{FileSystem, FileType, FsError, Inode, Journal, ext4, open, xfs};
 use crate::limits::Limits;
 use crate::volume::{SparseVolume, Volume, VolumeError, partition};
 
@@ -42,6 +42,12 @@ pub fn encoded_journal(encoded: &[u8]) -> Result<Journal, FsError> {
     ext4::replay_journal(Arc::new(SparseVolume::decode(encoded)), &small_limits())
 }
 
+/// Replays the log of the XFS filesystem that `encoded` describes.
+pub fn encoded_log(encoded: &[u8]) -> Result<Journal, FsError> {
+    let volume: Arc<dyn Volume> = Arc::new(SparseVolume::decode(encoded));
+    xfs::replay_log(&volume, &small_limits())
+}
+
 /// Limits so small that the worst disk is done within a second, also in a build with all checks.
 pub fn small_limits() -> Limits {
     Limits {
@@ -49,6 +55,7 @@ pub fn small_limits() -> Limits {
         dir_entries: 10_000,
         dir_bytes: 1 << 20,
         journal_blocks: 10_000,
+        log_bytes: 4 << 20,
         cache_bytes: 1 << 20,
         steps: 200_000,
         read_bytes: 64 << 20,
