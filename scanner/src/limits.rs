@@ -38,6 +38,9 @@ pub struct Limits {
     /// Bytes that recovering the log of an XFS filesystem keeps in memory: those of transactions that are not yet
     /// committed, and again those of the blocks that it changes. Against a log of gigabytes that is one transaction.
     pub log_bytes: u64,
+    /// Stripes of a Btrfs filesystem's chunks, which address translation keeps in memory. Against a chunk tree as large as the
+    /// volume; a filesystem of 64 TiB has about 64,000 chunks of a few stripes.
+    pub chunk_stripes: u64,
     /// Bytes of metadata blocks kept in memory by one filesystem. Against blocks of 64 KiB that are all metadata.
     pub cache_bytes: u64,
     /// Elementary steps for one filesystem over its whole life: a block looked at, a directory entry, an extent, a
@@ -61,6 +64,7 @@ impl Default for Limits {
             partitions: 1024,
             journal_blocks: 1 << 20,
             log_bytes: 256 << 20,
+            chunk_stripes: 1 << 20,
             cache_bytes: 32 << 20,
             steps: 500_000_000,
             read_bytes: 256 << 30,
