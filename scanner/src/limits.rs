@@ -25,6 +25,8 @@ pub struct Limits {
     /// Bytes of a path or of a symbolic link's target, `PATH_MAX` in Linux. Against a link inode with a size of one
     /// terabyte, and against targets that grow with each link followed.
     pub path_bytes: usize,
+    /// Filesystems mounted into one tree. Against an `/etc/fstab` that mounts a directory on every other.
+    pub mounts: u32,
     /// Depth of a file's extent tree. Five levels address every file ext4 can hold. Against a tree whose nodes point at
     /// themselves.
     pub extent_depth: u16,
@@ -51,6 +53,7 @@ impl Default for Limits {
             dir_bytes: 128 << 20,
             symlinks: 40,
             path_bytes: 4096,
+            mounts: 1024,
             extent_depth: 5,
             partitions: 1024,
             journal_blocks: 1 << 20,

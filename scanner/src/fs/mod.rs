@@ -19,7 +19,7 @@ use std::path::PathBuf;
 pub use directory::Directory;
 pub use path::FsPath;
 pub use recognise::{DRIVERS, Driver, Membership, Recognised, open, probe};
-pub use tree::{Entry, File, Tree};
+pub use tree::{Entry, File, Node, Tree};
 
 use crate::volume::VolumeError;
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use agentless_scanner::fs::{FileType, FsPath, Tree, open};
@@ -42,7 +43,7 @@ fn os_packages_touch_few_blocks_of_a_large_image() {
 
     let volume = Arc::new(CountingVolume::new(&image));
     let limits = Limits::default();
-    let tree = Tree::new(open(volume.clone(), &limits).unwrap(), limits);
+    let tree = Tree::new(Rc::from(open(volume.clone(), &limits).unwrap()), limits);
     let read = |path: &str| tree.open(&FsPath::new(path)).unwrap().map(|file| file.read_all().unwrap());
     assert_eq!(read("/etc/os-release").as_deref(), Some(&b"ID=debian\n"[..]));
     assert_eq!(read("/var/lib/dpkg/status").as_deref(), Some(&*status));
@@ -61,18 +62,19 @@ fn os_packages_touch_few_blocks_of_a_large_image() {
 
 /// Lists every directory as a scan does: level by level, each level's inodes and directories fetched together.
 fn list_everything(tree: &Tree) -> usize {
-    let file_system = tree.file_system();
-    let mut level = vec![file_system.root()];
+    let mut level = vec![tree.root()];
     let mut entries = 0;
     while !level.is_empty() {
-        file_system.prefetch_inodes(&level);
-        file_system.prefetch_content(&level);
-        let listed = level.iter().flat_map(|&dir| tree.read_dir_inode(dir).unwrap());
+        let inodes: Vec<_> = level.iter().map(|&dir| tree.place(dir).1).collect();
+        let (file_system, _) = tree.place(tree.root());
+        file_system.prefetch_inodes(&inodes);
+        file_system.prefetch_content(&inodes);
+        let listed = level.iter().flat_map(|&dir| tree.read_dir_node(dir).unwrap());
         let mut below = Vec::new();
         for entry in listed {
             entries += 1;
             if entry.file_type == Some(FileType::Directory) {
-                below.push(entry.inode);
+                below.push(entry.node);
             }
         }
         level = below;

@@ -1,6 +1,7 @@
 //! Every variant of the format that `mkfs` makes and this kernel mounts.
 
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use agentless_scanner::fs::{self, FileType, FsPath, Journal, Tree};
@@ -119,7 +120,7 @@ fn looking_up_a_name_in_a_large_directory_reads_a_few_of_its_blocks() {
         }
         let volume = Arc::new(CountingVolume::new(&image));
         let limits = Limits::default();
-        let tree = Tree::new(fs::open(volume.clone(), &limits).unwrap(), limits);
+        let tree = Tree::new(Rc::from(fs::open(volume.clone(), &limits).unwrap()), limits);
         let before = volume.reads();
         for index in [0, 4321, 8999] {
             let path = FsPath::new(format!("/{index}-ä-{}", "n".repeat(40)));
@@ -151,7 +152,7 @@ fn encrypted_files_are_refused_by_name() {
     // EXT4_ENCRYPT_FL, next to EXT4_EXTENTS_FL.
     set_flag("/dir", "0x80800");
     set_flag("/file", "0x80800");
-    let tree = Tree::new(open(&image), Limits::default());
+    let tree = Tree::new(Rc::from(open(&image)), Limits::default());
     let error = tree.read_dir(&FsPath::new("/dir")).unwrap_err();
     assert_eq!(error.to_string(), "an encrypted directory (fscrypt) is not supported");
     let error = tree.open(&FsPath::new("/file")).unwrap().unwrap().read_all().unwrap_err();
