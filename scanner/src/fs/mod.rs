@@ -6,6 +6,7 @@
 mod cache;
 mod directory;
 pub mod ext4;
+pub mod fstab;
 mod path;
 mod recognise;
 pub mod survey;

@@ -103,6 +103,8 @@ impl Survey {
                 if !visited.insert(inode) {
                     continue;
                 }
+                let attributes = file_system.xattrs(inode, &mut |_| ControlFlow::Continue(()));
+                self.tally(attributes)?;
                 match self.tally(file_system.stat(inode))?.map(|stat| stat.file_type) {
                     Some(FileType::Directory) => waiting.push(inode),
                     Some(FileType::Symlink) => {

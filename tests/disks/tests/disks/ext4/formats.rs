@@ -70,6 +70,8 @@ formats! {
     ext4_with_a_checksum_seed: "ext4", ["mkfs.ext4", "-O", "metadata_csum_seed"];
     ext4_with_small_inodes: "ext4", ["mkfs.ext4", "-I", "128"];
     ext4_with_ea_inode: "ext4", ["mkfs.ext4", "-O", "ea_inode"];
+    ext4_with_an_orphan_file: "ext4", ["mkfs.ext4", "-O", "orphan_file"];
+    ext4_with_multiple_mount_protection: "ext4", ["mkfs.ext4", "-O", "mmp"];
     ext4_with_encryption_and_verity: "ext4", ["mkfs.ext4", "-O", "encrypt,verity"];
     ext4_with_tea_hashes: "ext4", ["mkfs.ext4", "-b", "1024", "-E", "hash_seed=0a0b0c0d-0e0f-4102-8304-050607080900"];
 }
