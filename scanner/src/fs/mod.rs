@@ -7,6 +7,7 @@ pub mod btrfs;
 mod cache;
 mod directory;
 pub mod ext4;
+pub mod fstab;
 mod path;
 mod recognise;
 pub mod survey;

@@ -1,0 +1,302 @@
+//! From the segments of logical volumes to volumes that can be read.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::group::{Group, Logical, Physical};
+use super::segment::{Area, Image, Kind, Segment};
+use super::{LogicalVolume, Uuid, raid};
+use crate::limits::Limits;
+use crate::volume::bytes::{to_u64, to_usize};
+use crate::volume::mapped::{MappedVolume, Stripes, Target};
+use crate::volume::{SliceVolume, Unreadable, Volume};
+
+/// The logical volumes of a group, each readable or with the reason why not.
+pub(super) fn logical_volumes(
+    group: &Group,
+    disks: &HashMap<Uuid, Arc<dyn Volume>>,
+    limits: &Limits,
+) -> Vec<LogicalVolume> {
+    let mut builder = Builder {
+        group,
+        disks,
+        limits,
+        physical: group.physical_volumes.iter().map(|pv| (pv.name.as_str(), pv)).collect(),
+        logical: group.by_name(),
+        built: HashMap::new(),
+    };
+    group
+        .logical_volumes
+        .iter()
+        .map(|lv| LogicalVolume {
+            name: lv.name.clone(),
+            uuid: lv.uuid,
+            size: lv.extents().saturating_mul(group.extent_size),
+            visible: lv.visible,
+            kind: lv.kind().to_owned(),
+            volume: builder.logical(&lv.name, 0).map(|built| built.volume),
+        })
+        .collect()
+}
+
+struct Builder<'a> {
+    group: &'a Group,
+    disks: &'a HashMap<Uuid, Arc<dyn Volume>>,
+    limits: &'a Limits,
+    physical: HashMap<&'a str, &'a Physical>,
+    logical: HashMap<&'a str, &'a Logical>,
+    /// The logical volumes that were tried. `None` while one is being built: who needs it then is part of itself.
+    built: HashMap<&'a str, Option<Result<Built, Unreadable>>>,
+}
+
+#[derive(Clone)]
+struct Built {
+    volume: Arc<dyn Volume>,
+    /// How many logical volumes are below each other here, at most.
+    layers: u32,
+}
+
+impl<'a> Builder<'a> {
+    /// A logical volume that `above` others are being built for.
+    fn logical(&mut self, name: &str, above: u32) -> Result<Built, Unreadable> {
+        let Some(&lv) = self.logical.get(name) else {
+            return Err(Unreadable::damaged(format!("there is no volume {name} in the group")));
+        };
+        match self.built.get(name) {
+            Some(Some(result)) => return result.clone(),
+            Some(None) => return Err(Unreadable::damaged(format!("volume {name} is a part of itself"))),
+            None => {}
+        }
+        if above >= self.limits.volume_layers {
+            return Err(self.too_many_layers());
+        }
+        self.built.insert(&lv.name, None);
+        let result = self.build(lv, above);
+        self.built.insert(&lv.name, Some(result.clone()));
+        result
+    }
+
+    fn build(&mut self, lv: &'a Logical, above: u32) -> Result<Built, Unreadable> {
+        let segments = lv.segments.as_ref().map_err(Unreadable::clone)?;
+        let mut layers = 0;
+        let mut targets = Vec::new();
+        for segment in segments {
+            let length = self.bytes(segment.extents)?;
+            targets.push((length, self.target(segment, length, above, &mut layers)?));
+        }
+        let layers = layers.saturating_add(1);
+        if layers > self.limits.volume_layers {
+            return Err(self.too_many_layers());
+        }
+        Ok(Built { volume: Arc::new(MappedVolume::new(targets)?), layers })
+    }
+
+    fn target(
+        &mut self,
+        segment: &'a Segment,
+        length: u64,
+        above: u32,
+        layers: &mut u32,
+    ) -> Result<Target, Unreadable> {
+        match &segment.kind {
+            Kind::Striped { stripe_size, areas } => {
+                let each = length
+                    .checked_div(to_u64(areas.len()))
+                    .filter(|each| each.checked_mul(to_u64(areas.len())) == Some(length))
+                    .ok_or_else(|| Unreadable::damaged("its extents are not a multiple of its stripes"))?;
+                let mut parts = Vec::new();
+                for area in areas {
+                    parts.push(self.area(area, each, above, layers)?);
+                }
+                match (parts.len(), parts.pop()) {
+                    (1, Some(only)) => Ok(Target::Linear(only)),
+                    (_, last) => {
+                        parts.extend(last);
+                        striped(*stripe_size, parts)
+                    }
+                }
+            }
+            Kind::Mirror { images } => {
+                // The first one is what the others are filled from.
+                let mut failure = Unreadable::damaged("it has no images");
+                for image in images {
+                    match self.area(image, length, above, layers) {
+                        Ok(part) => return Ok(Target::Linear(part)),
+                        Err(reason) => failure = reason,
+                    }
+                }
+                Err(failure)
+            }
+            Kind::Raid0 { stripe_size, images } => {
+                let each = length.div_ceil(to_u64(images.len()).max(1));
+                let mut parts = Vec::new();
+                for image in images {
+                    parts.push(self.part(&image.data, 0, each, above, layers)?);
+                }
+                striped(*stripe_size, parts)
+            }
+            Kind::Raid1 { images } => self.copy(images, length, above, layers).map(Target::Linear),
+            Kind::Raid10 { stripe_size, copies, images } => {
+                let copies = to_usize(*copies);
+                if copies == 0 || images.len().checked_rem(copies) != Some(0) {
+                    let count = images.len();
+                    return Err(Unreadable::unsupported(format!(
+                        "{copies} copies on {count} images of raid10"
+                    )));
+                }
+                let groups = images.chunks_exact(copies);
+                let each = length.div_ceil(to_u64(groups.len()).max(1));
+                let parts = groups.map(|group| self.copy(group, each, above, layers));
+                let parts = parts.collect::<Result<Vec<_>, _>>()?;
+                striped(*stripe_size, parts)
+            }
+            Kind::Cache { origin, pool, mode } => {
+                // In this mode and in no other that is in use, the origin has everything. `passthrough` does not even
+                // use the cache.
+                match mode.as_deref().or_else(|| self.cache_mode(pool)) {
+                    Some("writethrough" | "passthrough") => {
+                        self.part(origin, 0, length, above, layers).map(Target::Linear)
+                    }
+                    mode => Err(Unreadable::unsupported(format!(
+                        "a volume with a cache in the mode {}, whose own data is out of date,",
+                        mode.unwrap_or("that is not recorded")
+                    ))),
+                }
+            }
+            Kind::Zero => Ok(Target::Zero),
+            Kind::Error => Ok(Target::Error),
+            _ => Err(Unreadable::unsupported(format!("a logical volume of type {}", segment.name))),
+        }
+    }
+
+    /// The `length` bytes of an area.
+    fn area(
+        &mut self,
+        area: &Area,
+        length: u64,
+        above: u32,
+        layers: &mut u32,
+    ) -> Result<SliceVolume, Unreadable> {
+        let start = self.bytes(area.extent)?;
+        if let Some(&pv) = self.physical.get(area.volume.as_str()) {
+            let extents = length.checked_div(self.group.extent_size).unwrap_or(0);
+            if area.extent.saturating_add(extents) > pv.extents {
+                return Err(Unreadable::damaged(format!(
+                    "it uses extents up to {} of physical volume {}, which has {}",
+                    area.extent.saturating_add(extents),
+                    pv.uuid,
+                    pv.extents
+                )));
+            }
+            let Some(disk) = self.disks.get(&pv.uuid) else {
+                return Err(Unreadable::missing(format!("physical volume {}", pv.uuid)));
+            };
+            return slice(
+                disk,
+                pv.data_start.saturating_add(start),
+                length,
+                &format!("physical volume {}", pv.uuid),
+            );
+        }
+        self.part(&area.volume, start, length, above, layers)
+    }
+
+    /// `length` bytes of a logical volume.
+    fn part(
+        &mut self,
+        name: &str,
+        start: u64,
+        length: u64,
+        above: u32,
+        layers: &mut u32,
+    ) -> Result<SliceVolume, Unreadable> {
+        let below = self.below(name, above, layers)?;
+        slice(&below, start, length, &format!("volume {name}"))
+    }
+
+    /// A logical volume that the one being built is made of.
+    fn below(&mut self, name: &str, above: u32, layers: &mut u32) -> Result<Arc<dyn Volume>, Unreadable> {
+        let below = self.logical(name, above.saturating_add(1))?;
+        *layers = below.layers.max(*layers);
+        Ok(below.volume)
+    }
+
+    /// The best of several images with the same data.
+    fn copy(
+        &mut self,
+        images: &[Image],
+        length: u64,
+        above: u32,
+        layers: &mut u32,
+    ) -> Result<SliceVolume, Unreadable> {
+        let mut parts = Vec::new();
+        let mut states = Vec::new();
+        let mut failure = None;
+        for image in images {
+            let record = match &image.metadata {
+                Some(name) => self.below(name, above, layers).and_then(|volume| {
+                    raid::ImageRecord::read(&*volume).map_err(|error| {
+                        Unreadable::damaged(format!("volume {name}: {}", crate::chain(&error)))
+                    })
+                }),
+                None => Ok(None),
+            };
+            let part = self.part(&image.data, 0, length, above, layers);
+            let is_rebuilt = self.logical.get(image.data.as_str()).is_some_and(|lv| lv.is_rebuilt);
+            let (state, part) = match (record, part) {
+                (Ok(record), Ok(part)) if !is_rebuilt => (Some(record), Some(part)),
+                (Ok(_), Ok(_)) => (None, None),
+                (Err(reason), _) | (_, Err(reason)) => {
+                    failure = Some(reason);
+                    (None, None)
+                }
+            };
+            states.push(state);
+            parts.push(part);
+        }
+        let best = raid::current(&states).first().copied();
+        best.and_then(|best| parts.get_mut(best)?.take()).ok_or_else(|| {
+            failure.unwrap_or_else(|| Unreadable::damaged("none of its images has current data"))
+        })
+    }
+
+    /// The mode that a pool records for the volumes that it is the cache of.
+    fn cache_mode(&self, pool: &str) -> Option<&'a str> {
+        let segments = self.logical.get(pool)?.segments.as_ref().ok()?;
+        match &segments.first()?.kind {
+            Kind::CachePool { mode } => mode.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The length of this many extents.
+    fn bytes(&self, extents: u64) -> Result<u64, Unreadable> {
+        extents
+            .checked_mul(self.group.extent_size)
+            .ok_or_else(|| Unreadable::damaged(format!("{extents} extents are more than 2^64 bytes")))
+    }
+
+    fn too_many_layers(&self) -> Unreadable {
+        Unreadable::damaged(format!(
+            "more than {} volumes are made of each other, which is the limit",
+            self.limits.volume_layers
+        ))
+    }
+}
+
+fn striped(stripe_size: u64, parts: Vec<SliceVolume>) -> Result<Target, Unreadable> {
+    Stripes::new(stripe_size, parts, 0)
+        .map(Target::Striped)
+        .ok_or_else(|| Unreadable::damaged("its stripes have no size"))
+}
+
+fn slice(volume: &Arc<dyn Volume>, start: u64, length: u64, what: &str) -> Result<SliceVolume, Unreadable> {
+    SliceVolume::new(Arc::clone(volume), start, length).map_err(|_| {
+        Unreadable::damaged(format!(
+            "{what} has {} bytes, and {length} at {start} are needed: the image was cut short, or the metadata is not \
+             this disk's",
+            volume.size()
+        ))
+    })
+}
