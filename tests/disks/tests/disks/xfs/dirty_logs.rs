@@ -4,15 +4,12 @@
 //! changes never reached their places. One copy is mounted by the kernel, which replays the log onto it; the other is read
 //! by us, and never changed.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
-use agentless_scanner::fs::{FsPath, Journal, Tree};
-use agentless_scanner::limits::Limits;
+use agentless_scanner::fs::Journal;
 
 use super::churn::Churn;
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
@@ -75,33 +72,23 @@ fn compare(name: &str, case: &Case<'_>, mut work: impl FnMut(&Path)) -> usize {
 /// Compares our view of a dirty image with the kernel's recovery of a copy.
 fn compare_dirty(name: &str, workspace: &Workspace, dirty: &Path) -> usize {
     let recovered = workspace.copy(dirty, "recovered");
-    let (kernel, kernel_xattrs) = {
-        // The copy has the UUID of the image, which may still be mounted.
-        let mount = Mount::with_options(&recovered, "rw,nouuid");
-        (manifest::of_kernel(mount.path()), xattrs_of_kernel(mount.path()))
-    };
+    // The copy has the UUID of the image, which may still be mounted.
+    let kernel = manifest::of_kernel(Mount::with_options(&recovered, "rw,nouuid").path());
     let file_system = open(dirty);
     let Journal::Replayed { transactions } = file_system.journal() else {
         panic!("{name}: the log was not replayed: {:?}", file_system.journal());
     };
     let ours = manifest::of_ours(file_system);
     manifest::assert_equal(&kernel, &ours, name);
-    let ours_xattrs = xattrs_of_ours(dirty);
-    for (path, expected) in &kernel_xattrs {
-        assert_eq!(ours_xattrs.get(path), Some(expected), "{name}: attributes of {}", FsPath::new(path));
-    }
-    assert_eq!(kernel_xattrs.len(), ours_xattrs.len());
 
     ignore_log(dirty);
     let file_system = open(dirty);
     assert_eq!(file_system.journal(), Journal::Clean);
     let stale = manifest::of_damaged(file_system);
-    let wrong = stale.map_or(ours.len(), |stale| manifest::differences(&kernel, &stale).len());
+    let wrong = manifest::differences(&kernel, &stale).len();
     println!(
-        "{name}: {transactions} transactions; {} entries and the attributes of {} equal; without the log {wrong} would be \
-         wrong",
+        "{name}: {transactions} transactions; {} entries equal; without the log {wrong} would be wrong",
         ours.len(),
-        ours_xattrs.len(),
     );
     wrong
 }
@@ -116,51 +103,6 @@ fn ignore_log(image: &Path) {
     let group = logstart >> superblock[124];
     let block = group * number(84) + (logstart - (group << superblock[124]));
     file.write_all_at(&[0; 512], block * number(4)).unwrap();
-}
-
-/// The extended attributes of each entry that has any.
-type Xattrs = BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, Vec<u8>>>;
-
-fn xattrs_of_kernel(root: &Path) -> Xattrs {
-    let mut found = Xattrs::new();
-    let mut waiting = vec![root.to_owned()];
-    while let Some(path) = waiting.pop() {
-        let mut names = vec![0; 64 << 10];
-        let length = rustix::fs::llistxattr(&path, &mut names).unwrap();
-        for name in names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-            let mut value = vec![0; 64 << 10];
-            let length = rustix::fs::lgetxattr(&path, name, &mut value).unwrap();
-            value.truncate(length);
-            let relative = path.strip_prefix(root).unwrap().as_os_str().as_bytes().to_vec();
-            found.entry(relative).or_default().insert(name.to_vec(), value);
-        }
-        if path.symlink_metadata().unwrap().is_dir() {
-            waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        }
-    }
-    found
-}
-
-fn xattrs_of_ours(image: &Path) -> Xattrs {
-    let tree = Tree::new(open(image), Limits::default());
-    let mut found = Xattrs::new();
-    let mut waiting = vec![(Vec::new(), tree.file_system().root())];
-    while let Some((path, inode)) = waiting.pop() {
-        tree.file_system()
-            .xattrs(inode, &mut |xattr| {
-                let of_path = found.entry(path.clone()).or_default();
-                of_path.insert(xattr.name.to_vec(), xattr.value.to_vec());
-                std::ops::ControlFlow::Continue(())
-            })
-            .unwrap();
-        if tree.file_system().stat(inode).unwrap().file_type == agentless_scanner::fs::FileType::Directory {
-            let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
-            for child in tree.read_dir_inode(inode).unwrap() {
-                waiting.push(([&path, separator, &child.name].concat(), child.inode));
-            }
-        }
-    }
-    found
 }
 
 /// Writes what a package manager writes: small files that replace each other, each made durable.
