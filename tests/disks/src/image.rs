@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -158,12 +159,7 @@ impl Drop for Loop {
 
 /// A mount that ends with the value, also when a test panics.
 #[derive(Debug)]
-pub struct Mount {
-    point: PathBuf,
-    /// Not the one that `mount -o loop` would make: that shares the device of an earlier mount of the same image, which
-    /// may be about to end.
-    _device: Loop,
-}
+pub struct Mount(PathBuf);
 
 impl Mount {
     /// Mounts `image` so that it can be written.
@@ -195,11 +191,13 @@ impl Mount {
         let point = image.with_extension("mount");
         std::fs::create_dir_all(&point).unwrap();
         let read_only = options.split(',').any(|option| option == "ro");
+        // Not the one that `mount -o loop` would make: that shares the device of an earlier mount of the same image, which
+        // may be about to end. Detached while it is mounted, it stays as long as the mount.
         let device = Loop::attach(image, part, if read_only { &["--read-only"] } else { &[] });
         let mut mount = Command::new("mount");
         let output = mount.args(["-o", options]).arg(device.path()).arg(&point).output().unwrap();
         if output.status.success() {
-            Ok(Self { point, _device: device })
+            Ok(Self(point))
         } else {
             Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
         }
@@ -207,17 +205,48 @@ impl Mount {
 
     /// Where it is mounted.
     pub fn path(&self) -> &Path {
-        &self.point
+        &self.0
+    }
+}
+
+/// A mount that no path leads to any more: it ends with the process, however that ends.
+#[derive(Debug)]
+pub struct Detached {
+    _root: File,
+    path: PathBuf,
+}
+
+impl Mount {
+    /// Takes the mount away from its path.
+    pub fn detach(self) -> Detached {
+        let root = File::open(&self.0).unwrap();
+        run(Command::new("umount").arg("--lazy").arg(&self.0));
+        let path = PathBuf::from(format!("/proc/self/fd/{}/", root.as_raw_fd()));
+        // What ends a mount that has a path is not to be done.
+        std::mem::forget(self);
+        Detached { _root: root, path }
+    }
+}
+
+impl Detached {
+    /// Where this process finds it.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Lazily, so that a file a panicking test left open does not keep the mount.
-        let done = Command::new("umount").arg(&self.point).status().is_ok_and(|status| status.success());
-        if !done {
-            let _ = Command::new("umount").arg("-l").arg(&self.point).status();
-        }
+        // Busy for a moment it may be: a process that another thread starts has a copy of every open file until it runs
+        // its program.
+        const ATTEMPTS: usize = 100;
+
+        let end = |options: &[&str]| {
+            let output = Command::new("umount").args(options).arg(&self.0).output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        // Lazily at last, so that a file a panicking test left open does not keep the mount.
+        let _ = (0..ATTEMPTS).any(|_| end(&[])) || end(&["--lazy"]);
     }
 }
 

@@ -64,7 +64,7 @@ pub const KINDS: &[Kind] = &[
     kind("XFS as on old systems", Layout::MbrLogical, &["mkfs.xfs", "-m", "finobt=0,rmapbt=0,reflink=0,bigtime=0,inobtcount=0", "-i", "sparse=0"], "rw", MANY),
     kind("XFS as on new systems", Layout::Gpt, &["mkfs.xfs", "-m", "bigtime=1,inobtcount=1,rmapbt=1", "-i", "nrext64=1"], "rw", MANY),
     kind("XFS, 1 KiB blocks", Layout::Gpt, &["mkfs.xfs", "-b", "size=1024"], "rw", HUNDRED_THOUSAND),
-    kind("XFS, 64 KiB directory blocks", Layout::Gpt, &["mkfs.xfs", "-n", "size=65536"], "rw", HUNDRED_THOUSAND),
+    kind("XFS, 64 KiB directory blocks", Layout::Gpt, &["mkfs.xfs", "-n", "size=65536"], "rw", MANY),
     kind("XFS, 4 KiB sectors, 2 KiB inodes", Layout::Gpt, &["mkfs.xfs", "-s", "size=4096", "-i", "size=2048"], "rw", MANY),
     kind("XFS, many allocation groups", Layout::Gpt, &["mkfs.xfs", "-d", "agcount=16"], "rw", MANY),
     kind("Btrfs", Layout::Gpt, &["mkfs.btrfs"], "rw", HUNDRED_THOUSAND),

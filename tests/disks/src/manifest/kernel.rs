@@ -10,7 +10,7 @@ use agentless_scanner::fs::{DeviceNumbers, FileType};
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-use super::{Content, Entry, Manifest, Xattrs};
+use super::{Content, Entry, Manifest, Problem, Xattrs};
 use crate::manifest::digest::digest;
 
 /// What the kernel shows below `root`.
@@ -48,7 +48,7 @@ pub fn of_kernel_without_recovery(root: &Path) -> Manifest {
             Ok(())
         });
         if let Err(error) = read {
-            entry.content = Content::Unreadable(error.to_string());
+            entry.content = Content::Unreadable(Problem(error.to_string()));
         }
         manifest.insert(relative, entry);
     }
