@@ -4,7 +4,7 @@
 //! Paths and symbolic links are resolved once, above the trait, by [`Tree`], and never leave the tree.
 
 pub mod btrfs;
-mod cache;
+pub(crate) mod cache;
 mod directory;
 pub mod ext4;
 pub mod fstab;
@@ -12,6 +12,7 @@ mod path;
 mod recognise;
 pub mod survey;
 mod tree;
+pub mod walk;
 pub mod xfs;
 
 use std::fmt::Debug;

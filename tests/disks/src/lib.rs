@@ -12,5 +12,6 @@ pub mod debian;
 pub mod fill;
 pub mod image;
 pub mod kinds;
+pub mod latency;
 pub mod layout;
 pub mod manifest;
