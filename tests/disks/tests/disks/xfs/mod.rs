@@ -1,5 +1,8 @@
 //! XFS.
 
+mod attributes;
 mod churn;
-mod dirty_logs;
+pub(crate) mod dirty_logs;
 mod formats;
+mod prototypes;
+mod shapes;
