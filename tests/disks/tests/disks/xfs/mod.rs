@@ -2,7 +2,7 @@
 
 mod attributes;
 mod churn;
-mod dirty_logs;
+pub(crate) mod dirty_logs;
 mod formats;
 mod prototypes;
 mod shapes;
