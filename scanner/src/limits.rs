@@ -47,7 +47,8 @@ pub struct Limits {
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     pub journal_blocks: u64,
     /// Bytes that recovering the log of an XFS filesystem keeps in memory: those of transactions that are not yet
-    /// committed, and again those of the blocks that it changes. Against a log of gigabytes that is one transaction.
+    /// committed, and again those of the blocks that it changes; and bytes of items that a Btrfs tree log changes. Against
+    /// a log of gigabytes that is one transaction.
     pub log_bytes: u64,
     /// Stripes of a Btrfs filesystem's chunks, which address translation keeps in memory. Against a chunk tree as large as the
     /// volume; a filesystem of 64 TiB has about 64,000 chunks of a few stripes.
