@@ -7,6 +7,10 @@ use std::ops::Range;
 use super::bytes::{to_u64, to_usize};
 use super::{SliceVolume, Unreadable, Volume, VolumeError};
 
+/// Bytes of one hint that are passed on. Against a hint for petabytes in stripes of one sector, on volumes that are striped
+/// themselves.
+const HINT_BYTES: u64 = 1 << 30;
+
 /// Parts, one behind the other.
 #[derive(Debug)]
 pub(crate) struct MappedVolume {
@@ -66,33 +70,22 @@ impl Stripes {
         (self.volumes.get(to_usize(which)), place, self.chunk.saturating_sub(inside))
     }
 
-    /// Tells each volume about its share of a range: whole rows, so that the work does not depend on the range's length.
+    /// Tells each volume which bytes of a range that is not empty it has. They are contiguous in it.
     fn prefetch(&self, range: &Range<u64>) {
-        let length = range.end.saturating_sub(range.start);
-        if length <= self.chunk {
-            // At most two chunks: a small read does not wake up every stripe.
-            let (volume, place, left) = self.find(range.start);
-            prefetch(volume, place, length.min(left));
-            if length > left {
-                let (volume, place, _) = self.find(range.start.saturating_add(left));
-                prefetch(volume, place, length.saturating_sub(left));
+        let chunk_of = |offset: u64| offset.checked_div(self.chunk).unwrap_or(0);
+        let (first, last) = (chunk_of(range.start), chunk_of(range.end.saturating_sub(1)));
+        for chunk in (first..=last).take(self.volumes.len()) {
+            // This chunk is the volume's first one in the range, and this its last one.
+            let rows = last.saturating_sub(chunk).checked_div(self.count()).unwrap_or(0);
+            let final_chunk = rows.saturating_mul(self.count()).saturating_add(chunk);
+            let start = range.start.max(chunk.saturating_mul(self.chunk));
+            let final_start = range.start.max(final_chunk.saturating_mul(self.chunk));
+            let final_end = range.end.min(final_chunk.saturating_add(1).saturating_mul(self.chunk));
+            if let (Some(volume), place, _) = self.find(start) {
+                let (_, end, _) = self.find(final_start);
+                let end = end.saturating_add(final_end.saturating_sub(final_start));
+                volume.prefetch(std::slice::from_ref(&(place..end)));
             }
-            return;
-        }
-        let row = self.chunk.saturating_mul(self.count());
-        let start = range.start.checked_div(row).unwrap_or(0).saturating_mul(self.chunk);
-        let end = range.end.div_ceil(row).saturating_mul(self.chunk);
-        for volume in &self.volumes {
-            prefetch(Some(volume), start, end.saturating_sub(start));
-        }
-    }
-}
-
-fn prefetch(volume: Option<&SliceVolume>, start: u64, length: u64) {
-    if let Some(volume) = volume {
-        let end = start.saturating_add(length).min(volume.size());
-        if start < end {
-            volume.prefetch(std::slice::from_ref(&(start..end)));
         }
     }
 }
@@ -160,8 +153,11 @@ impl Volume for MappedVolume {
     }
 
     fn prefetch(&self, ranges: &[Range<u64>]) {
+        let mut left = HINT_BYTES;
         for range in ranges {
-            for part in self.parts(range) {
+            let range = range.start..range.end.min(range.start.saturating_add(left));
+            left = left.saturating_sub(range.end.saturating_sub(range.start));
+            for part in self.parts(&range) {
                 let start = range.start.saturating_sub(part.start);
                 let end = range.end.min(part.end).saturating_sub(part.start);
                 match &part.target {

@@ -1,5 +1,7 @@
 //! Why a volume that is made of others cannot be read.
 
+use crate::fs::FsError;
+
 /// Why a logical volume or an array cannot be read. Sorted by who must act.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -22,6 +24,15 @@ pub enum Unreadable {
         /// The feature, in the format's own terms.
         feature: String,
     },
+}
+
+impl From<FsError> for Unreadable {
+    fn from(error: FsError) -> Self {
+        match error {
+            FsError::Unsupported { feature } => Self::Unsupported { feature },
+            other => Self::Damaged { problem: crate::chain(&other) },
+        }
+    }
 }
 
 impl Unreadable {

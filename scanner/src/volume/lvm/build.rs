@@ -1,11 +1,13 @@
 //! From the segments of logical volumes to volumes that can be read.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::group::{Group, Logical, Physical};
 use super::segment::{Area, Image, Kind, Segment};
+use super::snapshot::SnapshotVolume;
+use super::thin::{Pool, ThinVolume};
 use super::{LogicalVolume, Uuid, raid};
 use crate::limits::Limits;
 use crate::volume::bytes::{to_u64, to_usize};
@@ -25,19 +27,65 @@ pub(super) fn logical_volumes(
         physical: group.physical_volumes.iter().map(|pv| (pv.name.as_str(), pv)).collect(),
         logical: group.by_name(),
         built: HashMap::new(),
+        pools: HashMap::new(),
     };
-    group
-        .logical_volumes
-        .iter()
-        .map(|lv| LogicalVolume {
-            name: lv.name.clone(),
-            uuid: lv.uuid,
-            size: lv.extents().saturating_mul(group.extent_size),
-            visible: lv.visible,
-            kind: lv.kind().to_owned(),
-            volume: builder.logical(&lv.name, 0).map(|built| built.volume),
+    // A snapshot of the older kind is described by a volume of its own, and seen under the name of its store.
+    let snapshots: Vec<Snapshot<'_>> = group.logical_volumes.iter().filter_map(Snapshot::of).collect();
+    let by_name: HashMap<&str, &Snapshot<'_>> =
+        snapshots.iter().map(|snapshot| (snapshot.shown_as(), snapshot)).collect();
+    let merging: HashSet<&str> =
+        snapshots.iter().filter(|each| each.is_merging).map(|each| each.store).collect();
+    let shown = group.logical_volumes.iter().filter(|lv| Snapshot::of(lv).is_none());
+    shown
+        .map(|lv| {
+            let snapshot = by_name.get(lv.name.as_str());
+            let extents = snapshot.map_or_else(|| lv.extents(), |snapshot| snapshot.extents);
+            // LVM2 hides the volume that is a snapshot's store and shows the snapshot under its name.
+            let is_snapshot = snapshot.is_some_and(|snapshot| !snapshot.is_merging);
+            let is_servant = merging.contains(lv.name.as_str()) || SERVANTS.contains(&lv.kind());
+            LogicalVolume {
+                name: lv.name.clone(),
+                uuid: lv.uuid,
+                size: extents.saturating_mul(group.extent_size),
+                visible: is_snapshot || lv.visible && !is_servant,
+                kind: if is_snapshot { "snapshot" } else { lv.kind() }.to_owned(),
+                volume: match snapshot {
+                    Some(snapshot) => builder.snapshot(snapshot),
+                    None => builder.logical(&lv.name, 0).map(|built| built.volume),
+                },
+            }
         })
         .collect()
+}
+
+/// Kinds that only serve others, even where the metadata calls them visible.
+const SERVANTS: [&str; 3] = ["cache-pool", "thin-pool", "vdo-pool"];
+
+/// A snapshot of the older kind.
+struct Snapshot<'a> {
+    origin: &'a str,
+    store: &'a str,
+    is_merging: bool,
+    /// The size of the snapshot, which is the origin's.
+    extents: u64,
+}
+
+impl<'a> Snapshot<'a> {
+    /// `None` if this is not the volume that describes one.
+    fn of(lv: &'a Logical) -> Option<Self> {
+        let segment = lv.segments.as_ref().ok()?.first()?;
+        match &segment.kind {
+            Kind::Snapshot { origin, store, is_merging } => {
+                Some(Self { origin, store, is_merging: *is_merging, extents: lv.extents() })
+            }
+            _ => None,
+        }
+    }
+
+    /// The volume that has its content: the store, or, while it is merged back, the origin.
+    fn shown_as(&self) -> &'a str {
+        if self.is_merging { self.origin } else { self.store }
+    }
 }
 
 struct Builder<'a> {
@@ -48,6 +96,8 @@ struct Builder<'a> {
     logical: HashMap<&'a str, &'a Logical>,
     /// The logical volumes that were tried. `None` while one is being built: who needs it then is part of itself.
     built: HashMap<&'a str, Option<Result<Built, Unreadable>>>,
+    /// The thin pools that were opened, with the layers below them.
+    pools: HashMap<&'a str, (Result<Arc<Pool>, Unreadable>, u32)>,
 }
 
 #[derive(Clone)]
@@ -164,9 +214,25 @@ impl<'a> Builder<'a> {
                     ))),
                 }
             }
+            Kind::Thin { pool, device_id, external_origin } => {
+                if segment.start != 0 {
+                    return Err(Unreadable::damaged("it is a thin volume in several segments"));
+                }
+                let pool = self.pool(pool, above, layers)?;
+                let origin = match external_origin {
+                    Some(name) => Some(self.below(name, above, layers)?),
+                    None => None,
+                };
+                let thin = ThinVolume::open(pool, *device_id, length, origin)?;
+                let whole = SliceVolume::new(Arc::new(thin), 0, length);
+                whole.map(Target::Linear).map_err(|_| Unreadable::damaged("it has no size"))
+            }
+            Kind::ThinPool { .. } | Kind::CachePool { .. } | Kind::Snapshot { .. } => {
+                Err(Unreadable::unsupported(format!("reading a volume of type {} by itself", segment.name)))
+            }
             Kind::Zero => Ok(Target::Zero),
             Kind::Error => Ok(Target::Error),
-            _ => Err(Unreadable::unsupported(format!("a logical volume of type {}", segment.name))),
+            Kind::Other => Err(Unreadable::unsupported(format!("a logical volume of type {}", segment.name))),
         }
     }
 
@@ -220,6 +286,41 @@ impl<'a> Builder<'a> {
         let below = self.logical(name, above.saturating_add(1))?;
         *layers = below.layers.max(*layers);
         Ok(below.volume)
+    }
+
+    /// A snapshot of the older kind.
+    fn snapshot(&mut self, snapshot: &Snapshot<'_>) -> Result<Arc<dyn Volume>, Unreadable> {
+        let length = self.bytes(snapshot.extents)?;
+        let origin = self.part(snapshot.origin, 0, length, 0, &mut 0)?;
+        let store = self.below(snapshot.store, 0, &mut 0)?;
+        Ok(Arc::new(SnapshotVolume::open(origin, store, self.limits)?))
+    }
+
+    /// The pool of a thin volume.
+    fn pool(&mut self, name: &str, above: u32, layers: &mut u32) -> Result<Arc<Pool>, Unreadable> {
+        let Some(&lv) = self.logical.get(name) else {
+            return Err(Unreadable::damaged(format!("there is no thin pool {name} in the group")));
+        };
+        if let Some((pool, pool_layers)) = self.pools.get(name) {
+            *layers = (*pool_layers).max(*layers);
+            return pool.clone();
+        }
+        let mut pool_layers = 0;
+        let pool = self.open_pool(lv, above, &mut pool_layers);
+        *layers = pool_layers.max(*layers);
+        self.pools.insert(&lv.name, (pool.clone(), pool_layers));
+        pool
+    }
+
+    fn open_pool(&mut self, lv: &'a Logical, above: u32, layers: &mut u32) -> Result<Arc<Pool>, Unreadable> {
+        let segments = lv.segments.as_ref().map_err(Unreadable::clone)?;
+        let Some(Segment { kind: Kind::ThinPool { metadata, data, chunk_size }, .. }) = segments.first()
+        else {
+            return Err(Unreadable::damaged(format!("volume {} is no thin pool", lv.name)));
+        };
+        let metadata = self.below(metadata, above, layers)?;
+        let data = self.below(data, above, layers)?;
+        Ok(Arc::new(Pool::open(metadata, data, *chunk_size, self.limits)?))
     }
 
     /// The best of several images with the same data.

@@ -13,6 +13,8 @@ mod label;
 mod metadata_area;
 mod raid;
 mod segment;
+mod snapshot;
+mod thin;
 mod uuid;
 
 use std::collections::HashMap;

@@ -33,6 +33,12 @@ pub(super) enum Kind {
     Zero,
     /// Read errors.
     Error,
+    /// Blocks for thin volumes.
+    ThinPool { metadata: String, data: String, chunk_size: u64 },
+    /// Blocks of a pool.
+    Thin { pool: String, device_id: u64, external_origin: Option<String> },
+    /// What a snapshot of the older kind has of its own.
+    Snapshot { origin: String, store: String, is_merging: bool },
     /// A volume with a cache in front of it.
     Cache { origin: String, pool: String, mode: Option<String> },
     /// A cache, which says here how it is written.
@@ -126,6 +132,24 @@ fn parse(section: &Section<'_>) -> Result<Segment, String> {
         },
         "zero" => Kind::Zero,
         "error" => Kind::Error,
+        "thin-pool" => Kind::ThinPool {
+            metadata: text("metadata")?,
+            data: text("pool")?,
+            chunk_size: size("chunk_size")?,
+        },
+        "thin" => Kind::Thin {
+            pool: text("thin_pool")?,
+            device_id: number("device_id")?,
+            external_origin: section.text("external_origin"),
+        },
+        "snapshot" => {
+            let merging = section.text("merging_store");
+            Kind::Snapshot {
+                origin: text("origin")?,
+                is_merging: merging.is_some(),
+                store: merging.map_or_else(|| text("cow_store"), Ok)?,
+            }
+        }
         "cache" => Kind::Cache {
             origin: text("origin")?,
             pool: text("cache_pool")?,

@@ -13,4 +13,6 @@
 mod blocks_touched;
 mod corpus;
 mod ext4;
+mod lvm;
 mod partitions;
+mod raid;
