@@ -11,6 +11,7 @@ mod path;
 mod recognise;
 pub mod survey;
 mod tree;
+pub mod walk;
 
 use std::fmt::Debug;
 use std::io;

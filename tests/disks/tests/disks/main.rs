@@ -16,3 +16,4 @@ mod ext4;
 mod lvm;
 mod partitions;
 mod raid;
+mod walk;
