@@ -53,6 +53,11 @@ pub struct Limits {
     pub filesystems: u32,
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     pub journal_blocks: u64,
+    /// Bytes of items that a Btrfs tree log may change, all kept in memory. Against a log as large as the volume.
+    pub log_bytes: u64,
+    /// Stripes of a Btrfs filesystem's chunks, which address translation keeps in memory. Against a chunk tree as large as the
+    /// volume; a filesystem of 64 TiB has about 64,000 chunks of a few stripes.
+    pub chunk_stripes: u64,
     /// Bytes of metadata blocks kept in memory by one filesystem. Against blocks of 64 KiB that are all metadata.
     pub cache_bytes: u64,
     /// Elementary steps for one filesystem over its whole life: a block looked at, a directory entry, an extent, a
@@ -81,6 +86,8 @@ impl Default for Limits {
             devices: 4096,
             filesystems: 256,
             journal_blocks: 1 << 20,
+            log_bytes: 64 << 20,
+            chunk_stripes: 1 << 20,
             cache_bytes: 32 << 20,
             steps: 500_000_000,
             read_bytes: 256 << 30,
