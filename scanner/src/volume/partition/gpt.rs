@@ -297,8 +297,9 @@ mod tests {
         for (block, sector) in
             [(gpt::disk::LogicalBlockSize::Lb512, 512), (gpt::disk::LogicalBlockSize::Lb4096, 4096)]
         {
-            let whole = table(disk(block)).unwrap();
-            let mut damaged = disk(block);
+            let disk = disk(block);
+            let whole = table(disk.clone()).unwrap();
+            let mut damaged = disk.clone();
             damaged[sector + 60] ^= 1;
             let restored = table(damaged).unwrap();
             assert_eq!(restored.partitions, whole.partitions);
@@ -306,7 +307,7 @@ mod tests {
                 restored.problems[0].to_string(),
                 "the backup of the partition table was used: the header has a wrong checksum"
             );
-            let mut damaged = disk(block);
+            let mut damaged = disk;
             damaged[2 * sector] ^= 1;
             assert_eq!(table(damaged).unwrap().partitions, whole.partitions);
         }
