@@ -1,13 +1,13 @@
 //! Where on a disk the filesystem is: what `sgdisk`, `sfdisk` and `lvm` put around it.
 
+mod lvm;
+
 use std::io::Write;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::image::run;
-
-const MIB: u64 = 1 << 20;
+use crate::image::{Workspace, run};
 
 /// What is between the disk and the filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,32 +19,55 @@ pub enum Layout {
     Gpt,
     /// An MBR whose extended partition holds two logical ones: the filesystem is in the second.
     MbrLogical,
+    /// As installers of Red Hat and its like make it: a partition that is a physical volume, with a logical volume `root`
+    /// of two pieces. The kernel, which may have no device-mapper, reads the logical volume from a file of its own.
+    Lvm,
 }
 
-impl Layout {
-    /// How many bytes it needs beside the filesystem.
-    const OVERHEAD: u64 = 32 * MIB;
+/// A disk with a filesystem somewhere on it.
+#[derive(Debug)]
+pub struct Disk {
+    layout: Layout,
+    /// The image that the filesystem is made in.
+    pub image: PathBuf,
+    /// Where in the image it is: as those tools say that read a table back.
+    pub place: Range<u64>,
+}
 
-    /// The size of a disk for a filesystem of `size` bytes.
-    pub fn disk_size(self, size: u64) -> u64 {
-        if self == Self::Bare { size } else { size + Self::OVERHEAD }
+impl Disk {
+    /// Makes an empty one, for a filesystem of `size` bytes.
+    pub fn new(workspace: &Workspace, layout: Layout, size: u64) -> Self {
+        let image = workspace.image("disk", if layout.has_table() { size + OVERHEAD } else { size });
+        let place = match layout {
+            Layout::Bare | Layout::Lvm => 0..size,
+            Layout::Gpt => {
+                let parts = ["-n14:2048:+3M", "-t14:ef02", "-n15::+12M", "-t15:ef00", "-n1::0", "-t1:8300"];
+                run(Command::new("sgdisk").args(parts).arg(&image));
+                partition(&image, 1)
+            }
+            Layout::MbrLogical => {
+                sfdisk(&image, "label: dos\nsize=4M, type=83\ntype=5\nsize=8M, type=82\ntype=83\n");
+                partition(&image, 6)
+            }
+        };
+        Self { layout, image, place }
     }
 
-    /// Writes the table to an empty disk of `disk_size(size)`, and returns where the filesystem will be: as those tools
-    /// say that read it back.
-    pub fn write(self, disk: &Path, size: u64) -> Range<u64> {
-        match self {
-            Self::Bare => 0..size,
-            Self::Gpt => {
-                let parts = ["-n14:2048:+3M", "-t14:ef02", "-n15::+12M", "-t15:ef00", "-n1::0", "-t1:8300"];
-                run(Command::new("sgdisk").args(parts).arg(disk));
-                partition(disk, 1)
-            }
-            Self::MbrLogical => {
-                sfdisk(disk, "label: dos\nsize=4M, type=83\ntype=5\nsize=8M, type=82\ntype=83\n");
-                partition(disk, 6)
-            }
+    /// The disk that holds what `image` has, which is this disk's or a snapshot of it.
+    pub fn assemble(&self, workspace: &Workspace, image: &Path) -> PathBuf {
+        match self.layout {
+            Layout::Lvm => lvm::around(workspace, image, self.place.end),
+            _ => image.to_owned(),
         }
+    }
+}
+
+/// How many bytes a table needs beside the filesystem.
+const OVERHEAD: u64 = 32 << 20;
+
+impl Layout {
+    fn has_table(self) -> bool {
+        matches!(self, Self::Gpt | Self::MbrLogical)
     }
 }
 

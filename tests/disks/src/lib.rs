@@ -7,6 +7,7 @@
     reason = "the helpers of tests fail as tests do, and print figures"
 )]
 
+pub mod changes;
 pub mod counting;
 pub mod debian;
 pub mod fill;

@@ -8,12 +8,11 @@ use std::thread;
 
 use agentless_scanner::fs::Journal;
 
-use agentless_disk_tests::debian;
 use agentless_disk_tests::image::{self, Loop, Mount, Workspace, can_mount};
 use agentless_disk_tests::kinds::Kind;
-use agentless_disk_tests::layout::Layout;
+use agentless_disk_tests::layout::{Disk, Layout};
+use agentless_disk_tests::{changes, debian};
 
-use crate::matrix::changes;
 use crate::matrix::in_use::InUse;
 
 const SIZE: u64 = 2 << 30;
@@ -28,11 +27,10 @@ fn compare(mkfs: &'static [&'static str], mount_options: &'static str) {
     }
     let kind = Kind { name: "a running system", layout: Layout::Gpt, mkfs, mount: mount_options, many: 0 };
     let workspace = Workspace::with_snapshots();
-    let disk = workspace.image("disk", kind.layout.disk_size(SIZE));
-    let place = kind.layout.write(&disk, SIZE);
-    image::format(Loop::writable(&disk, &place).path(), kind.mkfs);
+    let disk = Disk::new(&workspace, kind.layout, SIZE);
+    image::format(Loop::writable(&disk.image, &disk.place).path(), kind.mkfs);
     let snapshots: Vec<_> = {
-        let mount = Mount::part(&disk, &place, kind.mount);
+        let mount = Mount::part(&disk.image, &disk.place, kind.mount);
         debian::install(mount.path());
         let service = mount.path().join("var/lib/service");
         std::fs::create_dir(&service).unwrap();
@@ -48,7 +46,7 @@ fn compare(mkfs: &'static [&'static str], mount_options: &'static str) {
             let mut dpkg = dpkg::Running::start(mount.path(), &workspace.path("dpkg-errors"));
             let snapshots = (0..MOMENTS).map(|moment| {
                 dpkg.wait_for(STATES_BETWEEN);
-                workspace.snapshot(&disk, &format!("moment-{moment}"))
+                workspace.snapshot(&disk.image, &format!("moment-{moment}"))
             });
             snapshots.collect()
         })
@@ -58,7 +56,7 @@ fn compare(mkfs: &'static [&'static str], mount_options: &'static str) {
     let mut report = String::new();
     let mut recovered = 0;
     for (moment, snapshot) in snapshots.iter().enumerate() {
-        let in_use = InUse::compare(&workspace, &kind, snapshot, &place, &mut report);
+        let in_use = InUse::compare(&workspace, &kind, &disk, snapshot, &mut report);
         println!("{name}, moment {moment}: {in_use}");
         recovered += usize::from(in_use.journal != Journal::Clean);
     }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use agentless_scanner::fs::{self, FileSystem, Journal};
 use agentless_scanner::limits::Limits;
+use agentless_scanner::volume::lvm::{self, PhysicalVolume};
 use agentless_scanner::volume::{FileVolume, Volume, partition};
 
 use agentless_disk_tests::image::{Mount, Workspace};
 use agentless_disk_tests::kinds::Kind;
+use agentless_disk_tests::layout::{Disk, Layout};
 use agentless_disk_tests::manifest::{self, Manifest};
 
 /// What is left of a comparison.
@@ -53,13 +55,13 @@ impl InUse {
     pub(crate) fn compare(
         workspace: &Workspace,
         kind: &Kind,
+        disk: &Disk,
         snapshot: &Path,
-        place: &Range<u64>,
         report: &mut String,
     ) -> Self {
         let recovered = workspace.snapshot(snapshot, "recovered");
-        let kernel = manifest::of_kernel(Mount::part(&recovered, place, "rw").path());
-        let opened = open(snapshot, place);
+        let kernel = manifest::of_kernel(Mount::part(&recovered, &disk.place, "rw").path());
+        let opened = open(&disk.assemble(workspace, snapshot), kind.layout, &disk.place);
         let journal = opened.journal();
         let count = Count::new(&kernel, &manifest::of_ours(opened), "in use", report);
 
@@ -68,18 +70,29 @@ impl InUse {
             "btrfs" => "ro,rescue=nologreplay",
             _ => "ro,noload",
         };
-        let stale = manifest::of_kernel_without_recovery(Mount::part(snapshot, place, options).path());
+        let stale = manifest::of_kernel_without_recovery(Mount::part(snapshot, &disk.place, options).path());
         Self { count, journal, without_recovery: manifest::differences(&kernel, &stale).len() }
     }
 }
 
-/// Opens the filesystem that a disk has at `place`.
-pub(crate) fn open(disk: &Path, place: &Range<u64>) -> Box<dyn FileSystem> {
+/// Opens the filesystem that a disk has at `place`, or in its logical volume.
+pub(crate) fn open(disk: &Path, layout: Layout, place: &Range<u64>) -> Box<dyn FileSystem> {
     let limits = Limits::default();
     let disk: Arc<dyn Volume> = Arc::new(FileVolume::open(disk).unwrap());
     let table = partition::read(&disk, &limits).unwrap();
     assert_eq!(table.problems, []);
-    let found = table.partitions.iter().find(|found| (found.offset..found.offset + found.size) == *place);
-    let found = found.unwrap_or_else(|| panic!("no partition is at {place:?}: {:?}", table.partitions));
-    fs::open(Arc::new(found.open(&disk).unwrap()), &limits).unwrap()
+    let volume = if layout == Layout::Lvm {
+        let members = table.partitions.iter().filter_map(|found| {
+            let volume: Arc<dyn Volume> = Arc::new(found.open(&disk).unwrap());
+            PhysicalVolume::read(&volume, &limits).unwrap().map(|member| (member, volume))
+        });
+        let groups = lvm::assemble(members.collect(), &limits);
+        let mut volumes = groups.into_iter().flat_map(|group| group.logical_volumes);
+        volumes.find(|volume| volume.name == "root").unwrap().volume.unwrap()
+    } else {
+        let found = table.partitions.iter().find(|found| (found.offset..found.offset + found.size) == *place);
+        let found = found.unwrap_or_else(|| panic!("no partition is at {place:?}: {:?}", table.partitions));
+        Arc::new(found.open(&disk).unwrap())
+    };
+    fs::open(volume, &limits).unwrap()
 }

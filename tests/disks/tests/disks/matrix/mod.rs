@@ -3,7 +3,6 @@
 //!
 //! `AGENTLESS_DISK_KINDS=XFS` compares only the kinds whose names contain that.
 
-pub(crate) mod changes;
 pub(crate) mod in_use;
 
 use std::collections::VecDeque;
@@ -12,11 +11,11 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
-use agentless_disk_tests::debian;
-use agentless_disk_tests::fill;
 use agentless_disk_tests::image::{self, Loop, Mount, Workspace, can_mount};
 use agentless_disk_tests::kinds::{KINDS, Kind};
+use agentless_disk_tests::layout::Disk;
 use agentless_disk_tests::manifest;
+use agentless_disk_tests::{changes, debian, fill};
 
 use self::in_use::{Count, InUse};
 
@@ -89,24 +88,24 @@ impl fmt::Display for Row {
 fn compare(kind: &'static Kind) -> Row {
     let started = Instant::now();
     let workspace = Workspace::with_snapshots();
-    let disk = workspace.image("disk", kind.layout.disk_size(SIZE));
-    let place = kind.layout.write(&disk, SIZE);
-    image::format(Loop::writable(&disk, &place).path(), kind.mkfs);
+    let disk = Disk::new(&workspace, kind.layout, SIZE);
+    image::format(Loop::writable(&disk.image, &disk.place).path(), kind.mkfs);
     let snapshot = {
-        let mount = Mount::part(&disk, &place, kind.mount);
+        let mount = Mount::part(&disk.image, &disk.place, kind.mount);
         debian::install(mount.path());
         fill::fill(mount.path(), kind.many);
         kind.has_journal().then(|| {
             changes::make(mount.path());
-            workspace.snapshot(&disk, "in-use")
+            workspace.snapshot(&disk.image, "in-use")
         })
     };
     let mut report = String::new();
     let clean = {
-        let kernel = manifest::of_kernel(Mount::part(&disk, &place, "ro").path());
-        let ours = manifest::of_ours(in_use::open(&disk, &place));
+        let kernel = manifest::of_kernel(Mount::part(&disk.image, &disk.place, "ro").path());
+        let seen = disk.assemble(&workspace, &disk.image);
+        let ours = manifest::of_ours(in_use::open(&seen, kind.layout, &disk.place));
         Count::new(&kernel, &ours, "unmounted", &mut report)
     };
-    let in_use = snapshot.map(|snapshot| InUse::compare(&workspace, kind, &snapshot, &place, &mut report));
+    let in_use = snapshot.map(|snapshot| InUse::compare(&workspace, kind, &disk, &snapshot, &mut report));
     Row { kind, clean, in_use, report, seconds: started.elapsed().as_secs_f32() }
 }

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use agentless_disk_tests::fill;
+use crate::fill;
 
 /// Changes the system below `root`, as `dpkg` and a few services do; only a part of it is on the disk for sure when it
 /// returns.
-pub(super) fn make(root: &Path) {
+pub fn make(root: &Path) {
     // All before is in its place; from here on it is the journal that has what was synced.
     let everything = File::open(root).unwrap();
     rustix::fs::syncfs(&everything).unwrap();
@@ -25,7 +25,7 @@ pub(super) fn make(root: &Path) {
 }
 
 /// One round of a service that keeps its state in `dir`: it makes files of all kinds, and deletes older ones.
-pub(crate) fn serve(dir: &Path, round: u64) {
+pub fn serve(dir: &Path, round: u64) {
     for index in 0..5 {
         let name = format!("part-{round}-{index}");
         fs::write(dir.join(&name), fill::content(round, 3000)).unwrap();
