@@ -30,7 +30,13 @@ pub fn of_kernel_without_recovery(root: &Path) -> Manifest {
     let mut waiting = vec![root.to_owned()];
     while let Some(path) = waiting.pop() {
         let relative = path.strip_prefix(root).unwrap().as_os_str().as_bytes().to_vec();
-        let Ok(metadata) = path.symlink_metadata() else { continue };
+        let metadata = match path.symlink_metadata() {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                manifest.insert(relative, Entry::without_inode(error.to_string()));
+                continue;
+            }
+        };
         let mut entry = entry(&metadata);
         let read = xattrs(&path).and_then(|xattrs| {
             entry.xattrs = xattrs;

@@ -28,6 +28,24 @@ pub struct Entry {
     content: Content,
 }
 
+impl Entry {
+    /// Stands for a name whose inode cannot be read.
+    fn without_inode(problem: String) -> Self {
+        Self {
+            file_type: FileType::Regular,
+            mode: 0,
+            size: 0,
+            uid: 0,
+            gid: 0,
+            links: 0,
+            mtime: 0,
+            device: None,
+            xattrs: Xattrs::default(),
+            content: Content::Unreadable(Problem(problem)),
+        }
+    }
+}
+
 /// The extended attributes of one inode, names and values, sorted; without access control lists, which
 /// [`FileSystem::xattrs`](agentless_scanner::fs::FileSystem::xattrs) leaves out.
 #[derive(Clone, Default, PartialEq, Eq)]

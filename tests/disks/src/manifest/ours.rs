@@ -56,7 +56,7 @@ fn visit(tree: &Tree, check_directory: impl Fn(&Tree, Node, &[fs::Entry]) -> Res
         let stat = match tree.stat(node) {
             Ok(stat) => stat,
             Err(error) => {
-                manifest.insert(path, without_inode(&error));
+                manifest.insert(path, Entry::without_inode(error.to_string()));
                 continue;
             }
         };
@@ -95,22 +95,6 @@ fn entry(stat: &Stat) -> Entry {
         device: stat.device,
         xattrs: Xattrs::default(),
         content: Content::None,
-    }
-}
-
-/// Stands for a name whose inode cannot be read.
-fn without_inode(error: &FsError) -> Entry {
-    Entry {
-        file_type: FileType::Regular,
-        mode: 0,
-        size: 0,
-        uid: 0,
-        gid: 0,
-        links: 0,
-        mtime: 0,
-        device: None,
-        xattrs: Xattrs::default(),
-        content: Content::Unreadable(Problem(error.to_string())),
     }
 }
 

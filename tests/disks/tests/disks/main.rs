@@ -12,6 +12,7 @@
 
 mod blocks_touched;
 mod btrfs;
+mod compare_disk;
 mod corpus;
 mod ext4;
 mod live;
