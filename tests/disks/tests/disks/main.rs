@@ -18,6 +18,7 @@ mod ext4;
 mod live;
 mod lvm;
 mod matrix;
+mod mounts;
 mod partitions;
 mod raid;
 mod walk;
