@@ -407,6 +407,62 @@ fn what_the_log_keeps_in_memory_is_bounded() {
     }
 }
 
+#[test]
+fn blocks_of_a_tree_of_extents_change_their_owner() {
+    const TREE: usize = 200;
+    let mut image = Image::new(5, 0, 1);
+    image.put_inode(3, 0);
+    // A node with two leaves, all of another inode.
+    for (block, level, pointers) in [(TREE, 1_u16, [201_u64, 202]), (201, 0, [0; 2]), (202, 0, [0; 2])] {
+        let block = &mut image.bytes[block * 4096..][..4096];
+        block[..4].copy_from_slice(b"BMA3");
+        block[4..6].copy_from_slice(&level.to_be_bytes());
+        block[6..8].copy_from_slice(&2_u16.to_be_bytes());
+        block[56..64].copy_from_slice(&77_u64.to_be_bytes());
+        for (index, pointer) in pointers.into_iter().enumerate() {
+            block[72 + (4096 - 72) / 16 * 8 + index * 8..][..8].copy_from_slice(&pointer.to_be_bytes());
+        }
+    }
+    let mut root = vec![0; 72 + 16];
+    root[4..8].copy_from_slice(&[0, 2, 0, 1]);
+    root[80..88].copy_from_slice(&to_u64(TREE).to_be_bytes());
+    let mut owned = inode(3, 0x208, &root);
+    owned[0][16..24].copy_from_slice(&512_u64.to_le_bytes());
+    owned[1][5] = 3;
+    image.record(&transaction(1, &[owned]));
+    for block in [TREE, 201, 202] {
+        let (content, journal) = image.replayed(block * 8, 8);
+        assert_eq!(journal, Journal::Replayed { transactions: 1 });
+        assert_eq!(content[56..64], 512_u64.to_be_bytes());
+        assert!(crc::is_right(&content, 64).unwrap());
+    }
+    // One that leads to something else.
+    image.bytes[202 * 4096..202 * 4096 + 4].copy_from_slice(b"XXXX");
+    let reason = "a tree of extents that changes its owner is damaged";
+    assert_eq!(image.replay().1, Journal::Partial { transactions: 1, reason });
+}
+
+#[test]
+fn new_inodes_are_made() {
+    let mut image = Image::new(5, 0, 1);
+    let numbers = [0_u32, 64, 64, 512, 8, 0x0102_0304].map(u32::to_be_bytes).concat();
+    let format = [&0x123f_u16.to_le_bytes()[..], &1_u16.to_le_bytes(), &numbers].concat();
+    image.record(&transaction(1, &[vec![format], inode(3, 0x4, &[0xaa; 16])]));
+    for index in [0, 1, 63] {
+        let (content, journal) = image.replayed(INODE + index, 1);
+        assert_eq!(journal, Journal::Replayed { transactions: 1 });
+        assert_eq!(content[..4], if index == 0 { [b'I', b'N', 0x81, 0xa4] } else { [b'I', b'N', 0, 0] });
+        // The item that changes the first has neither its number nor the UUID.
+        let number = if index == 0 { 0 } else { 512 + to_u64(index) };
+        assert_eq!(content[152..160], number.to_be_bytes());
+        assert_eq!(&content[160..176], if index == 0 { &[0; 16] } else { UUID });
+        assert!(crc::is_right(&content, 100).unwrap());
+    }
+    // Freed again: the place is somebody else's by now.
+    image.record(&transaction(2, &[buffer(INODE, 32, 2, &[])]));
+    assert!(image.replayed(INODE + 1, 1).0.iter().all(|&byte| byte == 0));
+}
+
 /// An intent to change a file's extents, or the note that it was done.
 fn intent(kind: u16, id: u64, inode: u64, block: u64, offset: u64, count: u32, flags: u32) -> Vec<Vec<u8>> {
     let fields = [

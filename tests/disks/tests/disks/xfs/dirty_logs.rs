@@ -11,9 +11,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentless_scanner::fs::{FsPath, Journal, Tree};
 use agentless_scanner::limits::Limits;
+
+use rustix::fs::FallocateFlags;
 
 use super::churn::Churn;
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
@@ -32,7 +35,8 @@ pub(crate) enum Stop {
 pub(crate) fn shut_down(root: &Path, stop: Stop) {
     // `_IOR('X', 125, __u32)`
     const GOING_DOWN: rustix::ioctl::Opcode = rustix::ioctl::opcode::read::<u32>(b'X', 125);
-    let root = File::open(root).unwrap();
+    // What is stopped already cannot be opened.
+    let Ok(root) = File::open(root) else { return };
     let flags = match stop {
         Stop::Flushed => 1,
         Stop::AtOnce => 2,
@@ -129,16 +133,33 @@ pub(crate) fn log_place(image: &Path) -> (u64, u64) {
 /// Whether what is to be replayed goes around the log's end, found by looking at each of its basic blocks: an independent
 /// and simpler reading. The newest record is the one with the greatest number.
 fn wraps(image: &Path) -> bool {
+    let newest = records(image).pop().unwrap();
+    newest.tail & 0xffff_ffff > newest.lsn & 0xffff_ffff
+}
+
+/// The header of a log record.
+struct Header {
+    /// Where it is on the volume, in bytes.
+    offset: u64,
+    lsn: u64,
+    tail: u64,
+}
+
+/// The records that the log has, from oldest to newest.
+fn records(image: &Path) -> Vec<Header> {
     let (start, length) = log_place(image);
     let mut log = vec![0; usize::try_from(length).unwrap()];
     File::open(image).unwrap().read_exact_at(&mut log, start).unwrap();
     let number = |block: &[u8], at: usize| u64::from_be_bytes(block[at..at + 8].try_into().unwrap());
-    let records = log.as_chunks::<512>().0.iter().filter(|block| {
+    let mut found: Vec<Header> = (start..)
+        .step_by(512)
+        .zip(log.as_chunks::<512>().0)
         // With content: those without were written to be overwritten.
-        block.starts_with(&[0xfe, 0xed, 0xba, 0xbe]) && block[12..16] != [0; 4]
-    });
-    let newest = records.max_by_key(|block| number(*block, 16)).unwrap();
-    number(newest, 24) & 0xffff_ffff > number(newest, 16) & 0xffff_ffff
+        .filter(|(_, block)| block.starts_with(&[0xfe, 0xed, 0xba, 0xbe]) && block[12..16] != [0; 4])
+        .map(|(offset, block)| Header { offset, lsn: number(block, 16), tail: number(block, 24) })
+        .collect();
+    found.sort_by_key(|header| header.lsn);
+    found
 }
 
 /// The extended attributes of each entry that has any.
@@ -266,7 +287,7 @@ fn churn(seeds: std::ops::Range<u64>) {
         let case = Case { mkfs, mount_options, stop, ..Case::default() };
         let name = format!("seed {seed}, {}", mkfs.join(" "));
         let mut churn = Churn::new(seed);
-        let wrong = compare(&name, &case, |root| churn.run(root, 600));
+        let wrong = compare(&name, &case, |root| churn.run(root, 400));
         needed += u64::from(wrong > 0);
     }
     assert!(needed * 2 > count, "only {needed} of {count} images need their logs");
@@ -349,5 +370,139 @@ fn copies_of_a_disk_that_is_written_to() {
         let dirty = workspace.copy(&copy, "dirty");
         let wrong = compare_dirty(&copy.file_name().unwrap().to_string_lossy(), &workspace, &dirty);
         assert_ne!(wrong, 0, "this image does not need its log");
+    }
+}
+
+#[test]
+fn directories_whose_blocks_are_in_pieces() {
+    if !can_mount() {
+        return;
+    }
+    // Blocks of 16 KiB where no more than 2 KiB are free in a row, and nothing is kept back.
+    let plain = "finobt=0,reflink=0,rmapbt=0,inobtcount=0";
+    let mkfs = ["--unsupported", "-b", "size=1024", "-n", "size=16384", "-m", plain];
+    let case = Case { mkfs: &mkfs, size: 128 << 20, stop: Stop::Flushed, ..Case::default() };
+    let workspace = Workspace::new();
+    let mut turn = 0;
+    let mut kernel = manifest::Manifest::new();
+    let dirty = make_dirty(&workspace, &case, |root| {
+        run(Command::new("xfs_io").args(["-x", "-c", "resblks 0"]).arg(root));
+        turn += 1;
+        if turn == 1 {
+            let ballast = File::create(root.join("ballast")).unwrap();
+            let end = || ballast.metadata().unwrap().len();
+            for size in (12..26).rev().map(|bits| 1 << bits) {
+                while rustix::fs::fallocate(&ballast, FallocateFlags::empty(), end(), size).is_ok() {}
+            }
+            for offset in (0..end()).step_by(8192).take(3000) {
+                let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+                rustix::fs::fallocate(&ballast, flags, offset, 2048).unwrap();
+            }
+        } else {
+            let dir = root.join("dir");
+            fs::create_dir(&dir).unwrap();
+            File::create(root.join("linked")).unwrap();
+            for index in 0..2000 {
+                fs::hard_link(root.join("linked"), dir.join(format!("{index}-{}", "n".repeat(50)))).unwrap();
+            }
+            kernel = manifest::of_kernel(root);
+        }
+    });
+    // The kernel refuses to recover such a log: it checks each piece as if it were the whole. So the truth is what it showed
+    // before the stop, all of which was written to the log.
+    let file_system = open(&dirty);
+    assert!(matches!(file_system.journal(), Journal::Replayed { .. }));
+    manifest::assert_equal(&kernel, &manifest::of_ours(file_system), "directories in pieces");
+}
+
+#[test]
+fn files_that_exchanged_their_content() {
+    if !can_mount() {
+        return;
+    }
+    // With the tree of reverse mappings each extent changes its file in a transaction of its own.
+    let case = Case { mkfs: &["-m", "rmapbt=1"], stop: Stop::Flushed, ..Case::default() };
+    let mut turn = 0;
+    let wrong = compare("exchanged content", &case, |root| {
+        turn += 1;
+        let paths = ["left", "right"].map(|name| root.join(name));
+        if turn == 1 {
+            for (seed, path) in (0..).zip(&paths) {
+                let file = File::create(path).unwrap();
+                for index in 0..400 {
+                    file.write_all_at(&fill::content(index * 2 + seed, 4096), index * 32768).unwrap();
+                }
+            }
+        } else {
+            let exchange = format!("swapext {}", paths[1].display());
+            run(Command::new("xfs_io").args(["-c", &exchange]).arg(&paths[0]));
+        }
+    });
+    assert_ne!(wrong, 0, "this image does not need its log");
+}
+
+#[test]
+fn records_that_were_torn_while_several_worked() {
+    if !can_mount() {
+        return;
+    }
+    // The log ends wherever the stop, or a record that was not written whole, ends it.
+    for round in 0..2 {
+        let workspace = Workspace::new();
+        let dirty = make_dirty(&workspace, &Case::default(), |root| {
+            let progress = AtomicU64::new(0);
+            std::thread::scope(|scope| {
+                for worker in 0..4_u64 {
+                    let progress = &progress;
+                    scope.spawn(move || share_and_change(root, worker, progress));
+                }
+                while progress.load(Ordering::Relaxed) < 60 + round * 7 {
+                    std::thread::yield_now();
+                }
+                // The workers end when nothing works any more, the first time at the number that they know, too.
+                if root.join("second").exists() {
+                    shut_down(root, Stop::AtOnce);
+                }
+            });
+            drop(File::create(root.join("second")));
+        });
+        // As many ends as records may be torn: the log ends in front of the first that is.
+        let records = records(&dirty);
+        for torn in 0..8_usize {
+            let cut = workspace.copy(&dirty, "cut");
+            if let Some(index) = torn.checked_sub(1) {
+                let record = &records[records.len() - 1 - index];
+                let file = File::options().write(true).open(&cut).unwrap();
+                file.write_all_at(b"torn", record.offset + 512 + 100).unwrap();
+            }
+            compare_dirty(&format!("shared blocks, round {round}, {torn} records torn"), &workspace, &cut);
+        }
+    }
+}
+
+/// Copies a file by reference and writes over it, until that is not possible any more.
+fn share_and_change(root: &Path, worker: u64, progress: &AtomicU64) {
+    let is_first = !root.join("second").exists();
+    let work = |index: u64| -> std::io::Result<()> {
+        let from = root.join(format!("original-{worker}"));
+        if !from.exists() {
+            fs::write(&from, fill::content(worker, 300_000))?;
+        }
+        let to = File::create(root.join(format!("copy-{worker}-{}", index % 5)))?;
+        rustix::fs::ioctl_ficlone(&to, File::open(&from)?)?;
+        for part in 0..8_usize {
+            to.write_all_at(&fill::content(index + part, 5000), part * 30_000)?;
+            if part % 2 == 0 {
+                to.sync_data()?;
+            }
+        }
+        to.sync_all()?;
+        progress.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    };
+    for index in 0.. {
+        if (is_first && index == 30) || work(index).is_err() {
+            break;
+        }
     }
 }
