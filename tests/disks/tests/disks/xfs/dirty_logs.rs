@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 
 use agentless_scanner::fs::{FsPath, Journal, Tree};
 use agentless_scanner::limits::Limits;
@@ -165,21 +166,20 @@ fn xattrs_of_kernel(root: &Path) -> Xattrs {
 }
 
 fn xattrs_of_ours(image: &Path) -> Xattrs {
-    let tree = Tree::new(open(image), Limits::default());
+    let tree = Tree::new(Rc::from(open(image)), Limits::default());
     let mut found = Xattrs::new();
-    let mut waiting = vec![(Vec::new(), tree.file_system().root())];
-    while let Some((path, inode)) = waiting.pop() {
-        tree.file_system()
-            .xattrs(inode, &mut |xattr| {
-                let of_path = found.entry(path.clone()).or_default();
-                of_path.insert(xattr.name.to_vec(), xattr.value.to_vec());
-                std::ops::ControlFlow::Continue(())
-            })
-            .unwrap();
-        if tree.file_system().stat(inode).unwrap().file_type == agentless_scanner::fs::FileType::Directory {
+    let mut waiting = vec![(Vec::new(), tree.root())];
+    while let Some((path, node)) = waiting.pop() {
+        tree.xattrs(node, &mut |xattr| {
+            let of_path = found.entry(path.clone()).or_default();
+            of_path.insert(xattr.name.to_vec(), xattr.value.to_vec());
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+        if tree.stat(node).unwrap().file_type == agentless_scanner::fs::FileType::Directory {
             let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
-            for child in tree.read_dir_inode(inode).unwrap() {
-                waiting.push(([&path, separator, &child.name].concat(), child.inode));
+            for child in tree.read_dir_node(node).unwrap() {
+                waiting.push(([&path, separator, &child.name].concat(), child.node));
             }
         }
     }
