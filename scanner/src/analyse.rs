@@ -3,6 +3,7 @@
 //! A pure function of the bytes and the limits: no credentials, no network, no clock. Whatever a hostile disk does, it
 //! does in here, and comes out as a report.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::chain;
@@ -111,7 +112,7 @@ fn read_content(partition: &Partition, disk: &Arc<dyn Volume>, limits: &Limits) 
     };
     match driver.open(&[volume], limits) {
         Ok(file_system) => {
-            let tree = Tree::new(file_system, limits.clone());
+            let tree = Tree::new(Rc::from(file_system), limits.clone());
             // The content after the findings: what a driver says of its journal is final when it has been used.
             let findings = extract_all(&tree);
             (content_of(&tree), findings)
@@ -121,7 +122,7 @@ fn read_content(partition: &Partition, disk: &Arc<dyn Volume>, limits: &Limits) 
 }
 
 fn content_of(tree: &Tree) -> Content {
-    let file_system = tree.file_system();
+    let (file_system, _) = tree.place(tree.root());
     let journal = match file_system.journal() {
         fs::Journal::Clean => Journal::Clean,
         fs::Journal::Replayed { transactions } => Journal::Replayed { transactions },

@@ -25,12 +25,25 @@ pub struct Limits {
     /// Bytes of a path or of a symbolic link's target, `PATH_MAX` in Linux. Against a link inode with a size of one
     /// terabyte, and against targets that grow with each link followed.
     pub path_bytes: usize,
+    /// Bytes of memory for the directories that one walk found, about 80 for each and its name. Against a disk of nothing
+    /// but directories: each is remembered, so that none is entered twice.
+    pub walk_bytes: u64,
+    /// Filesystems mounted into one tree. Against an `/etc/fstab` that mounts a directory on every other.
+    pub mounts: u32,
     /// Depth of a file's extent tree. Five levels address every file ext4 can hold. Against a tree whose nodes point at
     /// themselves.
     pub extent_depth: u16,
     /// Partitions of one volume. Against a partition table that claims 2³² entries, and chains of logical partitions
     /// that form a circle.
     pub partitions: u32,
+    /// Bytes of the text that describes an LVM2 volume group. Against a metadata area that is the whole volume, and read
+    /// into memory.
+    pub lvm_text_bytes: u64,
+    /// Volumes that are made of each other: a snapshot of a thin volume, whose pool is a RAID volume, and so on. Against
+    /// volumes that contain themselves.
+    pub volume_layers: u32,
+    /// Chunks that a snapshot of LVM2's older kind has of its own. Against a store of terabytes, each of whose entries costs memory.
+    pub snapshot_exceptions: u64,
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     pub journal_blocks: u64,
     /// Bytes that recovering the log of an XFS filesystem keeps in memory: those of transactions that are not yet
@@ -54,8 +67,13 @@ impl Default for Limits {
             dir_bytes: 128 << 20,
             symlinks: 40,
             path_bytes: 4096,
+            mounts: 1024,
+            walk_bytes: 256 << 20,
             extent_depth: 5,
             partitions: 1024,
+            lvm_text_bytes: 8 << 20,
+            volume_layers: 16,
+            snapshot_exceptions: 1 << 22,
             journal_blocks: 1 << 20,
             log_bytes: 256 << 20,
             cache_bytes: 32 << 20,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,7 +147,7 @@ pub async fn local(path: &Path, target: &Target, options: &Options) -> Result<Sc
     let read = blocking(&options.cancel, move || -> Result<(VolumeReport, Option<u64>), ScanError> {
         if is_directory {
             let directory = Directory::open(&path, &limits)?;
-            Ok((analyse::tree(&id, &Tree::new(Box::new(directory), limits)), None))
+            Ok((analyse::tree(&id, &Tree::new(Rc::new(directory), limits)), None))
         } else {
             let file = Arc::new(FileVolume::open(&path)?);
             let disk: Arc<dyn Volume> = Arc::<FileVolume>::clone(&file);

@@ -127,7 +127,7 @@ pub fn run(tree: &Tree) -> Findings {
         for &interest in extractor.interest() {
             for path in paths(tree, extractor, interest, &mut gathering) {
                 let found = tree.lookup(&path).and_then(|found| match found {
-                    Some((inode, stat)) if seen.insert(inode) => tree.open_inode(inode, &stat).map(Some),
+                    Some((node, stat)) if seen.insert(node) => tree.open_node(node, &stat).map(Some),
                     _ => Ok(None),
                 });
                 match found {
@@ -180,6 +180,7 @@ fn extract(extractor: &dyn Extractor, input: &Input<'_>, gathering: &mut Gatheri
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::rc::Rc;
 
     use super::*;
     use crate::fs::Directory;
@@ -187,7 +188,7 @@ mod tests {
 
     fn tree(root: &Path) -> Tree {
         let limits = Limits::default();
-        Tree::new(Box::new(Directory::open(root, &limits).unwrap()), limits)
+        Tree::new(Rc::new(Directory::open(root, &limits).unwrap()), limits)
     }
 
     fn write(root: &Path, path: &str, content: impl AsRef<[u8]>) {

@@ -309,13 +309,14 @@ fn is_generated(descriptor: &OwnedFd) -> bool {
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::rc::Rc;
 
     use super::super::{FsPath, Tree};
     use super::*;
 
     fn tree(root: &Path) -> Tree {
         let limits = Limits::default();
-        Tree::new(Box::new(Directory::open(root, &limits).unwrap()), limits)
+        Tree::new(Rc::new(Directory::open(root, &limits).unwrap()), limits)
     }
 
     #[test]
@@ -383,7 +384,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("file"), vec![7; 11]).unwrap();
         let limits = Limits { file_bytes: 10, ..Limits::default() };
-        let tree = Tree::new(Box::new(Directory::open(root.path(), &limits).unwrap()), limits);
+        let tree = Tree::new(Rc::new(Directory::open(root.path(), &limits).unwrap()), limits);
         let file = tree.open(&FsPath::new("file")).unwrap().unwrap();
         assert_eq!(file.read_all().unwrap_err().to_string(), "the size of a file exceeds the limit of 10");
         let mut buffer = [0; 20];

@@ -3,13 +3,15 @@
 //! A driver implements [`FileSystem`] on inode handles; [`DRIVERS`] lists them, and [`probe`] finds the one for a volume.
 //! Paths and symbolic links are resolved once, above the trait, by [`Tree`], and never leave the tree.
 
-mod cache;
+pub(crate) mod cache;
 mod directory;
 pub mod ext4;
+pub mod fstab;
 mod path;
 mod recognise;
 pub mod survey;
 mod tree;
+pub mod walk;
 pub mod xfs;
 
 use std::fmt::Debug;
@@ -20,7 +22,7 @@ use std::path::PathBuf;
 pub use directory::Directory;
 pub use path::FsPath;
 pub use recognise::{DRIVERS, Driver, Membership, Recognised, open, probe};
-pub use tree::{Entry, File, Tree};
+pub use tree::{Entry, File, Node, Tree};
 
 use crate::volume::VolumeError;
 

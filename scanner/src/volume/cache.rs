@@ -156,13 +156,18 @@ impl<S: BlockSource> CachedVolume<S> {
         flight
     }
 
-    /// Starts fetching those of the blocks that are neither here nor on their way.
-    fn start_missing(&self, blocks: impl Iterator<Item = u64>) {
-        let wanted = blocks.filter(|&index| self.inner.source.contains(index));
+    /// Starts fetching those of the blocks that are neither here nor on their way, `most` of them.
+    fn start_missing(&self, blocks: impl Iterator<Item = u64>, most: usize) {
         let mut store = self.inner.lock();
-        for index in wanted {
-            if !store.holds(index) {
+        let mut started = 0;
+        for index in blocks {
+            if started == most {
+                break;
+            }
+            if self.inner.source.contains(index) && !store.holds(index) && !store.flights.contains_key(&index)
+            {
                 drop(self.start(&mut store, index));
+                started += 1;
             }
         }
     }
@@ -186,7 +191,7 @@ impl<S: BlockSource> Volume for CachedVolume<S> {
             // All blocks of a long read are fetched together, as many as may be at a time.
             if blocks.start() != blocks.end() && (index - blocks.start()).is_multiple_of(window) {
                 let last = index.saturating_add(window - 1).min(*blocks.end());
-                self.start_missing(index..=last);
+                self.start_missing(index..=last, usize::MAX);
             }
             let part = rest.len().min(to_usize(block_size - start));
             let Some((now, later)) = rest.split_at_mut_checked(part) else { break };
@@ -197,13 +202,15 @@ impl<S: BlockSource> Volume for CachedVolume<S> {
     }
 
     fn prefetch(&self, ranges: &[Range<u64>]) {
+        /// Blocks of one hint that are looked at. A hint may come from a disk that claims anything.
+        const LOOKED_AT: usize = 1 << 16;
+
         let size = self.size();
-        // A hint may come from a disk that claims anything: no more is queued than would fit into memory.
-        let block_size = u64::from(self.inner.source.block_size()).max(1);
-        let most = to_usize(self.inner.options.memory / block_size).max(1);
+        // What does not fit into memory when it arrives is spilled, so what can be under way decides.
+        let most = self.inner.options.concurrency.get().saturating_mul(4);
         let inside = ranges.iter().map(|range| range.start..range.end.min(size));
         let blocks = inside.filter(|range| !range.is_empty()).flat_map(|range| self.blocks_of(&range));
-        self.start_missing(blocks.take(most));
+        self.start_missing(blocks.take(LOOKED_AT), most);
     }
 }
 
@@ -431,6 +438,23 @@ mod tests {
         let mut fetched = fetched.lock().unwrap().clone();
         fetched.sort_unstable();
         assert_eq!(fetched, (0..16).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_hint_of_many_small_ranges_is_followed_as_far_as_can_be_under_way() {
+        let runtime = runtime();
+        let source = Fake::new(patterned(64));
+        let fetched = Arc::clone(&source.fetched);
+        // Memory for two blocks: what arrives is spilled.
+        let volume = CachedVolume::new(source, options(2 * 512), runtime.handle().clone());
+        let ranges: Vec<_> = (0..64 * 64).map(|index| index * 8..index * 8 + 8).collect();
+        volume.prefetch(&ranges);
+        let mut last = [0; 512];
+        volume.read_at(15 * 512, &mut last).unwrap();
+        let store = volume.inner.lock();
+        let asked: BTreeSet<_> =
+            fetched.lock().unwrap().iter().chain(store.flights.keys()).copied().collect();
+        assert_eq!(asked, (0..16).collect());
     }
 
     #[test]

@@ -10,4 +10,5 @@
 pub mod counting;
 pub mod fill;
 pub mod image;
+pub mod latency;
 pub mod manifest;

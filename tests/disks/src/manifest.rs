@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::rc::Rc;
 
-use agentless_scanner::fs::{self, FileSystem, FileType, FsError, FsPath, Inode, Tree};
+use agentless_scanner::fs::{self, FileSystem, FileType, FsError, FsPath, Node, Tree};
 use agentless_scanner::limits::Limits;
 use sha2::{Digest, Sha256};
 
@@ -74,14 +75,14 @@ pub fn of_kernel(root: &Path) -> Manifest {
 
 /// What we show, listing each directory, and looking up each name that was listed.
 pub fn of_ours(file_system: Box<dyn FileSystem>) -> Manifest {
-    let look_up = |tree: &Tree, dir: Inode, listed: &[fs::Entry]| {
+    let look_up = |tree: &Tree, dir: Node, listed: &[fs::Entry]| {
         // Listing reads the directory as a list, looking up as a tree: they must agree.
         for child in listed {
-            assert_eq!(tree.file_system().lookup(dir, &child.name).unwrap(), Some(child.inode));
-            let stat = tree.file_system().stat(child.inode).unwrap();
+            assert_eq!(tree.child(dir, &child.name).unwrap(), Some(child.node));
+            let stat = tree.stat(child.node).unwrap();
             assert!(child.file_type.is_none_or(|file_type| file_type == stat.file_type));
         }
-        assert_eq!(tree.file_system().lookup(dir, b"no file has this name").unwrap(), None);
+        assert_eq!(tree.child(dir, b"no file has this name").unwrap(), None);
     };
     visit(file_system, look_up).unwrap()
 }
@@ -93,33 +94,32 @@ pub fn of_damaged(file_system: Box<dyn FileSystem>) -> Result<Manifest, FsError>
 
 fn visit(
     file_system: Box<dyn FileSystem>,
-    check_directory: impl Fn(&Tree, Inode, &[fs::Entry]),
+    check_directory: impl Fn(&Tree, Node, &[fs::Entry]),
 ) -> Result<Manifest, FsError> {
-    let tree = Tree::new(file_system, Limits::default());
+    let tree = Tree::new(Rc::from(file_system), Limits::default());
     let mut manifest = Manifest::new();
-    let mut waiting = vec![(Vec::new(), tree.file_system().root())];
-    while let Some((path, inode)) = waiting.pop() {
-        let entry = entry(&tree, inode)?;
+    let mut waiting = vec![(Vec::new(), tree.root())];
+    while let Some((path, node)) = waiting.pop() {
+        let entry = entry(&tree, node)?;
         if entry.file_type == FileType::Directory {
-            let listed = tree.read_dir_inode(inode)?;
-            check_directory(&tree, inode, &listed);
+            let listed = tree.read_dir_node(node)?;
+            check_directory(&tree, node, &listed);
             let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
-            waiting
-                .extend(listed.iter().map(|child| ([&path, separator, &child.name].concat(), child.inode)));
+            waiting.extend(listed.iter().map(|child| ([&path, separator, &child.name].concat(), child.node)));
         }
         manifest.insert(path, entry);
     }
     Ok(manifest)
 }
 
-fn entry(tree: &Tree, inode: Inode) -> Result<Entry, FsError> {
-    let stat = tree.file_system().stat(inode)?;
+fn entry(tree: &Tree, node: Node) -> Result<Entry, FsError> {
+    let stat = tree.stat(node)?;
     let content = match stat.file_type {
         FileType::Regular => {
-            let file = tree.open_inode(inode, &stat)?;
+            let file = tree.open_node(node, &stat)?;
             digest(stat.size, |offset, buffer| file.read_at(offset, buffer))?
         }
-        FileType::Symlink => tree.file_system().read_link(inode)?,
+        FileType::Symlink => tree.read_link(node)?,
         _ => Vec::new(),
     };
     Ok(Entry {

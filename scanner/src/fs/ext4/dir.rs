@@ -11,7 +11,7 @@ use super::blocks::Blocks;
 use super::checksum::crc32c;
 use super::inode::InodeRecord;
 use super::superblock::Superblock;
-use super::{FsError, feature, inline, map};
+use super::{FsError, feature, map, xattr};
 use crate::fs::{DirEntry, FileType, Inode};
 use crate::limits::Limits;
 use crate::volume::bytes::{Bytes, Truncated, to_usize};
@@ -98,7 +98,7 @@ fn read_piece(
     let loaded;
     let content = match piece {
         Piece::InlineStart => dir.block.get(4..).unwrap_or_default(),
-        Piece::InlineRest => inline::continuation(dir)?,
+        Piece::InlineRest => xattr::inline_data(dir)?,
         Piece::Block(logical) => {
             // The kernel reports a hole in a directory and reads on.
             let Some(content) = block(reader, dir, logical)? else {

@@ -58,6 +58,60 @@ const INCOMPAT: [(u32, &str, bool); 16] = [
     (0x2_0000, "casefold", true),
 ];
 
+/// The compatible features, by the names that `dumpe2fs` prints.
+const COMPAT: [(u32, &str); 12] = [
+    (0x1, "dir_prealloc"),
+    (0x2, "imagic_inodes"),
+    (COMPAT_HAS_JOURNAL, "has_journal"),
+    (0x8, "ext_attr"),
+    (0x10, "resize_inode"),
+    (0x20, "dir_index"),
+    (0x40, "lazy_bg"),
+    (0x100, "snapshot_bitmap"),
+    (COMPAT_SPARSE_SUPER2, "sparse_super2"),
+    (0x400, "fast_commit"),
+    (0x800, "stable_inodes"),
+    (0x1000, "orphan_file"),
+];
+
+/// The features that a reader can ignore, by the names that `dumpe2fs` prints.
+const RO_COMPAT: [(u32, &str); 16] = [
+    (RO_COMPAT_SPARSE_SUPER, "sparse_super"),
+    (0x2, "large_file"),
+    (0x8, "huge_file"),
+    (RO_COMPAT_GDT_CSUM, "uninit_bg"),
+    (0x20, "dir_nlink"),
+    (0x40, "extra_isize"),
+    (0x80, "snapshot"),
+    (0x100, "quota"),
+    (0x200, "bigalloc"),
+    (RO_COMPAT_METADATA_CSUM, "metadata_csum"),
+    (0x800, "replica"),
+    (0x1000, "read-only"),
+    (0x2000, "project"),
+    (0x4000, "shared_blocks"),
+    (0x8000, "verity"),
+    (0x1_0000, "orphan_present"),
+];
+
+/// All features of a filesystem, by the names and in the order of `dumpe2fs`.
+pub(super) fn names(compat: u32, incompat: u32, ro_compat: u32) -> Vec<String> {
+    let incompat_names = INCOMPAT.map(|(bit, name, _)| (bit, name));
+    [
+        ('C', compat, COMPAT.as_slice()),
+        ('I', incompat, incompat_names.as_slice()),
+        ('R', ro_compat, RO_COMPAT.as_slice()),
+    ]
+    .into_iter()
+    .flat_map(|(kind, flags, names)| {
+        (0..u32::BITS).filter(move |bit| flags >> bit & 1 == 1).map(move |bit| {
+            let known = names.iter().find(|(flag, _)| *flag == 1 << bit);
+            known.map_or_else(|| format!("FEATURE_{kind}{bit}"), |(_, name)| (*name).to_owned())
+        })
+    })
+    .collect()
+}
+
 /// Refuses a filesystem with an incompatible feature that this driver does not know, and names it.
 pub(super) fn check(incompat: u32) -> Result<(), FsError> {
     let mut unsupported: Vec<String> = Vec::new();

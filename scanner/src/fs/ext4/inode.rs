@@ -14,6 +14,8 @@ const ENCRYPTED: u32 = 0x800;
 const INDEXED: u32 = 0x1000;
 /// `EXT4_EXTENTS_FL`
 const EXTENTS: u32 = 0x8_0000;
+/// `EXT4_EA_INODE_FL`: the content is the value of an extended attribute of other inodes.
+const ATTRIBUTE_VALUE: u32 = 0x20_0000;
 /// `EXT4_INLINE_DATA_FL`
 const INLINE_DATA: u32 = 0x1000_0000;
 /// `EXT4_CASEFOLD_FL`: names differ in more than case.
@@ -33,7 +35,10 @@ pub(super) struct InodeRecord {
     pub(super) checksum_seed: Option<u32>,
     /// `i_blocks`, in units that do not matter here: whether it is zero does.
     blocks: u64,
-    has_attribute_block: bool,
+    /// `i_file_acl`: the block with the extended attributes that do not fit into the inode; 0 for none.
+    pub(super) attribute_block: u64,
+    /// `i_atime`: of the value of an extended attribute its checksum.
+    pub(super) atime: u32,
 }
 
 /// Where an inode lies: the block, and the offset in it.
@@ -113,7 +118,8 @@ impl InodeRecord {
             attributes: raw.get(extra.saturating_add(128)..).unwrap_or_default().to_vec(),
             checksum_seed: sb.has_metadata_csum().then_some(checksum_seed),
             blocks: u64::from(bytes.le32(0x1c)?) | (u64::from(bytes.le16(0x74)?) << 32),
-            has_attribute_block: bytes.le32(0x68)? != 0 || bytes.le16(0x76)? != 0,
+            attribute_block: attribute_block(sb, bytes)?,
+            atime: bytes.le32(8)?,
         })
     }
 
@@ -133,6 +139,11 @@ impl InodeRecord {
     /// Whether the directory's first block is the root of an htree.
     pub(super) fn is_indexed(&self) -> bool {
         self.flags & INDEXED != 0
+    }
+
+    /// Whether it holds the value of an extended attribute.
+    pub(super) fn is_attribute_value(&self) -> bool {
+        self.flags & ATTRIBUTE_VALUE != 0
     }
 
     /// Refuses what cannot be read without a key.
@@ -156,9 +167,15 @@ impl InodeRecord {
             return fits;
         }
         // `i_blocks` counts 512-byte units, here of the block of attributes.
-        let of_attributes = if self.has_attribute_block { u64::from(sb.block_size / 512) } else { 0 };
+        let of_attributes = if self.attribute_block == 0 { 0 } else { u64::from(sb.block_size / 512) };
         fits && (self.blocks <= of_attributes || !self.has_extents())
     }
+}
+
+/// `i_file_acl`, whose upper half is used only where block numbers have more than 32 bits.
+fn attribute_block(sb: &Superblock, inode: Bytes<'_>) -> Result<u64, FsError> {
+    let high = if sb.incompat & feature::WIDE == 0 { 0 } else { u64::from(inode.le16(0x76)?) << 32 };
+    Ok(u64::from(inode.le32(0x68)?) | high)
 }
 
 /// The numbers of a device, in the first or in the second word of `i_block`: the first has eight bits for each, as long as

@@ -6,7 +6,7 @@
 //! memory; `Blocks` is the one way to the volume, so nothing can read past it.
 //!
 //! Not read: encrypted files and directories (the names of what holds them are), compression and `dirdata`, which never
-//! were part of Linux, external journals, and fast commits. Extended attributes are used only where they hold data.
+//! were part of Linux, external journals, and fast commits.
 
 mod blocks;
 mod checksum;
@@ -23,6 +23,7 @@ mod journal;
 mod map;
 mod overlay;
 mod superblock;
+mod xattr;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -176,7 +177,7 @@ impl FileSystem for Ext4 {
             label: Some(self.sb.label.clone()).filter(|label| !label.is_empty()),
             size: Some(self.sb.size()),
             block_size: Some(self.sb.block_size),
-            features: Vec::new(),
+            features: feature::names(self.sb.compat, self.sb.incompat, self.sb.ro_compat),
         }
     }
 
@@ -254,10 +255,10 @@ impl FileSystem for Ext4 {
 
     fn xattrs(
         &self,
-        _inode: Inode,
-        _visit: &mut dyn FnMut(Xattr<'_>) -> ControlFlow<()>,
+        inode: Inode,
+        visit: &mut dyn FnMut(Xattr<'_>) -> ControlFlow<()>,
     ) -> Result<(), FsError> {
-        Err(FsError::Unsupported { feature: "extended attributes of ext4".to_owned() })
+        xattr::visit(self, &self.inode(inode)?, visit)
     }
 
     fn prefetch_inodes(&self, inodes: &[Inode]) {

@@ -11,6 +11,7 @@ use std::process::Command;
 
 use agentless_scanner::volume::SparseVolume;
 
+use crate::ext4::attributes;
 use crate::ext4::dirty_journals::shut_down;
 use crate::xfs::dirty_logs::{Stop, log_place, shut_down as stop};
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, run};
@@ -57,6 +58,15 @@ fn file_systems(workspace: &Workspace) {
         let mkfs = [&["mkfs.ext4", "-b", "1024", "-N", "48"], options].concat();
         let image = workspace.format(name, 512 << 10, &mkfs);
         fill(Mount::writable(&image).path());
+        write("ext4", name, &fs::read(&image).unwrap());
+    }
+    for (name, options) in [
+        ("attributes", "^has_journal,^resize_inode,ea_inode"),
+        ("attributes-without-checksums", "^has_journal,^resize_inode,ea_inode,^metadata_csum"),
+    ] {
+        let mkfs = ["mkfs.ext4", "-b", "1024", "-N", "48", "-O", options];
+        let image = workspace.format(name, 512 << 10, &mkfs);
+        attributes::fill(Mount::writable(&image).path(), 3000);
         write("ext4", name, &fs::read(&image).unwrap());
     }
 }

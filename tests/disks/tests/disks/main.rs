@@ -13,5 +13,8 @@
 mod blocks_touched;
 mod corpus;
 mod ext4;
+mod lvm;
 mod partitions;
+mod raid;
+mod walk;
 mod xfs;

@@ -1,6 +1,7 @@
 //! Every variant of the format that `mkfs` makes and this kernel mounts.
 
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use agentless_scanner::fs::{self, FileType, FsPath, Journal, Tree};
@@ -69,6 +70,8 @@ formats! {
     ext4_with_a_checksum_seed: "ext4", ["mkfs.ext4", "-O", "metadata_csum_seed"];
     ext4_with_small_inodes: "ext4", ["mkfs.ext4", "-I", "128"];
     ext4_with_ea_inode: "ext4", ["mkfs.ext4", "-O", "ea_inode"];
+    ext4_with_an_orphan_file: "ext4", ["mkfs.ext4", "-O", "orphan_file"];
+    ext4_with_multiple_mount_protection: "ext4", ["mkfs.ext4", "-O", "mmp"];
     ext4_with_encryption_and_verity: "ext4", ["mkfs.ext4", "-O", "encrypt,verity"];
     ext4_with_tea_hashes: "ext4", ["mkfs.ext4", "-b", "1024", "-E", "hash_seed=0a0b0c0d-0e0f-4102-8304-050607080900"];
 }
@@ -119,7 +122,7 @@ fn looking_up_a_name_in_a_large_directory_reads_a_few_of_its_blocks() {
         }
         let volume = Arc::new(CountingVolume::new(&image));
         let limits = Limits::default();
-        let tree = Tree::new(fs::open(volume.clone(), &limits).unwrap(), limits);
+        let tree = Tree::new(Rc::from(fs::open(volume.clone(), &limits).unwrap()), limits);
         let before = volume.reads();
         for index in [0, 4321, 8999] {
             let path = FsPath::new(format!("/{index}-ä-{}", "n".repeat(40)));
@@ -151,7 +154,7 @@ fn encrypted_files_are_refused_by_name() {
     // EXT4_ENCRYPT_FL, next to EXT4_EXTENTS_FL.
     set_flag("/dir", "0x80800");
     set_flag("/file", "0x80800");
-    let tree = Tree::new(open(&image), Limits::default());
+    let tree = Tree::new(Rc::from(open(&image)), Limits::default());
     let error = tree.read_dir(&FsPath::new("/dir")).unwrap_err();
     assert_eq!(error.to_string(), "an encrypted directory (fscrypt) is not supported");
     let error = tree.open(&FsPath::new("/file")).unwrap().unwrap().read_all().unwrap_err();

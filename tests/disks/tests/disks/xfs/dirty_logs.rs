@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentless_scanner::fs::{FsPath, Journal, Tree};
@@ -186,21 +187,20 @@ fn xattrs_of_kernel(root: &Path) -> Xattrs {
 }
 
 fn xattrs_of_ours(image: &Path) -> Xattrs {
-    let tree = Tree::new(open(image), Limits::default());
+    let tree = Tree::new(Rc::from(open(image)), Limits::default());
     let mut found = Xattrs::new();
-    let mut waiting = vec![(Vec::new(), tree.file_system().root())];
-    while let Some((path, inode)) = waiting.pop() {
-        tree.file_system()
-            .xattrs(inode, &mut |xattr| {
-                let of_path = found.entry(path.clone()).or_default();
-                of_path.insert(xattr.name.to_vec(), xattr.value.to_vec());
-                std::ops::ControlFlow::Continue(())
-            })
-            .unwrap();
-        if tree.file_system().stat(inode).unwrap().file_type == agentless_scanner::fs::FileType::Directory {
+    let mut waiting = vec![(Vec::new(), tree.root())];
+    while let Some((path, node)) = waiting.pop() {
+        tree.xattrs(node, &mut |xattr| {
+            let of_path = found.entry(path.clone()).or_default();
+            of_path.insert(xattr.name.to_vec(), xattr.value.to_vec());
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+        if tree.stat(node).unwrap().file_type == agentless_scanner::fs::FileType::Directory {
             let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
-            for child in tree.read_dir_inode(inode).unwrap() {
-                waiting.push(([&path, separator, &child.name].concat(), child.inode));
+            for child in tree.read_dir_node(node).unwrap() {
+                waiting.push(([&path, separator, &child.name].concat(), child.node));
             }
         }
     }
@@ -490,7 +490,7 @@ fn share_and_change(root: &Path, worker: u64, progress: &AtomicU64) {
         }
         let to = File::create(root.join(format!("copy-{worker}-{}", index % 5)))?;
         rustix::fs::ioctl_ficlone(&to, File::open(&from)?)?;
-        for part in 0..8_usize {
+        for part in 0..8 {
             to.write_all_at(&fill::content(index + part, 5000), part * 30_000)?;
             if part % 2 == 0 {
                 to.sync_data()?;
