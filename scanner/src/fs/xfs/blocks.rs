@@ -139,6 +139,7 @@ impl Blocks {
         }
         if let Some(field) = crc_field
             && !crc::is_right(&content, field)?
+            && !self.is_pieced_together(pieces)
         {
             return Err(FsError::corrupt("a structure", "its checksum is wrong"));
         }
@@ -146,6 +147,12 @@ impl Blocks {
         let buffer = Buffer { content: Arc::clone(&content), crc_field };
         self.cache.borrow_mut().insert(first.offset, buffer);
         Ok(content)
+    }
+
+    /// Whether the log changed a part of a structure that is in several places. It has each place as an item of its own,
+    /// so that recovery cannot know what the checksum is over; the records that the change is from have checksums.
+    fn is_pieced_together(&self, pieces: &[Piece]) -> bool {
+        pieces.len() > 1 && pieces.iter().any(|piece| self.overlay.touches(piece.offset, piece.length))
     }
 
     /// Whether the structure at `offset` is in memory, so that prefetching it would fetch it again.

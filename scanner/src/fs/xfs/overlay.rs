@@ -31,6 +31,12 @@ impl Overlay {
         to_u64(self.replaced.len().saturating_mul(BASIC_BLOCK))
     }
 
+    /// Whether any of `length` bytes at `offset` is replaced.
+    pub(super) fn touches(&self, offset: u64, length: u32) -> bool {
+        let end = offset.saturating_add(u64::from(length));
+        self.replaced.range(offset / UNIT..end.div_ceil(UNIT)).next().is_some()
+    }
+
     /// Patches `dst`, which holds what the volume has at `offset`.
     pub(super) fn apply(&self, offset: u64, dst: &mut [u8]) {
         if self.is_empty() {
@@ -83,6 +89,8 @@ mod tests {
             let mut read = untouched[offset..offset + length].to_vec();
             overlay.apply(to_u64(offset), &mut read);
             prop_assert_eq!(&read, &volume[offset..offset + length]);
+            let length_32 = u32::try_from(length).unwrap();
+            prop_assert!(overlay.touches(to_u64(offset), length_32) || read == untouched[offset..offset + length]);
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Inode items: the fields of an inode, and its forks where they changed; and items that make new inodes.
+//! Inode items: the fields of an inode, and its forks where they changed.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use super::Halt;
 use super::buffer::set;
 use super::format::{BASIC_BLOCK, Lsn};
-use super::replay::{Run, SecondPass};
+use super::replay::Run;
 use super::transaction::Item;
 use crate::fs::xfs::crc;
 use crate::fs::xfs::superblock::Superblock;
 use crate::volume::bytes::Bytes;
 
 /// `XFS_DINODE_MAGIC`
-const MAGIC: [u8; 2] = *b"IN";
+pub(super) const MAGIC: [u8; 2] = *b"IN";
 /// Where the checksum of an inode of version 3 is.
 const CRC: usize = 100;
 /// `di_lsn`
@@ -46,7 +46,7 @@ mod logged {
 #[derive(Debug)]
 pub(super) struct LoggedInode {
     fields: u32,
-    number: u64,
+    pub(super) number: u64,
     device: u32,
     /// The buffer that the inode is in.
     pub(super) cluster: Run,
@@ -125,9 +125,23 @@ impl LoggedInode {
         Ok(true)
     }
 
-    /// Whether the blocks of a tree of extents are to be made this inode's: two files exchanged their content.
-    pub(super) fn changes_owner(&self) -> bool {
-        self.has(logged::DOWNER | logged::AOWNER)
+    /// The roots of the trees of extents whose blocks were another inode's and are this one's now.
+    pub(super) fn trees_to_own<'i>(&self, inode: &'i [u8]) -> Result<Vec<&'i [u8]>, Halt> {
+        /// `XFS_DINODE_FMT_BTREE`
+        const TREE: u8 = 3;
+
+        let fields = Bytes(inode);
+        let (area, boundary) = (inode.get(V3_SIZE..).unwrap_or_default(), usize::from(fields.u8(FORKOFF)?));
+        let boundary = if boundary == 0 { area.len() } else { boundary.saturating_mul(8) };
+        let (data, attributes) = area.split_at_checked(boundary).unwrap_or_default();
+        let mut roots = Vec::new();
+        if self.has(logged::DOWNER) && fields.u8(5)? == TREE {
+            roots.push(data);
+        }
+        if self.has(logged::AOWNER) && fields.u8(83)? == TREE {
+            roots.push(attributes);
+        }
+        Ok(roots)
     }
 
     fn has(&self, flags: u32) -> bool {
@@ -172,7 +186,7 @@ fn write_fork(fork: &mut [u8], logged: &[u8], is_root: bool, sb: &Superblock) ->
 }
 
 /// Where the pointers of a node are: behind space for as many keys as fit, of 8 bytes like the pointers.
-fn pointers_at(node: &[u8], header: usize) -> usize {
+pub(super) fn pointers_at(node: &[u8], header: usize) -> usize {
     let room = node.len().saturating_sub(header) / 16;
     header.saturating_add(room.saturating_mul(8))
 }
@@ -274,130 +288,5 @@ impl<'a> Fields<'a> {
                 self.swap(inode, &[at, at.saturating_add(4)], 4);
             }
         }
-    }
-}
-
-impl SecondPass<'_> {
-    /// Makes this inode the owner of all blocks of its trees of extents (`xfs_recover_inode_owner_change`).
-    pub(super) fn change_owner(&mut self, logged: &LoggedInode, inode: &[u8]) -> Result<(), Halt> {
-        /// `XFS_DINODE_FMT_BTREE`
-        const TREE: u8 = 3;
-
-        if Bytes(inode).be16(2)? == 0 {
-            return Ok(());
-        }
-        let area = inode.get(V3_SIZE..).unwrap_or_default();
-        let boundary = usize::from(Bytes(inode).u8(FORKOFF)?).saturating_mul(8);
-        let (data, attributes) =
-            if boundary == 0 { (area, &[][..]) } else { area.split_at_checked(boundary).unwrap_or_default() };
-        for (flag, fork, format) in [(logged::DOWNER, data, 5), (logged::AOWNER, attributes, 83)] {
-            if logged.has(flag) && Bytes(inode).u8(format)? == TREE {
-                self.change_owner_of_tree(logged.number, fork)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn change_owner_of_tree(&mut self, owner: u64, root: &[u8]) -> Result<(), Halt> {
-        /// `XFS_BM_MAXLEVELS` is less in every filesystem.
-        const MOST_LEVELS: u16 = 16;
-        /// Where a block has its owner, and where its keys or extents begin.
-        const OWNER: usize = 56;
-        const HEADER: usize = 72;
-        const DAMAGED: Halt = Halt::Log("a tree of extents that changes its owner is damaged");
-
-        let mut level = Bytes(root).be16(0)?;
-        if level == 0 || level > MOST_LEVELS {
-            return Err(DAMAGED);
-        }
-        let mut below = pointers(root, 4, Bytes(root).be16(2)?)?;
-        while !below.is_empty() {
-            level = level.checked_sub(1).ok_or(DAMAGED)?;
-            let mut next = Vec::new();
-            for fsblock in below {
-                let offset = self.sb.fsblock_offset(fsblock, 1).ok_or(DAMAGED)?;
-                let blocks = u64::from(self.sb.blocksize) / BASIC_BLOCK;
-                let run = Run { start: offset / BASIC_BLOCK, blocks };
-                let mut block = self.read(run)?;
-                if !block.starts_with(b"BMA3") || Bytes(&block).be16(4)? != level {
-                    return Err(DAMAGED);
-                }
-                if level > 0 {
-                    next.extend(pointers(&block, HEADER, Bytes(&block).be16(6)?)?);
-                }
-                set(&mut block, OWNER, &owner.to_be_bytes());
-                let crc = crc::crc(&block, 64)?;
-                set(&mut block, 64, &crc.to_le_bytes());
-                self.replace(run.start, &block)?;
-            }
-            below = next;
-        }
-        Ok(())
-    }
-}
-
-/// The pointers of a node of a tree whose keys begin at `at`.
-fn pointers(node: &[u8], at: usize, count: u16) -> Result<Vec<u64>, Halt> {
-    let bytes = Bytes(node).get(pointers_at(node, at), usize::from(count).saturating_mul(8))?;
-    Ok(bytes.as_chunks::<8>().0.iter().map(|&pointer| u64::from_be_bytes(pointer)).collect())
-}
-
-/// An item that makes a chunk of inodes, `xfs_icreate_log`.
-#[derive(Debug)]
-pub(super) struct Icreate {
-    /// The chunk.
-    pub(super) run: Run,
-    first_inode: u64,
-    /// `icl_gen`, the generation that all of them get.
-    generation: u32,
-}
-
-impl Icreate {
-    /// `XFS_INODES_PER_CHUNK`
-    const MOST_INODES: u64 = 64;
-
-    pub(super) fn parse(item: &Item, sb: &Superblock) -> Result<Self, Halt> {
-        let format = Bytes(item.description());
-        let [group, block] = [u64::from(format.be32(4)?), u64::from(format.be32(8)?)];
-        let [count, size, length] = [format.be32(12)?, format.be32(16)?, format.be32(20)?].map(u64::from);
-        let bytes = count.saturating_mul(size);
-        let start = length
-            .checked_sub(1)
-            .and_then(|more| sb.ag_block_offset(group, block.checked_add(more)?))
-            .and_then(|_| sb.ag_block_offset(group, block));
-        let is_right = size == u64::from(sb.inodesize)
-            && count <= Self::MOST_INODES
-            && bytes == length.saturating_mul(u64::from(sb.blocksize));
-        let (Some(start), true) = (start, is_right) else {
-            return Err(Halt::Log("an item that makes inodes is wrong"));
-        };
-        let first_inode = group
-            .checked_shl(sb.agino_bits())
-            .zip(block.checked_shl(u32::from(sb.inopblog)))
-            .and_then(|(group, block)| group.checked_add(block));
-        Ok(Self {
-            run: Run { start: start / BASIC_BLOCK, blocks: bytes / BASIC_BLOCK },
-            first_inode: first_inode.ok_or(Halt::Log("an item that makes inodes is wrong"))?,
-            generation: format.be32(24)?,
-        })
-    }
-
-    /// The inodes, all unused (`xfs_ialloc_inode_init`).
-    pub(super) fn content(&self, sb: &Superblock) -> Result<Vec<u8>, Halt> {
-        let size = usize::from(sb.inodesize);
-        let mut content = vec![0; self.run.bytes()];
-        for (inode, number) in content.chunks_exact_mut(size).zip(self.first_inode..) {
-            set(inode, 0, &MAGIC);
-            set(inode, 4, &[if sb.has_crc() { 3 } else { 2 }]);
-            set(inode, 92, &self.generation.to_be_bytes());
-            // di_next_unlinked: NULLAGINO
-            set(inode, 96, &[0xff; 4]);
-            if sb.has_crc() {
-                set(inode, 152, &number.to_be_bytes());
-                set(inode, 160, &sb.meta_uuid);
-                set_crc(inode)?;
-            }
-        }
-        Ok(content)
     }
 }

@@ -16,8 +16,10 @@ mod area;
 mod buffer;
 mod format;
 mod head;
+mod icreate;
 mod inode;
 mod intent;
+mod owner;
 mod record;
 mod replay;
 #[cfg(test)]

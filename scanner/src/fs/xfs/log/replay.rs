@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Halt;
 use super::buffer::Buffer;
 use super::format::{BASIC_BLOCK, Lsn, item_type};
-use super::inode::{Icreate, LoggedInode};
+use super::icreate::Icreate;
+use super::inode::LoggedInode;
 use super::intent::{Intents, Remapping, remap};
 use super::transaction::{Item, Transaction};
 use crate::fs::FsError;
@@ -267,8 +268,8 @@ impl<'a> SecondPass<'a> {
         if logged.apply(item, &mut inode, self.sb, lsn)? {
             self.write(logged.offset, &inode)?;
         }
-        if logged.changes_owner() {
-            self.change_owner(&logged, &inode)?;
+        for root in logged.trees_to_own(&inode)? {
+            self.change_owner(logged.number, root)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 
-use agentless_scanner::fs::{DeviceNumbers, FileType, Node, Tree};
+use agentless_scanner::fs::{DeviceNumbers, FileType, Tree};
 use agentless_scanner::limits::Limits;
 
 use agentless_disk_tests::fill;
@@ -120,7 +120,8 @@ fn items(tree: &Tree) -> BTreeMap<String, Item> {
         if stat.file_type == FileType::Directory {
             for entry in tree.read_dir_node(node).unwrap() {
                 assert_eq!(tree.child(node, &entry.name).unwrap(), Some(entry.node));
-                assert!(entry.file_type.is_none_or(|listed| Some(listed) == type_of(tree, entry.node)));
+                let actual = tree.stat(entry.node).unwrap().file_type;
+                assert!(entry.file_type.is_none_or(|listed| listed == actual));
                 let name = String::from_utf8(entry.name).unwrap();
                 let below = if path.is_empty() { name } else { format!("{path}/{name}") };
                 waiting.push((below, entry.node));
@@ -132,10 +133,6 @@ fn items(tree: &Tree) -> BTreeMap<String, Item> {
         items.insert(path, Item { file_type: stat.file_type, mode, owner, device, content });
     }
     items
-}
-
-fn type_of(tree: &Tree, node: Node) -> Option<FileType> {
-    tree.stat(node).ok().map(|stat| stat.file_type)
 }
 
 fn compare(options: &[&str]) {
