@@ -17,4 +17,5 @@ mod ext4;
 mod lvm;
 mod partitions;
 mod raid;
+mod storage;
 mod walk;
