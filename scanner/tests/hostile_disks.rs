@@ -14,6 +14,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use agentless_scanner::analyse;
 use agentless_scanner::fs::{FsError, fstab, survey};
 
 /// The seeds of a fuzz target, by name.
@@ -99,6 +100,11 @@ fn torment<T>(target: &str, count: usize, parse: impl Fn(&[u8]) -> Result<T, FsE
 #[test]
 fn partition_tables() {
     torment("partition_table", 1000, survey::encoded_disk);
+}
+
+#[test]
+fn machines() {
+    torment("machine", 400, analyse::encoded_machine);
 }
 
 #[test]

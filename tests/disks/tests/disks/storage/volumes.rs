@@ -11,19 +11,19 @@ use super::machine::{Loop, Mounted, directory, files, mounts, open, unknowns};
 
 const MIB: u64 = 1 << 20;
 
-fn disk(workspace: &Workspace, name: &str, size: u64) -> PathBuf {
+pub(super) fn disk(workspace: &Workspace, name: &str, size: u64) -> PathBuf {
     let path = workspace.path(name);
     File::create(&path).unwrap().set_len(size).unwrap();
     path
 }
 
-fn write(disk: &Path, offset: u64, content: &[u8]) {
+pub(super) fn write(disk: &Path, offset: u64, content: &[u8]) {
     File::options().write(true).open(disk).unwrap().write_all_at(content, offset).unwrap();
 }
 
 /// Makes the group `data` on two disks with these images as the content of its volumes, which are linear and may go over
 /// the end of the first disk. The tools say where their segments are: nothing is mapped by the kernel.
-fn group(workspace: &Workspace, disks: &[PathBuf], volumes: &[(&str, &Path)]) {
+pub(super) fn group(workspace: &Workspace, disks: &[PathBuf], volumes: &[(&str, &Path)]) {
     let loops: Vec<_> = disks.iter().map(|disk| Loop::attach(disk)).collect();
     let devices: Vec<_> = loops.iter().map(|each| &*each.0).collect();
     let lock = workspace.path("lock");
