@@ -124,3 +124,9 @@ fn tables_of_mounts() {
 fn journals() {
     torment("journal", 2000, survey::encoded_journal);
 }
+
+#[test]
+fn volume_groups_and_arrays() {
+    torment("members", 1000, agentless_scanner::volume::survey::encoded_members);
+    torment("lvm_text", 1000, agentless_scanner::volume::survey::volume_group);
+}

@@ -18,8 +18,11 @@ use agentless_disk_tests::image::{Mount, Workspace, can_mount, run};
 /// Seeds are in the repository, so they are small.
 const MOST_BYTES: usize = 64 << 10;
 
-fn write(target: &str, name: &str, image: &[u8]) {
-    let encoded = SparseVolume::encode(image);
+pub(crate) fn write(target: &str, name: &str, image: &[u8]) {
+    write_encoded(target, name, &SparseVolume::encode(image));
+}
+
+pub(crate) fn write_encoded(target: &str, name: &str, encoded: &[u8]) {
     assert!(encoded.len() <= MOST_BYTES, "{target}/{name} has {} bytes", encoded.len());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scanner/fuzz/corpus").join(target);
     fs::create_dir_all(&folder).unwrap();
