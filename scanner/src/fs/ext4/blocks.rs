@@ -121,6 +121,9 @@ impl Blocks {
 
     /// Says that these runs of blocks will be read soon.
     pub(super) fn prefetch(&self, runs: impl Iterator<Item = Range<u64>>) {
+        /// Ranges of one hint: a volume follows a hint only so far.
+        const RANGES: usize = 256;
+
         let mut places = Vec::new();
         for run in runs {
             let end = run.end.min(self.count);
@@ -140,14 +143,23 @@ impl Blocks {
                 block = next;
             }
         }
+        // Files that lie behind each other on the volume give one range.
+        places.sort_unstable_by_key(|place| place.start);
+        places.dedup_by(|next, place| {
+            let adjoins = next.start <= place.end;
+            if adjoins {
+                place.end = place.end.max(next.end);
+            }
+            adjoins
+        });
         let size = u64::from(self.block_size);
         let ranges: Vec<_> = places
             .into_iter()
             .map(|place| place.start.saturating_mul(size)..place.end.saturating_mul(size))
             .filter(|range| range.end <= self.volume.size())
             .collect();
-        if !ranges.is_empty() {
-            self.volume.prefetch(&ranges);
+        for group in ranges.chunks(RANGES) {
+            self.volume.prefetch(group);
         }
     }
 

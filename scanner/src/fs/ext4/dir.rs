@@ -16,6 +16,10 @@ use crate::fs::{DirEntry, FileType, Inode};
 use crate::limits::Limits;
 use crate::volume::bytes::{Bytes, Truncated, to_usize};
 
+/// Bytes of a directory that are asked for before they are read. They are in 64 blocks of a snapshot, or a little more: as
+/// many as are fetched at a time.
+pub(super) const AHEAD: u64 = 32 << 20;
+
 /// What is needed to read the directories of a filesystem.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
@@ -34,6 +38,9 @@ pub(super) fn read(
     let mut damage = None;
     let mut left = reader.limits.dir_entries;
     for piece in pieces(reader, dir)? {
+        if let Piece::Block(logical) = piece {
+            prefetch(reader, dir, logical);
+        }
         match read_piece(reader, dir, piece, &mut left, visit) {
             Ok(ControlFlow::Continue(())) => {}
             Ok(ControlFlow::Break(())) => return Ok(()),
@@ -71,13 +78,20 @@ enum Piece {
 fn pieces(reader: Reader<'_>, dir: &InodeRecord) -> Result<impl Iterator<Item = Piece>, FsError> {
     let inline = dir.has_inline_data();
     let count = if inline { 0 } else { block_count(reader, dir)? };
-    if count > 1 {
-        // What cannot be mapped fails again, and properly, when it is read.
-        let runs = map::runs(reader.blocks, dir, dir.stat.size, reader.limits).unwrap_or_default();
-        reader.blocks.prefetch(runs.into_iter());
-    }
     let in_inode = [Piece::InlineStart, Piece::InlineRest].into_iter().filter(move |_| inline);
     Ok(in_inode.chain((0..count).map(Piece::Block)))
+}
+
+/// At every 32 MiB of a directory asks for the next ones.
+fn prefetch(reader: Reader<'_>, dir: &InodeRecord, logical: u64) {
+    let size = u64::from(reader.blocks.block_size()).max(1);
+    let (count, ahead) = (dir.stat.size.div_ceil(size), AHEAD.div_ceil(size).max(1));
+    if count > 1 && logical.is_multiple_of(ahead) {
+        let next = logical..logical.saturating_add(ahead).min(count);
+        // What cannot be mapped fails again, and properly, when it is read.
+        let runs = map::runs(reader.blocks, dir, next, reader.limits).unwrap_or_default();
+        reader.blocks.prefetch(runs.into_iter());
+    }
 }
 
 /// The number of blocks of a directory.

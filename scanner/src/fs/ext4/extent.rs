@@ -7,7 +7,7 @@ use super::FsError;
 use super::blocks::Blocks;
 use super::checksum::crc32c;
 use super::inode::InodeRecord;
-use super::map::Run;
+use super::map::{Index, Run};
 use crate::limits::Limits;
 use crate::volume::bytes::Bytes;
 
@@ -29,17 +29,17 @@ pub(super) fn run(
 ) -> Result<Run, FsError> {
     let damaged =
         |problem: String| FsError::corrupt(format!("the extent tree of inode {}", inode.number), problem);
-    let mut child: Option<Arc<[u8]>> = None;
+    let mut below: Option<Arc<[u8]>> = None;
     let mut expected_depth = None;
     // Where the part of the file ends that the current node describes.
     let mut end = END;
     loop {
-        let bytes = child.as_deref().unwrap_or(&inode.block);
+        let bytes = below.as_deref().unwrap_or(&inode.block);
         let node = Node::parse(bytes).map_err(|problem| damaged(problem.to_owned()))?;
         if expected_depth.is_some_and(|expected| expected != node.depth) || node.depth > limits.extent_depth {
             return Err(damaged(format!("a node has depth {}", node.depth)));
         }
-        if child.is_some() && !node.checksum_is_right(inode.checksum_seed)? {
+        if below.is_some() && !node.checksum_is_right(inode.checksum_seed)? {
             return Err(damaged("the checksum of a node is wrong".to_owned()));
         }
         // The last entry that does not begin behind `logical`, and the one after it.
@@ -53,11 +53,31 @@ pub(super) fn run(
         let Some(depth_below) = node.depth.checked_sub(1) else {
             return leaf_run(entry, logical, hole)?.ok_or_else(|| damaged("an extent is empty".to_owned()));
         };
-        // ei_leaf_lo, ei_leaf_hi
-        let block = u64::from(entry.le32(4)?) | (u64::from(entry.le16(8)?) << 32);
-        child = Some(blocks.metadata(block)?);
+        below = Some(blocks.metadata(child(entry)?)?);
         expected_depth = Some(depth_below);
     }
+}
+
+/// The nodes below an inode's own; none for what fits into the inode. Like [`children`] only a hint: nothing is verified.
+pub(super) fn roots(inode: &InodeRecord, limits: &Limits) -> Vec<Index> {
+    let depth = Node::parse(&inode.block).map_or(0, |node| node.depth.min(limits.extent_depth));
+    let root = Index { block: 0, below: depth, first: 0 };
+    if depth == 0 { Vec::new() } else { children(&inode.block, root) }
+}
+
+/// The nodes below a node.
+pub(super) fn children(node: &[u8], index: Index) -> Vec<Index> {
+    let Ok(node) = Node::parse(node) else { return Vec::new() };
+    let entries = (0..node.entries).filter_map(|entry| node.entry(entry).ok().flatten());
+    let below = index.below.saturating_sub(1);
+    entries
+        .filter_map(|entry| Some(Index { block: child(entry).ok()?, below, first: first_block(entry).ok()? }))
+        .collect()
+}
+
+/// `ei_leaf_lo`, `ei_leaf_hi` of an index.
+fn child(entry: Bytes<'_>) -> Result<u64, FsError> {
+    Ok(u64::from(entry.le32(4)?) | (u64::from(entry.le16(8)?) << 32))
 }
 
 /// The run within the extent `entry`, or the hole after it. `None` for an extent without blocks.

@@ -9,11 +9,8 @@ use crate::volume::bytes::{Bytes, to_usize};
 /// The first block of the inode table of `group` (`bg_inode_table`).
 pub(super) fn inode_table(blocks: &Blocks, sb: &Superblock, group: u32) -> Result<u64, FsError> {
     let desc_size = u32::from(sb.desc_size);
-    let per_block = sb.block_size.checked_div(desc_size).unwrap_or(1).max(1);
-    let table_block = group.checked_div(per_block).unwrap_or(0);
-    let index = group.checked_rem(per_block).unwrap_or(0);
-
-    let content = blocks.metadata(descriptor_block(sb, table_block, per_block))?;
+    let content = blocks.metadata(descriptor_block(sb, group))?;
+    let index = group.checked_rem(descriptors_per_block(sb)).unwrap_or(0);
     let offset = to_usize(index).saturating_mul(to_usize(desc_size));
     let descriptor = Bytes(&content).get(offset, usize::from(sb.desc_size))?;
     if !sb.descriptor_checksum_is_right(group, descriptor)? {
@@ -27,8 +24,14 @@ pub(super) fn inode_table(blocks: &Blocks, sb: &Superblock, group: u32) -> Resul
     Ok(low | (high << 32))
 }
 
-/// The block that holds the `table_block`-th block of descriptors.
-fn descriptor_block(sb: &Superblock, table_block: u32, per_block: u32) -> u64 {
+fn descriptors_per_block(sb: &Superblock) -> u32 {
+    sb.block_size.checked_div(u32::from(sb.desc_size)).unwrap_or(1).max(1)
+}
+
+/// The block that holds the descriptor of `group`.
+pub(super) fn descriptor_block(sb: &Superblock, group: u32) -> u64 {
+    let per_block = descriptors_per_block(sb);
+    let table_block = group.checked_div(per_block).unwrap_or(0);
     let with_superblock = superblock::OFFSET.checked_div(u64::from(sb.block_size)).unwrap_or(0);
     if sb.incompat & feature::META_BG == 0 || table_block < sb.first_meta_bg {
         return with_superblock.saturating_add(1).saturating_add(u64::from(table_block));

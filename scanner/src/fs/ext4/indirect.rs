@@ -4,8 +4,8 @@
 use super::FsError;
 use super::blocks::Blocks;
 use super::inode::InodeRecord;
-use super::map::Run;
-use crate::volume::bytes::{Bytes, to_usize};
+use super::map::{Index, Run};
+use crate::volume::bytes::{Bytes, to_u64, to_usize};
 
 /// The number of direct pointers, `EXT4_NDIR_BLOCKS`.
 const DIRECT: u64 = 12;
@@ -58,6 +58,38 @@ fn descend(
         index = index.checked_rem(below).unwrap_or(0);
         covered = below;
     }
+}
+
+/// The blocks of pointers that an inode has. Like [`children`] only a hint.
+pub(super) fn roots(blocks: &Blocks, inode: &InodeRecord) -> Vec<Index> {
+    let per_block = u64::from(blocks.block_size() / 4);
+    let mut first = DIRECT;
+    let mut covered = per_block;
+    let mut roots = Vec::new();
+    for below in 0..3_u16 {
+        let at = to_usize(DIRECT.saturating_add(u64::from(below))).saturating_mul(POINTER);
+        let block = Bytes(&inode.block).le32(at).unwrap_or(0);
+        roots.push(Index { block: u64::from(block), below, first });
+        first = first.saturating_add(covered);
+        covered = covered.saturating_mul(per_block);
+    }
+    roots.retain(|root| root.block != 0);
+    roots
+}
+
+/// The blocks of pointers that a block of pointers points at.
+pub(super) fn children(content: &[u8], index: Index) -> Vec<Index> {
+    let below = index.below.saturating_sub(1);
+    let per_block = to_u64(content.len() / POINTER);
+    // What each child describes: one block per pointer, as many times as there are levels.
+    let covered = per_block.saturating_pow(u32::from(index.below));
+    let pointers = (0_u64..per_block).filter_map(|slot| {
+        let block =
+            Bytes(content).le32(to_usize(slot).saturating_mul(POINTER)).ok().filter(|&block| block != 0)?;
+        let first = index.first.saturating_add(covered.saturating_mul(slot));
+        Some(Index { block: u64::from(block), below, first })
+    });
+    pointers.collect()
 }
 
 /// The run of pointers from `index` on that count up, or that are all zero.

@@ -41,6 +41,14 @@ pub(super) struct InodeRecord {
     pub(super) atime: u32,
 }
 
+/// The group that an inode is in, and its index there; `None` for a number that no inode has.
+pub(super) fn place(sb: &Superblock, inode: Inode) -> Option<(u32, u64)> {
+    let index = inode.0.checked_sub(1).filter(|_| inode.0 <= u64::from(sb.inodes_count))?;
+    let per_group = u64::from(sb.inodes_per_group);
+    let group = index.checked_div(per_group).filter(|&group| group < sb.group_count())?;
+    Some((u32::try_from(group).ok()?, index.checked_rem(per_group)?))
+}
+
 /// Where an inode lies: the block, and the offset in it.
 pub(super) fn location(blocks: &Blocks, sb: &Superblock, inode: Inode) -> Result<(u64, usize), FsError> {
     let out_of_range = || {
@@ -49,17 +57,9 @@ pub(super) fn location(blocks: &Blocks, sb: &Superblock, inode: Inode) -> Result
             format!("there are {} inodes", sb.inodes_count),
         )
     };
-    if inode.0 > u64::from(sb.inodes_count) {
-        return Err(out_of_range());
-    }
-    let index = inode.0.checked_sub(1).ok_or_else(out_of_range)?;
-    let per_group = u64::from(sb.inodes_per_group);
-    let group = index.checked_div(per_group).unwrap_or(0);
-    if group >= sb.group_count() {
-        return Err(out_of_range());
-    }
-    let table = group::inode_table(blocks, sb, u32::try_from(group).map_err(|_| out_of_range())?)?;
-    let offset = index.checked_rem(per_group).unwrap_or(0).saturating_mul(u64::from(sb.inode_size));
+    let (group, index) = place(sb, inode).ok_or_else(out_of_range)?;
+    let table = group::inode_table(blocks, sb, group)?;
+    let offset = index.saturating_mul(u64::from(sb.inode_size));
     let block_size = u64::from(sb.block_size);
     let block = table.saturating_add(offset.checked_div(block_size).unwrap_or(0));
     Ok((block, to_usize(offset.checked_rem(block_size).unwrap_or(0))))

@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::blocks::Blocks;
 use super::inode::InodeRecord;
@@ -65,23 +66,68 @@ pub(super) fn read(
     Ok(())
 }
 
-/// The runs on the volume of a file's first `bytes` bytes, for prefetching.
+/// The runs on the volume of some of a file's blocks, for prefetching.
 pub(super) fn runs(
     blocks: &Blocks,
     inode: &InodeRecord,
-    bytes: u64,
+    wanted: Range<u64>,
     limits: &Limits,
 ) -> Result<Vec<Range<u64>>, FsError> {
-    let count = bytes.min(inode.stat.size).div_ceil(u64::from(blocks.block_size()).max(1));
     let mut runs = Vec::new();
-    let mut logical = 0_u64;
-    while logical < count {
-        let wanted = count.saturating_sub(logical);
-        let found = run(blocks, inode, logical, wanted, limits)?;
+    let mut logical = wanted.start;
+    while logical < wanted.end {
+        let left = wanted.end.saturating_sub(logical);
+        let found = run(blocks, inode, logical, left, limits)?;
         if let Some(start) = found.start {
-            runs.push(start..start.saturating_add(found.blocks.min(wanted)));
+            runs.push(start..start.saturating_add(found.blocks.min(left)));
         }
         logical = logical.saturating_add(found.blocks);
     }
     Ok(runs)
+}
+
+/// A block that says where a part of a file is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Index {
+    pub(super) block: u64,
+    /// Levels of such blocks below it.
+    pub(super) below: u16,
+    /// The first block of the file that it describes.
+    pub(super) first: u64,
+}
+
+/// Fetches the blocks that say where the first bytes of these files are, level by level: one after the other they would
+/// be waited for one after the other.
+pub(super) fn prefetch_indexes(blocks: &Blocks, files: &[(Arc<InodeRecord>, u64)], limits: &Limits) {
+    /// Blocks of one level that are fetched: against trees that are all index.
+    const MOST: usize = 4096;
+
+    let block_size = u64::from(blocks.block_size()).max(1);
+    let mut level: Vec<(&InodeRecord, u64, Index)> = Vec::new();
+    for (inode, bytes) in files {
+        let end = inode.stat.size.min(*bytes).div_ceil(block_size);
+        let roots =
+            if inode.has_extents() { extent::roots(inode, limits) } else { indirect::roots(blocks, inode) };
+        level.extend(roots.into_iter().map(|root| (&**inode, end, root)));
+    }
+    while !level.is_empty() {
+        level.retain(|(_, end, index)| index.first < *end);
+        level.truncate(MOST);
+        let missing = level.iter().map(|(_, _, index)| index.block).filter(|&block| !blocks.is_cached(block));
+        blocks.prefetch(missing.map(|block| block..block.saturating_add(1)));
+        let mut below = Vec::new();
+        for (inode, end, index) in level.into_iter().filter(|(_, _, index)| index.below > 0) {
+            if below.len() >= MOST {
+                break;
+            }
+            let Ok(content) = blocks.metadata(index.block) else { continue };
+            let children = if inode.has_extents() {
+                extent::children(&content, index)
+            } else {
+                indirect::children(&content, index)
+            };
+            below.extend(children.into_iter().map(|child| (inode, end, child)));
+        }
+        level = below;
+    }
 }

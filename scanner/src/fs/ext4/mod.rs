@@ -25,6 +25,7 @@ mod overlay;
 mod superblock;
 mod xattr;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use self::blocks::Blocks;
 use self::htree::Answer;
 use self::inode::InodeRecord;
 use self::superblock::Superblock;
+use super::cache::Cache;
 use super::{DirEntry, Driver, FileSystem, FileType, FsError, Identity, Inode, Journal, Stat, Xattr};
 use crate::limits::Limits;
 use crate::volume::Volume;
@@ -64,6 +66,7 @@ impl Driver for Ext4Driver {
 pub struct Ext4 {
     sb: Superblock,
     blocks: Blocks,
+    inodes: RefCell<Cache<Arc<InodeRecord>>>,
     journal: Journal,
     limits: Limits,
 }
@@ -84,7 +87,10 @@ impl Ext4 {
         let sb = Superblock::parse(&raw)?;
         let volume_size = volume.size();
         let blocks = Blocks::new(volume, sb.block_size, sb.blocks_count, limits);
-        let mut opened = Self { sb, blocks, journal: Journal::Clean, limits: limits.clone() };
+        // An eighth of what blocks may take; a record is its inode and less than as much again.
+        let record = u64::from(sb.inode_size).saturating_mul(2).saturating_add(128);
+        let inodes = RefCell::new(Cache::new(limits.cache_bytes / 8 / record));
+        let mut opened = Self { sb, blocks, inodes, journal: Journal::Clean, limits: limits.clone() };
         opened.check_size(volume_size)?;
         match (opened.sb.needs_recovery(), opened.sb.has_journal()) {
             (false, _) => {}
@@ -131,6 +137,7 @@ impl Ext4 {
         let (overlay, journal) = journal::replay(&self.blocks, &inode, &self.limits)?;
         self.journal = journal;
         self.blocks.replay(overlay);
+        self.inodes.get_mut().clear();
 
         let mut raw = [0; superblock::SIZE];
         let block_size = u64::from(self.sb.block_size);
@@ -144,17 +151,35 @@ impl Ext4 {
         Ok(())
     }
 
-    fn inode(&self, inode: Inode) -> Result<InodeRecord, FsError> {
-        InodeRecord::read(&self.blocks, &self.sb, inode)
+    fn inode(&self, inode: Inode) -> Result<Arc<InodeRecord>, FsError> {
+        self.blocks.budget().step()?;
+        if let Some(found) = self.inodes.borrow_mut().get(inode.0) {
+            return Ok(found);
+        }
+        let record = Arc::new(InodeRecord::read(&self.blocks, &self.sb, inode)?);
+        self.inodes.borrow_mut().insert(inode.0, Arc::clone(&record));
+        Ok(record)
     }
 
-    fn directory(&self, inode: Inode) -> Result<InodeRecord, FsError> {
+    fn directory(&self, inode: Inode) -> Result<Arc<InodeRecord>, FsError> {
         let record = self.inode(inode)?;
         if record.stat.file_type != FileType::Directory {
             return Err(FsError::Invalid { problem: "not a directory" });
         }
         record.check_readable()?;
         Ok(record)
+    }
+
+    /// A file or directory that has blocks, and how many of its bytes are worth fetching before they are read.
+    fn mapped(&self, inode: Inode) -> Option<(Arc<InodeRecord>, u64)> {
+        let record = self.inode(inode).ok()?;
+        let most = match record.stat.file_type {
+            FileType::Regular => self.limits.file_bytes,
+            FileType::Directory => dir::AHEAD,
+            _ => return None,
+        };
+        let has_blocks = !record.has_inline_data() && record.check_readable().is_ok();
+        has_blocks.then_some((record, most))
     }
 
     fn reader(&self) -> dir::Reader<'_> {
@@ -194,7 +219,8 @@ impl FileSystem for Ext4 {
         dir: Inode,
         visit: &mut dyn FnMut(DirEntry<'_>) -> ControlFlow<()>,
     ) -> Result<(), FsError> {
-        dir::read(self.reader(), &self.directory(dir)?, visit)
+        let record = self.directory(dir)?;
+        dir::read(self.reader(), &record, visit)
     }
 
     fn lookup(&self, dir: Inode, name: &[u8]) -> Result<Option<Inode>, FsError> {
@@ -258,38 +284,38 @@ impl FileSystem for Ext4 {
         inode: Inode,
         visit: &mut dyn FnMut(Xattr<'_>) -> ControlFlow<()>,
     ) -> Result<(), FsError> {
-        xattr::visit(self, &self.inode(inode)?, visit)
+        let record = self.inode(inode)?;
+        xattr::visit(self, &record, visit)
     }
 
     fn prefetch_inodes(&self, inodes: &[Inode]) {
-        let places: BTreeSet<u64> = inodes
-            .iter()
-            .filter_map(|&inode| inode::location(&self.blocks, &self.sb, inode).ok())
-            .map(|(block, _)| block)
-            .filter(|&block| !self.blocks.is_cached(block))
-            .collect();
-        self.blocks.prefetch(places.into_iter().map(|block| block..block.saturating_add(1)));
+        let prefetch = |blocks: BTreeSet<u64>| {
+            let missing = blocks.into_iter().filter(|&block| !self.blocks.is_cached(block));
+            self.blocks.prefetch(missing.map(|block| block..block.saturating_add(1)));
+        };
+        let groups = inodes.iter().filter_map(|&inode| inode::place(&self.sb, inode));
+        prefetch(groups.map(|(group, _)| group::descriptor_block(&self.sb, group)).collect());
+        let places = inodes.iter().filter_map(|&inode| inode::location(&self.blocks, &self.sb, inode).ok());
+        prefetch(places.map(|(block, _)| block).collect());
     }
 
     fn prefetch_content(&self, inodes: &[Inode]) {
-        /// Runs are passed on in groups, so that hints for many files of many pieces take no more memory than one file's.
+        /// Files and runs are taken in groups, so that hints for many files of many pieces take no more memory than one
+        /// file's.
         const GROUP: usize = 4096;
 
-        let mut runs = Vec::new();
-        for &inode in inodes {
-            let Ok(record) = self.inode(inode) else { continue };
-            let most = match record.stat.file_type {
-                FileType::Regular => self.limits.file_bytes,
-                FileType::Directory => self.limits.dir_bytes,
-                _ => continue,
-            };
-            if !record.has_inline_data() && record.check_readable().is_ok() {
-                runs.extend(map::runs(&self.blocks, &record, most, &self.limits).unwrap_or_default());
+        for inodes in inodes.chunks(GROUP) {
+            let wanted: Vec<_> = inodes.iter().filter_map(|&inode| self.mapped(inode)).collect();
+            map::prefetch_indexes(&self.blocks, &wanted, &self.limits);
+            let mut runs = Vec::new();
+            for (record, most) in wanted {
+                let count = record.stat.size.min(most).div_ceil(u64::from(self.sb.block_size));
+                runs.extend(map::runs(&self.blocks, &record, 0..count, &self.limits).unwrap_or_default());
+                if runs.len() >= GROUP {
+                    self.blocks.prefetch(runs.drain(..));
+                }
             }
-            if runs.len() >= GROUP {
-                self.blocks.prefetch(runs.drain(..));
-            }
+            self.blocks.prefetch(runs.into_iter());
         }
-        self.blocks.prefetch(runs.into_iter());
     }
 }

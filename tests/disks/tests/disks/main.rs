@@ -15,6 +15,7 @@ mod btrfs;
 mod corpus;
 mod ext4;
 mod lvm;
+mod mounts;
 mod partitions;
 mod raid;
 mod storage;

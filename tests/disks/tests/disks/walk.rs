@@ -1,6 +1,7 @@
 //! What a walk over many files costs: how long it waits for blocks, and how much memory it takes.
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
@@ -100,6 +101,49 @@ fn a_walk_over_200_000_entries_waits_less_than_four_seconds() {
         started.elapsed(),
     );
     assert!(volume.elapsed() < Duration::from_secs(4), "{:?}", volume.elapsed());
+}
+
+#[test]
+fn blocks_of_scattered_directories_are_asked_for_before_they_are_read() {
+    if !can_mount() {
+        return;
+    }
+    let workspace = Workspace::new();
+    // Block maps, and extent trees that do not fit into their inodes.
+    for (name, mkfs) in [("ext2", &["mkfs.ext2", "-b", "1024"]), ("ext4", &["mkfs.ext4", "-b", "1024"])] {
+        let image = workspace.format(name, 2 << 30, mkfs);
+        let mut entries = 1;
+        {
+            let mount = Mount::writable(&image);
+            let between = File::create(mount.path().join("between")).unwrap();
+            let block = vec![1; 20 << 10];
+            for round in 0..16_u64 {
+                for index in 0..400_u64 {
+                    let dir = mount.path().join(format!("{index}"));
+                    if round == 0 {
+                        fs::create_dir(&dir).unwrap();
+                        entries += 1;
+                    }
+                    for file in 0..5 {
+                        File::create(dir.join(format!("{round}-{file}-{}", "n".repeat(200)))).unwrap();
+                        entries += 1;
+                    }
+                    // What stands between the parts of each directory.
+                    between.write_all_at(&block, (round * 400 + index) * (20 << 10)).unwrap();
+                }
+                between.sync_data().unwrap();
+            }
+        }
+        let volume = Arc::new(LatencyVolume::new(&image, Duration::from_millis(100), 64));
+        assert_eq!(count(volume.clone()), entries + 1);
+        let (blocks, elapsed, surprises) = (volume.fetched(), volume.elapsed(), volume.surprises());
+        println!(
+            "{name}: {entries} entries, {blocks} blocks in {elapsed:.1?}, {surprises} not asked for in time"
+        );
+        // The superblock; before the directories are reached, the descriptors and inodes of the way to them.
+        assert!(surprises <= 4, "{surprises}");
+        assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
+    }
 }
 
 /// Where [`the_walk_whose_memory_is_measured`] finds its image.

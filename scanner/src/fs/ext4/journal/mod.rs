@@ -90,7 +90,8 @@ impl<'a> File<'a> {
         if inode.stat.size > most {
             return Err(FsError::Limit { what: "the size of the journal", limit: most });
         }
-        Ok(Self::of_runs(blocks, map::runs(blocks, inode, inode.stat.size, limits)?))
+        let count = inode.stat.size.div_ceil(u64::from(blocks.block_size()).max(1));
+        Ok(Self::of_runs(blocks, map::runs(blocks, inode, 0..count, limits)?))
     }
 
     fn of_runs(blocks: &'a Blocks, runs: impl IntoIterator<Item = Range<u64>>) -> Self {
