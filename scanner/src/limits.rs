@@ -54,7 +54,7 @@ pub struct Limits {
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     pub journal_blocks: u64,
     /// Bytes of items that a Btrfs tree log may change, all kept in memory. Against a log as large as the volume.
-    pub log_bytes: u64,
+    pub tree_log_bytes: u64,
     /// Stripes of a Btrfs filesystem's chunks, which address translation keeps in memory. Against a chunk tree as large as the
     /// volume; a filesystem of 64 TiB has about 64,000 chunks of a few stripes.
     pub chunk_stripes: u64,
@@ -86,7 +86,7 @@ impl Default for Limits {
             devices: 4096,
             filesystems: 256,
             journal_blocks: 1 << 20,
-            log_bytes: 64 << 20,
+            tree_log_bytes: 64 << 20,
             chunk_stripes: 1 << 20,
             cache_bytes: 32 << 20,
             steps: 500_000_000,

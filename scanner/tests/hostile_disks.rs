@@ -121,6 +121,13 @@ fn tables_of_mounts() {
 }
 
 #[test]
+fn btrfs() {
+    // As they are, and so that changes get past the checksums.
+    torment("btrfs", 50, survey::encoded_volume);
+    torment("btrfs", 400, survey::encoded_btrfs);
+}
+
+#[test]
 fn journals() {
     torment("journal", 2000, survey::encoded_journal);
 }
