@@ -107,6 +107,8 @@ impl Limits {
         let share = |whole: u64| whole.checked_div(parts).unwrap_or(whole).saturating_mul(FEW);
         Self {
             journal_blocks: share(self.journal_blocks),
+            tree_log_bytes: share(self.tree_log_bytes),
+            chunk_stripes: share(self.chunk_stripes),
             cache_bytes: share(self.cache_bytes),
             ..self.clone()
         }
@@ -164,6 +166,14 @@ impl Allowance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_filesystems_have_the_memory_of_a_few() {
+        let limits = Limits::default();
+        assert_eq!(limits.shared_by(1), limits);
+        assert_eq!(limits.shared_by(4), limits);
+        assert_eq!(limits.shared_by(256).cache_bytes, limits.cache_bytes / 64);
+    }
 
     #[test]
     fn a_spent_budget_says_what_ran_out_and_stays_spent() {

@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(current(&[Some(record(9, 0, 4096)), whole(3)]), [1], "the first one is being filled");
         assert_eq!(current(&[Some(None), whole(3)]), [1], "the first one is new");
         assert_eq!(current(&[Some(None), Some(None)]), [0, 1], "never in use");
-        assert_eq!(current(&[None, None]), [0_usize; 0]);
+        assert!(current(&[None, None]).is_empty());
     }
 
     #[test]
