@@ -4,12 +4,15 @@
 //! does in here, and comes out as a report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::extract::{self, Findings, Gap};
-use crate::fs::{FsPath, Tree};
+use crate::fs::{FsError, FsPath, Tree, survey};
 use crate::limits::Limits;
 use crate::report::{StorageReport, TreeReport};
-use crate::storage::{Source, Storage};
+use crate::storage::{Disk, DiskState, Source, Storage};
+use crate::volume::SparseVolume;
+use crate::volume::bytes::{Bytes, to_usize};
 
 /// Reads what the disks of the target `id` are made of, the systems on them, and what is installed there; or does so with
 /// its directory.
@@ -33,6 +36,34 @@ pub fn target(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
         (tree.findings, tree.held_by) = (findings, held_by);
     }
     report
+}
+
+/// Analyses the machine whose disks `encoded` describes: of each the length in bytes as 32 bits, little-endian, and so many
+/// bytes for [`SparseVolume::decode`]. The body of a fuzz target.
+///
+/// # Errors
+///
+/// [`FsError::Invalid`] if no filesystem was read.
+pub fn encoded_machine(encoded: &[u8]) -> Result<StorageReport, FsError> {
+    const MOST_DISKS: usize = 8;
+
+    let mut disks = Vec::new();
+    let mut rest = encoded;
+    while let Ok(length) = Bytes(rest).le32(0)
+        && disks.len() < MOST_DISKS
+    {
+        let (disk, behind) =
+            rest.get(4..).unwrap_or_default().split_at(to_usize(length).min(rest.len().saturating_sub(4)));
+        let state = DiskState::Open(Arc::new(SparseVolume::decode(disk)));
+        disks.push(Disk { id: disks.len().to_string(), device: Some("/dev/sdb".to_owned()), state });
+        rest = behind;
+    }
+    let limits = Limits { devices: 64, filesystems: 8, mounts: 16, ..survey::small_limits() };
+    let report = target("machine", Source::Disks(&disks), &limits);
+    if report.filesystems.is_empty() {
+        return Err(FsError::Invalid { problem: "none of the disks has a filesystem" });
+    }
+    Ok(report)
 }
 
 /// Runs the extractors, and reports a system whose package database is not where it should be: it may be on another

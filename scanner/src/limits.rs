@@ -54,9 +54,11 @@ pub struct Limits {
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     pub journal_blocks: u64,
     /// Bytes that recovering the log of an XFS filesystem keeps in memory: those of transactions that are not yet
-    /// committed, and again those of the blocks that it changes; and bytes of items that a Btrfs tree log changes. Against
-    /// a log of gigabytes that is one transaction.
+    /// committed, and again those of the blocks that it changes. Against a
+    /// log of gigabytes that is one transaction.
     pub log_bytes: u64,
+    /// Bytes of items that a Btrfs tree log may change, all kept in memory. Against a log as large as the volume.
+    pub tree_log_bytes: u64,
     /// Stripes of a Btrfs filesystem's chunks, which address translation keeps in memory. Against a chunk tree as large as the
     /// volume; a filesystem of 64 TiB has about 64,000 chunks of a few stripes.
     pub chunk_stripes: u64,
@@ -89,6 +91,7 @@ impl Default for Limits {
             filesystems: 256,
             journal_blocks: 1 << 20,
             log_bytes: 256 << 20,
+            tree_log_bytes: 64 << 20,
             chunk_stripes: 1 << 20,
             cache_bytes: 32 << 20,
             steps: 500_000_000,
@@ -109,6 +112,8 @@ impl Limits {
         let share = |whole: u64| whole.checked_div(parts).unwrap_or(whole).saturating_mul(FEW);
         Self {
             journal_blocks: share(self.journal_blocks),
+            tree_log_bytes: share(self.tree_log_bytes),
+            chunk_stripes: share(self.chunk_stripes),
             cache_bytes: share(self.cache_bytes),
             ..self.clone()
         }
@@ -166,6 +171,14 @@ impl Allowance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_filesystems_have_the_memory_of_a_few() {
+        let limits = Limits::default();
+        assert_eq!(limits.shared_by(1), limits);
+        assert_eq!(limits.shared_by(4), limits);
+        assert_eq!(limits.shared_by(256).cache_bytes, limits.cache_bytes / 64);
+    }
 
     #[test]
     fn a_spent_budget_says_what_ran_out_and_stays_spent() {

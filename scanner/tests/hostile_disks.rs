@@ -15,6 +15,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use agentless_scanner::analyse;
 use agentless_scanner::fs::{FsError, fstab, survey};
 
 /// The seeds of a fuzz target, by name.
@@ -103,6 +104,11 @@ fn partition_tables() {
 }
 
 #[test]
+fn machines() {
+    torment("machine", 400, analyse::encoded_machine);
+}
+
+#[test]
 fn file_systems() {
     torment("ext4", 400, survey::encoded_volume);
 }
@@ -113,6 +119,13 @@ fn tables_of_mounts() {
         fstab::fuzz_fstab(content);
         Ok(())
     });
+}
+
+#[test]
+fn btrfs() {
+    // As they are, and so that changes get past the checksums.
+    torment("btrfs", 50, survey::encoded_volume);
+    torment("btrfs", 400, survey::encoded_btrfs);
 }
 
 #[test]
@@ -158,4 +171,10 @@ fn seal_log(encoded: &mut [u8]) {
         let crc = crc32c::crc32c(&covered);
         encoded[at + 32..at + 36].copy_from_slice(&crc.to_le_bytes());
     }
+}
+
+#[test]
+fn volume_groups_and_arrays() {
+    torment("members", 1000, agentless_scanner::volume::survey::encoded_members);
+    torment("lvm_text", 1000, agentless_scanner::volume::survey::volume_group);
 }

@@ -18,6 +18,8 @@ pub mod raid;
 mod slice;
 #[path = "../../src/volume/sparse.rs"]
 mod sparse;
+#[path = "../../src/volume/survey.rs"]
+pub mod survey;
 #[path = "../../src/volume/traits.rs"]
 mod traits;
 #[path = "../../src/volume/unreadable.rs"]

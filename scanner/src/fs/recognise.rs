@@ -148,6 +148,8 @@ impl Signature {
 
 /// What holds other filesystems, or parts of them.
 const CONTAINERS: &[Signature] = &[
+    Signature::files("LUKS1 encrypted volume", 0, b"LUKS\xba\xbe\x00\x01"),
+    Signature::files("LUKS2 encrypted volume", 0, b"LUKS\xba\xbe\x00\x02"),
     Signature::files("LUKS encrypted volume", 0, b"LUKS\xba\xbe"),
     Signature::files("BitLocker encrypted volume", 3, b"-FVE-FS-"),
     // The label is in any of the first four sectors; the label's type is at its byte 24.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::walk::{self, Found, Next, Visitor};
-use super::{FileSystem, FileType, FsError, FsPath, Journal, Node, Tree, ext4, open, xfs};
+use super::{FileSystem, FileType, FsError, FsPath, Journal, Node, Tree, btrfs, ext4, open, xfs};
 use crate::limits::Limits;
 use crate::volume::bytes::to_u64;
 use crate::volume::{SparseVolume, Volume, VolumeError, partition};
@@ -42,6 +42,15 @@ pub fn encoded_volume(encoded: &[u8]) -> Result<Survey, FsError> {
     Ok(survey)
 }
 
+/// Reads everything in the Btrfs filesystem that `encoded` describes, as if its checksums were right.
+pub fn encoded_btrfs(encoded: &[u8]) -> Result<Survey, FsError> {
+    let encoded = btrfs::recompute(encoded);
+    let opened = open(Arc::new(SparseVolume::decode(&encoded)), &small_limits())?;
+    opened.prefetch_inodes(&[opened.root()]);
+    let _ = opened.subvolumes();
+    encoded_volume(&encoded)
+}
+
 /// Replays the ext4 journal that `encoded` describes.
 pub fn encoded_journal(encoded: &[u8]) -> Result<Journal, FsError> {
     ext4::replay_journal(Arc::new(SparseVolume::decode(encoded)), &small_limits())
@@ -61,6 +70,8 @@ pub fn small_limits() -> Limits {
         dir_bytes: 1 << 20,
         journal_blocks: 10_000,
         log_bytes: 4 << 20,
+        tree_log_bytes: 1 << 20,
+        chunk_stripes: 1000,
         cache_bytes: 1 << 20,
         walk_bytes: 1 << 20,
         steps: 200_000,

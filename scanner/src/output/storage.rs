@@ -181,10 +181,17 @@ pub(super) fn write_mounts(out: &mut String, mounts: &[MountSummary], with_root:
 
 /// Writes what is not mounted and no gap: gaps stand with the unknowns.
 pub(super) fn write_unmounted(out: &mut String, unmounted: &[Unmounted]) -> Written {
-    for Unmounted { path, source, reason, .. } in unmounted.iter().filter(|entry| !entry.is_gap) {
+    /// Some systems have dozens, such as one for each application that is an image of its own.
+    const MOST: usize = 8;
+
+    let notes: Vec<_> = unmounted.iter().filter(|entry| !entry.is_gap).collect();
+    for Unmounted { path, source, reason, .. } in notes.iter().take(MOST) {
         writeln!(out, "  {} is not mounted ({}): {}", printable(path), printable(source), printable(reason))?;
     }
-    Ok(())
+    match notes.len().checked_sub(MOST) {
+        Some(more @ 1..) => writeln!(out, "  {more} more are not mounted: --summary and --json name them"),
+        _ => Ok(()),
+    }
 }
 
 impl DeviceSummary {

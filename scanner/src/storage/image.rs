@@ -50,3 +50,35 @@ pub(crate) fn mbr(signature: u32, partitions: &[(u8, Vec<u8>)]) -> Vec<u8> {
     }
     disk
 }
+
+/// A half of a RAID1 with md's metadata of version 1.0, which is at the end: `struct mdp_superblock_1` of the kernel's
+/// `include/uapi/linux/raid/md_p.h`.
+pub(crate) fn mirrored(data: &[u8], number: u32) -> Vec<u8> {
+    let mut disk = data.to_vec();
+    disk.resize(data.len() + (128 << 10), 0);
+    let place = (disk.len() - (8 << 10)) & !0xfff;
+    let sectors = |bytes: usize| u64::try_from(bytes / SECTOR).unwrap().to_le_bytes();
+    let mut superblock = vec![0; 256 + 4];
+    let mut put = |at: usize, bytes: &[u8]| superblock[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &0xa92b_4efc_u32.to_le_bytes()); // magic
+    put(4, &1_u32.to_le_bytes()); // major_version
+    put(16, &[0xa5; 16]); // set_uuid
+    put(32, b"host:data"); // set_name
+    put(72, &1_u32.to_le_bytes()); // level
+    put(80, &sectors(data.len())); // size
+    put(92, &2_u32.to_le_bytes()); // raid_disks
+    put(136, &sectors(data.len())); // data_size
+    put(144, &sectors(place)); // super_offset
+    put(160, &number.to_le_bytes()); // dev_number
+    put(168, &[u8::try_from(number).unwrap() + 1; 16]); // device_uuid
+    put(200, &7_u64.to_le_bytes()); // events
+    put(208, &u64::MAX.to_le_bytes()); // resync_offset
+    put(220, &2_u32.to_le_bytes()); // max_dev
+    put(258, &1_u16.to_le_bytes()); // dev_roles
+    let words = superblock.chunks(4).map(|word| u64::from(u32::from_le_bytes(word.try_into().unwrap())));
+    let sum: u64 = words.sum();
+    let folded = u32::try_from((sum & 0xffff_ffff) + (sum >> 32)).unwrap();
+    superblock[216..220].copy_from_slice(&folded.to_le_bytes()); // sb_csum
+    disk[place..place + superblock.len()].copy_from_slice(&superblock);
+    disk
+}

@@ -68,6 +68,9 @@ pub(super) fn resolve(storage: &StorageReport, spec: &Spec, root: Root<'_>) -> R
             }
             match DiskName::parse(&name) {
                 Some(disk) => by_disk_name(storage, &disk, root),
+                None if name.starts_with("mapper/") => {
+                    nothing("no logical volume of the target has this name")
+                }
                 None => nothing("what it is called depends on the machine"),
             }
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::image::{ext4, mbr};
+use super::image::{ext4, mbr, mirrored};
 use super::{Disk, DiskState, Source, Storage};
 use crate::fs::FsPath;
 use crate::limits::Limits;
@@ -226,6 +226,26 @@ fn what_the_firmware_reads_is_no_gap() {
     assert_eq!(storage.report.devices[1].content, Content::Irrelevant { what: "firmware".to_owned() });
     let storage = open(&[disk("vol", table(fat, "/srv"))]);
     assert_eq!(unknowns(&storage.report), ["vol partition 1: FAT: this version does not read it"]);
+}
+
+#[test]
+fn halves_of_a_mirror_are_one_system_though_each_looks_whole() {
+    let data = root("");
+    let half = |number| mirrored(&data, number);
+    let storage = open(&[disk("a", half(0)), disk("b", half(1))]);
+    assert_eq!(storage.report.trees.len(), 1);
+    assert_eq!(mounts(&storage.report, 0), ["/ = md/data on a, b"]);
+    assert_eq!(unknowns(&storage.report), [""; 0]);
+
+    // In partitions that are typed so, one half is enough to know it. What it holds is all there is.
+    let storage = open(&[disk("a", mbr(1, &[(0xfd, half(0))]))]);
+    assert_eq!(mounts(&storage.report, 0), ["/ = md/data on a"]);
+    assert_eq!(unknowns(&storage.report), [""; 0]);
+    assert_eq!(storage.report.devices[2].notes.len(), 1);
+
+    // Two filesystems of one size are no mirror.
+    let storage = open(&[disk("a", root("")), disk("b", root(""))]);
+    assert_eq!(storage.report.trees.len(), 2);
 }
 
 #[test]

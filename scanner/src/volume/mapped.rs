@@ -7,9 +7,13 @@ use std::ops::Range;
 use super::bytes::{to_u64, to_usize};
 use super::{SliceVolume, Unreadable, Volume, VolumeError};
 
-/// Bytes of one hint that are passed on. Against a hint for petabytes in stripes of one sector, on volumes that are striped
+/// Bytes of one hint that are passed on. Against a hint for petabytes in the smallest stripes, on volumes that are striped
 /// themselves.
-const HINT_BYTES: u64 = 1 << 30;
+const HINT_BYTES: u64 = 256 << 20;
+
+/// The smallest chunk that LVM2 (`STRIPE_SIZE_MIN`) and `mdadm` make. Against chunks of a sector, each of which costs as
+/// much as a whole read.
+pub(crate) const SMALLEST_CHUNK: u64 = 4096;
 
 /// Parts, one behind the other.
 #[derive(Debug)]
@@ -199,5 +203,135 @@ impl Target {
                 Unreadable::damaged("this part is mapped to the target `error`"),
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A volume whose bytes say where they are, and that writes down what it is told to prefetch.
+    #[derive(Debug)]
+    struct Recorder {
+        number: u64,
+        size: u64,
+        hints: Arc<Mutex<Vec<(u64, u64)>>>,
+    }
+
+    impl Recorder {
+        fn byte(number: u64, offset: u64) -> u8 {
+            u8::try_from((number * 131 + offset * 7 + offset / 256) % 251).unwrap()
+        }
+    }
+
+    impl Volume for Recorder {
+        fn size(&self) -> u64 {
+            self.size
+        }
+
+        fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<(), VolumeError> {
+            VolumeError::check_range(offset, dst.len(), self.size)?;
+            for (byte, position) in dst.iter_mut().zip(offset..) {
+                *byte = Self::byte(self.number, position);
+            }
+            Ok(())
+        }
+
+        fn prefetch(&self, ranges: &[Range<u64>]) {
+            let bytes = ranges.iter().flat_map(|range| range.clone().map(|offset| (self.number, offset)));
+            self.hints.lock().unwrap().extend(bytes);
+        }
+    }
+
+    /// The kinds of parts with their sizes: linear, striped with a number of stripes, zero.
+    fn parts() -> impl Strategy<Value = Vec<(u64, u64, u64)>> {
+        proptest::collection::vec((0_u64..5, 1_u64..5, 0_u64..40), 1..5)
+    }
+
+    proptest! {
+        /// Every byte comes from where the definition of each target says, and a hint reaches exactly these bytes.
+        #[test]
+        fn reads_and_hints_go_where_the_parts_are(
+            parts in parts(), first in 0_u64..7, cut in any::<(prop::sample::Index, prop::sample::Index)>()
+        ) {
+            let hints = Arc::new(Mutex::new(Vec::new()));
+            let volume = |number, size| {
+                let whole = Arc::new(Recorder { number, size: size + 3, hints: Arc::clone(&hints) });
+                SliceVolume::new(whole, 3, size).unwrap()
+            };
+            let (mut targets, mut places, mut number) = (Vec::new(), Vec::new(), 0);
+            for (stripes, chunk, rows) in parts {
+                let length = rows * chunk * stripes.max(1);
+                let target = match stripes {
+                    0 => Target::Zero,
+                    1 => Target::Linear(volume(number, length)),
+                    _ => {
+                        let volumes = (0..stripes).map(|stripe| volume(number + stripe, rows * chunk)).collect();
+                        Target::Striped(Stripes::new(chunk, volumes, first).unwrap())
+                    }
+                };
+                places.extend((0..length).map(|offset| (stripes > 0).then(|| {
+                    let (turn, inside) = (offset / chunk, offset % chunk);
+                    match stripes {
+                        1 => (number, offset + 3),
+                        _ => (number + (turn + first) % stripes, turn / stripes * chunk + inside + 3),
+                    }
+                })));
+                targets.push((length, target));
+                number += stripes;
+            }
+            let mapped = MappedVolume::new(targets).unwrap();
+            prop_assert_eq!(mapped.size(), u64::try_from(places.len()).unwrap());
+            let (start, end) = (cut.0.index(places.len() + 1), cut.1.index(places.len() + 1));
+            let (start, end) = (start.min(end), start.max(end));
+            let mut read = vec![1; end - start];
+            mapped.read_at(start.try_into().unwrap(), &mut read).unwrap();
+            let wanted: Vec<_> = places[start..end].to_vec();
+            let expected: Vec<u8> =
+                wanted.iter().map(|place| place.map_or(0, |(number, offset)| Recorder::byte(number, offset))).collect();
+            prop_assert_eq!(read, expected);
+
+            mapped.prefetch(std::slice::from_ref(&(start.try_into().unwrap()..end.try_into().unwrap())));
+            let mut hinted = std::mem::take(&mut *hints.lock().unwrap());
+            let mut wanted: Vec<_> = wanted.into_iter().flatten().collect();
+            hinted.sort_unstable();
+            wanted.sort_unstable();
+            prop_assert_eq!(hinted, wanted);
+        }
+    }
+
+    #[test]
+    fn parts_that_are_longer_than_what_they_are_made_of_are_refused() {
+        let volume = |size| {
+            let whole = Recorder { number: 0, size, hints: Arc::default() };
+            SliceVolume::new(Arc::new(whole), 0, size).unwrap()
+        };
+        let error = MappedVolume::new([(11, Target::Linear(volume(10)))]).unwrap_err();
+        assert_eq!(error.to_string(), "a part of it has 11 bytes, but what it is made of only 10");
+        let stripes = || Stripes::new(2, vec![volume(10), volume(8)], 0).unwrap();
+        assert_eq!(MappedVolume::new([(16, Target::Striped(stripes()))]).unwrap().size(), 16);
+        assert!(MappedVolume::new([(17, Target::Striped(stripes()))]).is_err());
+        let error = MappedVolume::new([(u64::MAX, Target::Zero), (1, Target::Zero)]).unwrap_err();
+        assert_eq!(error.to_string(), "it has more than 2^64 bytes");
+        assert!(Stripes::new(0, vec![volume(1)], 0).is_none());
+        assert!(Stripes::new(1, Vec::new(), 0).is_none());
+    }
+
+    #[test]
+    fn a_hint_for_everything_ends_in_stripes_of_stripes() {
+        let zero = MappedVolume::new([(1 << 34, Target::Zero)]).unwrap();
+        let mut below: Arc<dyn Volume> = Arc::new(zero);
+        for _ in 0..10 {
+            let slices =
+                (0..100).map(|_| SliceVolume::new(Arc::clone(&below), 0, 1 << 32).unwrap()).collect();
+            let stripes = Stripes::new(SMALLEST_CHUNK, slices, 0).unwrap();
+            below = Arc::new(MappedVolume::new([(1 << 34, Target::Striped(stripes))]).unwrap());
+        }
+        below.prefetch(std::slice::from_ref(&(0..1 << 20)));
+        below.prefetch(std::slice::from_ref(&(0..u64::MAX)));
     }
 }

@@ -16,6 +16,7 @@ pub mod raid;
 mod slice;
 mod sparse;
 mod spill;
+pub mod survey;
 mod traits;
 mod unreadable;
 

@@ -22,6 +22,7 @@ const TOOLS: [(&str, &str); 12] = [
     ("mkfs.btrfs", "btrfs-progs"),
     ("lvm", "lvm2"),
     ("thin_restore", "thin-provisioning-tools"),
+    ("mdadm", "mdadm"),
     ("sgdisk", "gdisk"),
     ("sfdisk", "fdisk"),
     ("mount", "mount"),

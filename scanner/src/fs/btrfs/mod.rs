@@ -23,6 +23,7 @@ mod log;
 mod node;
 mod open;
 mod overlay;
+mod recompute;
 mod root;
 mod storage;
 mod superblock;
@@ -32,6 +33,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+
+pub(super) use self::recompute::recompute;
 
 use self::dir::DirItem;
 use self::file::{FileReader, Source};

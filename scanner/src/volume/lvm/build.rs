@@ -11,7 +11,7 @@ use super::thin::{Pool, ThinVolume};
 use super::{LogicalVolume, Uuid, raid};
 use crate::limits::Limits;
 use crate::volume::bytes::{to_u64, to_usize};
-use crate::volume::mapped::{MappedVolume, Stripes, Target};
+use crate::volume::mapped::{MappedVolume, SMALLEST_CHUNK, Stripes, Target};
 use crate::volume::{SliceVolume, Unreadable, Volume};
 
 /// The logical volumes of a group, each readable or with the reason why not.
@@ -151,10 +151,11 @@ impl<'a> Builder<'a> {
     ) -> Result<Target, Unreadable> {
         match &segment.kind {
             Kind::Striped { stripe_size, areas } => {
-                let each = length
-                    .checked_div(to_u64(areas.len()))
-                    .filter(|each| each.checked_mul(to_u64(areas.len())) == Some(length))
-                    .ok_or_else(|| Unreadable::damaged("its extents are not a multiple of its stripes"))?;
+                let count = to_u64(areas.len());
+                if segment.extents.checked_rem(count) != Some(0) {
+                    return Err(Unreadable::damaged("its extents are not a multiple of its stripes"));
+                }
+                let each = length.checked_div(count).unwrap_or(0);
                 let mut parts = Vec::new();
                 for area in areas {
                     parts.push(self.area(area, each, above, layers)?);
@@ -387,9 +388,12 @@ impl<'a> Builder<'a> {
 }
 
 fn striped(stripe_size: u64, parts: Vec<SliceVolume>) -> Result<Target, Unreadable> {
+    if stripe_size < SMALLEST_CHUNK {
+        return Err(Unreadable::damaged(format!("its stripes have {stripe_size} bytes")));
+    }
     Stripes::new(stripe_size, parts, 0)
         .map(Target::Striped)
-        .ok_or_else(|| Unreadable::damaged("its stripes have no size"))
+        .ok_or_else(|| Unreadable::damaged("it has no stripes"))
 }
 
 fn slice(volume: &Arc<dyn Volume>, start: u64, length: u64, what: &str) -> Result<SliceVolume, Unreadable> {

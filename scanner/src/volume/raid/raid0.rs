@@ -5,7 +5,7 @@
 use super::Disk;
 use super::superblock::Superblock;
 use crate::volume::bytes::to_u64;
-use crate::volume::mapped::{Stripes, Target};
+use crate::volume::mapped::{SMALLEST_CHUNK, Stripes, Target};
 use crate::volume::{SliceVolume, Unreadable};
 
 /// `RAID0_ORIG_LAYOUT`: the first chunk of a zone goes where counting from the start of the array leads, as before Linux
@@ -17,8 +17,8 @@ const ALTERNATE: u32 = 2;
 /// The zones: the first one on all members, as long as the shortest, the next on those that are longer, and so on.
 pub(super) fn targets(newest: &Superblock, disks: &[&Disk]) -> Result<Vec<(u64, Target)>, Unreadable> {
     let chunk = newest.chunk;
-    if chunk == 0 {
-        return Err(Unreadable::damaged("its chunks have no size"));
+    if chunk < SMALLEST_CHUNK {
+        return Err(Unreadable::damaged(format!("its chunks have {chunk} bytes")));
     }
     let sizes: Vec<u64> = disks
         .iter()

@@ -2,14 +2,17 @@
 //!
 //! `cargo test --test disks corpus -- --ignored` makes them again; `hostile_disks` replays them in every test run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Cursor;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
-use agentless_scanner::volume::SparseVolume;
+use agentless_scanner::fs::survey;
+use agentless_scanner::limits::Limits;
+use agentless_scanner::volume::{MemoryVolume, SparseVolume, Volume, VolumeError};
 
 use crate::ext4::attributes;
 use crate::ext4::dirty_journals::shut_down;
@@ -19,8 +22,11 @@ use agentless_disk_tests::image::{Mount, Workspace, can_mount, run};
 /// Seeds are in the repository, so they are small.
 const MOST_BYTES: usize = 64 << 10;
 
-fn write(target: &str, name: &str, image: &[u8]) {
-    let encoded = SparseVolume::encode(image);
+pub(crate) fn write(target: &str, name: &str, image: &[u8]) {
+    write_encoded(target, name, &SparseVolume::encode(image));
+}
+
+pub(crate) fn write_encoded(target: &str, name: &str, encoded: &[u8]) {
     assert!(encoded.len() <= MOST_BYTES, "{target}/{name} has {} bytes", encoded.len());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scanner/fuzz/corpus").join(target);
     fs::create_dir_all(&folder).unwrap();
@@ -35,6 +41,7 @@ fn write_the_seeds() {
     file_systems(&workspace);
     dirty_journals(&workspace);
     dirty_logs(&workspace);
+    btrfs(&workspace);
     partition_tables(&workspace);
 }
 
@@ -169,6 +176,93 @@ fn write_and_free(root: &Path) {
     }
     symlink("x".repeat(700), root.join("long-link")).unwrap();
     sync(root);
+}
+
+/// Of Btrfs with small nodes.
+fn btrfs(workspace: &Workspace) {
+    const MIXED: [&str; 7] = ["mkfs.btrfs", "-M", "-n", "4096", "-m", "single", "-O"];
+    for (name, features, options) in [
+        ("plain", "no-holes", "rw"),
+        ("holes", "^no-holes", "rw"),
+        ("zlib", "no-holes", "rw,compress-force=zlib"),
+        ("lzo", "no-holes", "rw,compress-force=lzo"),
+        ("zstd", "no-holes", "rw,compress-force=zstd"),
+    ] {
+        let image = workspace.format(name, 32 << 20, &[&MIXED[..], &[features]].concat());
+        fill_btrfs(Mount::with_options(&image, options).path());
+        write("btrfs", name, &only_what_is_read(&image));
+    }
+    let image = workspace.format("tree-log", 32 << 20, &[&MIXED[..], &["no-holes"]].concat());
+    fill_btrfs(Mount::writable(&image).path());
+    let dirty = {
+        let mount = Mount::with_options(&image, "rw,commit=3000");
+        let sync = |name: &str| File::open(mount.path().join(name)).unwrap().sync_all().unwrap();
+        fs::remove_file(mount.path().join("usr/lib/os-release")).unwrap();
+        fs::write(mount.path().join("usr/lib/other"), "ID=other\n").unwrap();
+        fs::rename(mount.path().join("text"), mount.path().join("usr/lib/text")).unwrap();
+        File::options().write(true).open(mount.path().join("sparse")).unwrap().set_len(20_000).unwrap();
+        for name in ["usr/lib", "usr/lib/text", "sparse"] {
+            sync(name);
+        }
+        workspace.copy(&image, "tree-log-dirty")
+    };
+    write("btrfs", "tree-log", &only_what_is_read(&dirty));
+}
+
+/// An image without the sectors that nobody reads: nodes of earlier transactions, and trees that readers need not.
+fn only_what_is_read(image: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(image).unwrap();
+    let touched = Arc::<Mutex<BTreeSet<usize>>>::default();
+    let inner = MemoryVolume::new(bytes.clone());
+    let disk: Arc<dyn Volume> = Arc::new(Touched { inner, sectors: Arc::clone(&touched) });
+    survey::disk(&disk, &Limits::default()).unwrap();
+    let touched = touched.lock().unwrap();
+    for (number, sector) in bytes.chunks_exact_mut(512).enumerate() {
+        if !touched.contains(&number) {
+            sector.fill(0);
+        }
+    }
+    bytes
+}
+
+/// Remembers which sectors were read.
+#[derive(Debug)]
+struct Touched {
+    inner: MemoryVolume,
+    sectors: Arc<Mutex<BTreeSet<usize>>>,
+}
+
+impl Volume for Touched {
+    fn size(&self) -> u64 {
+        self.inner.size()
+    }
+
+    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<(), VolumeError> {
+        let start = usize::try_from(offset).unwrap();
+        self.sectors.lock().unwrap().extend(start / 512..(start + dst.len()).div_ceil(512));
+        self.inner.read_at(offset, dst)
+    }
+}
+
+/// A little of everything that Btrfs has.
+fn fill_btrfs(root: &Path) {
+    fs::create_dir_all(root.join("usr/lib")).unwrap();
+    fs::write(root.join("usr/lib/os-release"), "ID=test\n").unwrap();
+    symlink("usr/lib", root.join("lib")).unwrap();
+    fs::write(root.join("text"), "some text ".repeat(1500)).unwrap();
+    let sparse = File::create(root.join("sparse")).unwrap();
+    for index in 0..3 {
+        sparse.write_all_at(b"extent", index * 20_000).unwrap();
+    }
+    run(Command::new("setfattr").args(["-n", "user.name", "-v", "value"]).arg(root.join("text")));
+    let many = root.join("many");
+    fs::create_dir(&many).unwrap();
+    for index in 0..40 {
+        fs::hard_link(root.join("text"), many.join(format!("{index}-{}", "n".repeat(40)))).unwrap();
+    }
+    run(Command::new("btrfs").args(["subvolume", "create"]).arg(root.join("subvolume")));
+    fs::write(root.join("subvolume/inside"), "inside").unwrap();
+    run(Command::new("btrfs").args(["subvolume", "snapshot"]).args([root, &root.join("snapshot")]));
 }
 
 fn partition_tables(workspace: &Workspace) {

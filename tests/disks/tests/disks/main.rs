@@ -21,5 +21,6 @@ mod matrix;
 mod mounts;
 mod partitions;
 mod raid;
+mod storage;
 mod walk;
 mod xfs;

@@ -16,7 +16,7 @@ use crate::fs::FileType;
 use crate::limits::Limits;
 use crate::volume::bytes::{Bytes, to_u64};
 
-/// What is exceeded by a log that does not fit into [`Limits::log_bytes`].
+/// What is exceeded by a log that does not fit into [`Limits::tree_log_bytes`].
 pub(super) const TOO_LARGE: &str = "the size of a Btrfs tree log's changes";
 
 /// A subvolume while its log is replayed.
@@ -52,7 +52,7 @@ impl<'a> Replay<'a> {
             ignored: BTreeSet::new(),
             generation: sb.generation.saturating_add(1),
             no_holes: sb.incompat & feature::NO_HOLES != 0,
-            most_bytes: limits.log_bytes,
+            most_bytes: limits.tree_log_bytes,
         }
     }
 

@@ -10,6 +10,8 @@ use crate::volume::bytes::{Bytes, to_u64};
 const MAGIC: u64 = 27_022_010;
 /// `SUPERBLOCK_CSUM_XOR`
 const CHECKSUM_MIX: u32 = 160_774;
+/// `DATA_DEV_BLOCK_SIZE_MIN_SECTORS`
+const SMALLEST_DATA_BLOCK: u32 = 128;
 const SECTOR: u64 = 512;
 
 /// Where everything else is.
@@ -19,7 +21,7 @@ pub(super) struct Superblock {
     pub(super) mapping_root: u64,
     /// The root of the tree of device → details.
     pub(super) details_root: u64,
-    /// The size of a data block in bytes, at least one sector.
+    /// The size of a data block in bytes, at least 64 KiB.
     pub(super) block_size: u64,
 }
 
@@ -53,10 +55,11 @@ impl Superblock {
         if metadata_block != to_u64(BLOCK) {
             return Err(damaged(format!("its blocks of metadata have {metadata_block} bytes")));
         }
-        let block_size = u64::from(sb.le32(336)?).saturating_mul(SECTOR);
-        if block_size == 0 {
-            return Err(damaged("its data blocks have no size"));
+        let block_sectors = sb.le32(336)?;
+        if block_sectors < SMALLEST_DATA_BLOCK {
+            return Err(damaged(format!("its data blocks have {block_sectors} sectors")));
         }
+        let block_size = u64::from(block_sectors).saturating_mul(SECTOR);
         Ok(Self { mapping_root: sb.le64(320)?, details_root: sb.le64(328)?, block_size })
     }
 }

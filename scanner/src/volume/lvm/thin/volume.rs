@@ -38,7 +38,7 @@ impl ThinVolume {
 
     /// The part of `offset..end` that begins with `offset` and is in one place: its length and where it is in the pool's
     /// data.
-    fn part(&self, offset: u64, end: u64) -> Result<(u64, Option<u64>), FsError> {
+    pub(super) fn part(&self, offset: u64, end: u64) -> Result<(u64, Option<u64>), FsError> {
         let block_size = self.pool.superblock.block_size;
         let block = offset.checked_div(block_size).unwrap_or(0);
         let inside = offset.checked_rem(block_size).unwrap_or(0);

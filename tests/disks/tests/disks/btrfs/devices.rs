@@ -231,7 +231,7 @@ fn damaged_superblocks() {
     };
     file.write_all_at(b"!", (64 << 10) + 300).unwrap();
     compare("a wrong checksum");
-    file.write_all_at(&[0; 512 << 10], 0).unwrap();
+    file.write_all_at(&vec![0; 512 << 10], 0).unwrap();
     compare("no primary superblock");
     file.write_all_at(b"!", (64 << 20) + 300).unwrap();
     let volume: Arc<dyn Volume> = Arc::new(FileVolume::open(&image).unwrap());

@@ -1,5 +1,6 @@
 //! Btrfs, on one device and on several.
 
+mod attributes;
 mod devices;
 mod formats;
 mod subvolumes;
@@ -8,9 +9,9 @@ mod tree_log;
 use agentless_scanner::fs::{FileSystem, FsError, Inode};
 
 /// The inode at a path without links.
-fn find(file_system: &dyn FileSystem, path: &str) -> Inode {
-    let names = path.split('/').filter(|name| !name.is_empty());
-    names.fold(file_system.root(), |dir, name| file_system.lookup(dir, name.as_bytes()).unwrap().unwrap())
+fn find(file_system: &dyn FileSystem, path: impl AsRef<[u8]>) -> Inode {
+    let names = path.as_ref().split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+    names.fold(file_system.root(), |dir, name| file_system.lookup(dir, name).unwrap().unwrap())
 }
 
 /// The content of the file at a path without links.

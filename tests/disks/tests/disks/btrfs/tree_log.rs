@@ -14,6 +14,8 @@ use agentless_scanner::fs::Journal;
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
 use agentless_disk_tests::{fill, manifest};
 
+use super::attributes;
+
 /// Makes a dirty image and compares our view with the kernel's. `before` is committed, `after` is not.
 fn compare(
     name: &str,
@@ -34,12 +36,15 @@ fn compare(
     };
     // The kernel takes two images with one UUID for one filesystem, so the first one is gone by now.
     let recovered = workspace.copy(&dirty, "recovered");
-    let kernel = manifest::of_kernel(Mount::writable(&recovered).path());
+    let mount = Mount::writable(&recovered);
+    let kernel = manifest::of_kernel(mount.path());
 
     let file_system = open(&dirty);
     assert_eq!(file_system.journal(), Journal::Replayed { transactions: 1 }, "{name}");
     let ours = manifest::of_ours(file_system);
     manifest::assert_equal(&kernel, &ours, name);
+    attributes::assert_same(mount.path(), &kernel, &*open(&dirty));
+    drop(mount);
 
     ignore_log(&dirty);
     let file_system = open(&dirty);
@@ -194,7 +199,7 @@ fn random_workloads() {
     if !can_mount() {
         return;
     }
-    for seed in 1..=12 {
+    for seed in 1..=24 {
         let mkfs = [&[][..], &["-n", "4096"], &["-O", "^no-holes"]][usize::try_from(seed % 3).unwrap()];
         let prepare = |root: &Path| Workload::new(root, seed).steps(300, false);
         let work = |root: &Path| {
@@ -232,7 +237,13 @@ impl Workload {
 
     fn file(&mut self) -> PathBuf {
         let number = self.random(25);
-        self.dir().join(format!("file-{number}"))
+        let dir = if self.random(3) == 0 { self.subdir() } else { self.dir() };
+        dir.join(format!("file-{number}"))
+    }
+
+    fn subdir(&mut self) -> PathBuf {
+        let number = self.random(5);
+        self.dir().join(format!("sub-{number}"))
     }
 
     fn steps(&mut self, count: u32, durable: bool) {
@@ -243,7 +254,7 @@ impl Workload {
             // What does not work, such as removing what is not there, is left out.
             let path = self.file();
             let seed = self.random(1000);
-            match self.random(9) {
+            match self.random(if durable { 16 } else { 13 }) {
                 0 | 1 => drop(fs::write(&path, fill::content(seed, usize::try_from(seed * 37).unwrap()))),
                 2 => drop(fs::remove_file(&path)),
                 3 => drop(fs::rename(self.file(), &path)),
@@ -252,9 +263,20 @@ impl Workload {
                 6 => drop(File::options().write(true).open(&path).map(|file| {
                     file.write_all_at(&fill::content(seed, 3000), seed * 100).unwrap();
                 })),
-                7 if durable => drop(File::open(&path).map(|file| file.sync_all().unwrap())),
-                8 if durable => sync(self.dir()),
-                _ => {}
+                7 => drop(fs::create_dir(self.subdir())),
+                8 => drop(fs::remove_dir(self.subdir())),
+                9 => drop(fs::rename(self.subdir(), self.subdir())),
+                10 => drop(symlink(format!("target-{seed}"), &path)),
+                11 => drop(rustix::fs::lsetxattr(
+                    &path,
+                    format!("user.{}", seed % 3),
+                    &fill::content(seed, usize::try_from(seed).unwrap()),
+                    rustix::fs::XattrFlags::empty(),
+                )),
+                12 => drop(rustix::fs::lremovexattr(&path, format!("user.{}", seed % 3))),
+                13 => drop(File::open(&path).map(|file| file.sync_all().unwrap())),
+                14 => sync(self.dir()),
+                _ => drop(File::open(self.subdir()).map(|dir| dir.sync_all().unwrap())),
             }
         }
     }

@@ -155,7 +155,7 @@ fn a_cache_is_passed_over_where_the_origin_has_everything() {
 }
 
 /// The store of a snapshot: a header, then areas of exceptions each with their chunks behind it.
-fn store(chunk: usize, exceptions: &[(u64, Vec<u8>)]) -> Vec<u8> {
+pub(super) fn store(chunk: usize, exceptions: &[(u64, Vec<u8>)]) -> Vec<u8> {
     let mut store = vec![0; chunk];
     for (at, value) in [(0, 0x7041_6e53), (4, 1), (8, 1), (12, u32::try_from(chunk / 512).unwrap())] {
         store[at..at + 4].copy_from_slice(&value.to_le_bytes());

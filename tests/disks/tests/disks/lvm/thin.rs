@@ -11,13 +11,13 @@ use super::tools::{MIB, Machine, Text, content, pattern, reason, volume};
 use agentless_disk_tests::image::{Mount, can_mount, run};
 use agentless_disk_tests::{fill, manifest};
 
-const BLOCK: u64 = 64 << 10;
+pub(super) const BLOCK: u64 = 64 << 10;
 
 /// A thin volume: its number, and its blocks with the data blocks that they are in.
-type Device = (u64, Vec<(u64, u64)>);
+pub(super) type Device = (u64, Vec<(u64, u64)>);
 
 /// The metadata of a pool, in `MIB` bytes.
-fn metadata(machine: &Machine, data_blocks: u64, devices: &[Device]) -> Vec<u8> {
+pub(super) fn metadata(machine: &Machine, data_blocks: u64, devices: &[Device]) -> Vec<u8> {
     let mut xml = format!(
         "<superblock uuid=\"\" time=\"3\" transaction=\"1\" version=\"2\" data_block_size=\"{}\" \
          nr_data_blocks=\"{data_blocks}\">\n",

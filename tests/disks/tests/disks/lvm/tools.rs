@@ -1,5 +1,6 @@
 //! LVM2's tools on loop devices, without device-mapper.
 
+use std::cell::OnceCell;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -36,18 +37,26 @@ pub(super) struct Machine {
     pub(super) workspace: Workspace,
     pub(super) images: Vec<PathBuf>,
     loops: Vec<Loop>,
+    data_start: OnceCell<u64>,
+    /// The size of each disk.
+    mib: u64,
 }
 
 impl Machine {
     /// A machine with disks of 64 MiB each.
     pub(super) fn new(disks: usize) -> Self {
+        Self::with_disks_of(64, disks)
+    }
+
+    /// A machine with disks of this many MiB.
+    pub(super) fn with_disks_of(mib: u64, disks: usize) -> Self {
         let workspace = Workspace::new();
         let images: Vec<PathBuf> = (0..disks).map(|each| workspace.path(&format!("disk{each}"))).collect();
         for image in &images {
-            File::create(image).unwrap().set_len(64 * MIB).unwrap();
+            File::create(image).unwrap().set_len(mib * MIB).unwrap();
         }
         let loops = images.iter().map(|image| Loop::attach(image)).collect();
-        Self { workspace, images, loops }
+        Self { workspace, images, loops, data_start: OnceCell::new(), mib }
     }
 
     /// The loop device of a disk.
@@ -100,9 +109,11 @@ impl Machine {
 
     /// Where the first extent of each disk begins, in bytes.
     pub(super) fn data_start(&self) -> u64 {
-        let starts = self.report("pvs", &["pe_start"]);
-        assert!(starts.iter().all(|start| start == &starts[0]));
-        starts[0][0].parse().unwrap()
+        *self.data_start.get_or_init(|| {
+            let starts = self.report("pvs", &["pe_start"]);
+            assert!(starts.iter().all(|start| start == &starts[0]));
+            starts[0][0].parse().unwrap()
+        })
     }
 
     /// The groups that we see on these disks.
@@ -112,7 +123,7 @@ impl Machine {
         for &disk in disks {
             let volume: Arc<dyn Volume> = Arc::new(FileVolume::open(&self.images[disk]).unwrap());
             if let Some(pv) = PhysicalVolume::read(&volume, &limits).unwrap() {
-                assert_eq!(pv.device_size, 64 * MIB);
+                assert_eq!(pv.device_size, self.mib * MIB);
                 members.push((pv, volume));
             }
         }
@@ -210,8 +221,10 @@ impl Text {
             writeln!(
                 disks,
                 "pv{disk} {{ id = \"{}\" device = \"{device}\" status = [\"ALLOCATABLE\"] flags = [] \
-                 dev_size = 131072 pe_start = 2048 pe_count = 63 }}",
-                pv_uuid(disk)
+                 dev_size = {} pe_start = 2048 pe_count = {} }}",
+                pv_uuid(disk),
+                machine.mib * MIB / 512,
+                machine.mib - 1
             )
             .unwrap();
         }

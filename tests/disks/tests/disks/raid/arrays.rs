@@ -9,6 +9,7 @@ use std::sync::Arc;
 use agentless_scanner::volume::raid::{self, Array, Member};
 use agentless_scanner::volume::{FileVolume, Volume};
 
+use crate::corpus;
 use agentless_disk_tests::fill;
 use agentless_disk_tests::image::{Workspace, can_mount, run};
 
@@ -329,4 +330,21 @@ fn linear_arrays_are_one_member_behind_the_other() {
     assert_eq!(examined(&disks[0])("Raid Level"), "linear");
     let whole = [pattern(0, 192 * KIB), pattern(1, 64 * KIB), pattern(2, 128 * KIB)].concat();
     assert!(content(&assemble(&disks)) == whole);
+}
+
+#[test]
+#[ignore = "writes the seeds of the fuzz targets into the source tree"]
+fn write_the_seeds_of_raid() {
+    assert!(can_mount());
+    for (level, name) in [(0, "raid0"), (1, "raid1")] {
+        let workspace = Workspace::new();
+        let halves = [0, 1].map(|number| {
+            let mut description = Description::new(level, 2, number, 256 * KIB);
+            description.layout = 2;
+            description.features = if level == 0 { RAID0_LAYOUT } else { 0 };
+            let disk = description.write(&workspace, &format!("disk{number}"), &[]);
+            std::fs::read(disk).unwrap()
+        });
+        corpus::write("members", name, &halves.concat());
+    }
 }
