@@ -13,7 +13,7 @@ use agentless_scanner::volume::FileVolume;
 use tempfile::TempDir;
 
 /// The programs that make the images, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 12] = [
+const TOOLS: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
     ("dumpe2fs", "e2fsprogs"),
     ("debugfs", "e2fsprogs"),

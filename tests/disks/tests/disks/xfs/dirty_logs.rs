@@ -9,7 +9,6 @@ use std::io::BufRead;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agentless_scanner::fs::Journal;
