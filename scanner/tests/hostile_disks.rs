@@ -10,10 +10,12 @@
     reason = "the helpers of tests fail as tests do, and print figures"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use agentless_scanner::analyse;
 use agentless_scanner::fs::{FsError, fstab, survey};
 
 /// The seeds of a fuzz target, by name.
@@ -102,6 +104,11 @@ fn partition_tables() {
 }
 
 #[test]
+fn machines() {
+    torment("machine", 400, analyse::encoded_machine);
+}
+
+#[test]
 fn file_systems() {
     torment("ext4", 400, survey::encoded_volume);
 }
@@ -124,6 +131,46 @@ fn btrfs() {
 #[test]
 fn journals() {
     torment("journal", 2000, survey::encoded_journal);
+}
+
+#[test]
+fn logs() {
+    torment("xfs_log", 1000, |encoded| survey::encoded_log(encoded).map(drop));
+    // Most mutations end at a record's checksum; with that made right, they reach what is behind it.
+    torment("xfs_log", 2000, |encoded| {
+        let mut sealed = encoded.to_vec();
+        seal_log(&mut sealed);
+        survey::encoded_log(&sealed).map(drop)
+    });
+}
+
+/// Makes the checksums of all log records right in an encoded image.
+fn seal_log(encoded: &mut [u8]) {
+    let word = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    let sectors: BTreeMap<u32, usize> = (4..encoded.len().saturating_sub(515))
+        .step_by(516)
+        .map(|at| (u32::from_le_bytes(encoded[at..at + 4].try_into().unwrap()), at + 4))
+        .collect();
+    for (&number, &at) in &sectors {
+        let header = &encoded[at..at + 512];
+        if !header.starts_with(&[0xfe, 0xed, 0xba, 0xbe]) {
+            continue;
+        }
+        let (length, size) = (word(header, 12).min(256 << 10), word(header, 320).min(256 << 10));
+        let headers = if word(header, 8) == 2 { size.div_ceil(32 << 10).max(1) } else { 1 };
+        let sector = |index: u32| {
+            let place = number.checked_add(index).and_then(|number| sectors.get(&number));
+            place.map_or(&[0; 512][..], |&at| &encoded[at..at + 512])
+        };
+        let mut covered = [&header[..32], &[0; 4], &header[36..328]].concat();
+        for index in 1..length.div_ceil(32 << 10) {
+            covered.extend_from_slice(&sector(index)[..260]);
+        }
+        let data = (0..length.div_ceil(512)).flat_map(|index| sector(headers + index));
+        covered.extend(data.take(usize::try_from(length).unwrap()));
+        let crc = crc32c::crc32c(&covered);
+        encoded[at + 32..at + 36].copy_from_slice(&crc.to_le_bytes());
+    }
 }
 
 #[test]

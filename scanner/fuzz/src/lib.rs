@@ -3,6 +3,8 @@
 //! The modules are included by path, because the scanner as a dependency would bring the AWS SDK: twenty minutes of
 //! compiling with instrumentation, to fuzz code that none of it is part of.
 
+#[path = "../../src/analyse.rs"]
+pub mod analyse;
 #[path = "../../src/error.rs"]
 mod error;
 #[path = "../../src/extract/mod.rs"]
@@ -13,6 +15,10 @@ pub mod fs;
 pub mod limits;
 #[path = "../../src/package.rs"]
 pub mod package;
+#[path = "../../src/report.rs"]
+pub mod report;
+#[path = "../../src/storage/mod.rs"]
+pub mod storage;
 
 pub mod volume;
 

@@ -7,8 +7,12 @@
     reason = "the helpers of tests fail as tests do, and print figures"
 )]
 
+pub mod changes;
 pub mod counting;
+pub mod debian;
 pub mod fill;
 pub mod image;
+pub mod kinds;
 pub mod latency;
+pub mod layout;
 pub mod manifest;

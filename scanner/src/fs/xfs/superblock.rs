@@ -14,7 +14,6 @@ pub(super) const CRC_OFFSET: usize = 224;
 
 /// The geometry and features of a filesystem, each number within its bounds.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "some fields are there for the log")]
 pub(super) struct Superblock {
     /// In bytes: a power of two from 512 to 65536.
     pub(super) blocksize: u32,
@@ -32,10 +31,6 @@ pub(super) struct Superblock {
     pub(super) logblocks: u32,
     /// Whether the log has format version 2.
     pub(super) has_logv2: bool,
-    /// Sector size of the log in bytes: a power of two from 512 to 32768.
-    pub(super) logsectsize: u32,
-    /// `sb_logsunit`: the log's stripe unit in bytes; 0 or 1 for none.
-    pub(super) logsunit: u32,
     /// Inode of the root directory.
     pub(super) rootino: u64,
     /// Blocks of an allocation group but the last: at least 1.
@@ -44,14 +39,10 @@ pub(super) struct Superblock {
     pub(super) agcount: u32,
     /// In how many bits a block's number within its group is stored.
     pub(super) agblklog: u8,
-    /// In bytes: a power of two from 512 to 32768.
-    pub(super) sectsize: u32,
     /// In bytes: a power of two from 256 to 2048, at most a block.
     pub(super) inodesize: u16,
     /// The binary logarithm of how many inodes a block has.
     pub(super) inopblog: u8,
-    /// `sb_inoalignmt`: on how many blocks' boundary clusters of inodes begin; 0 where the format does not say.
-    pub(super) inoalignmt: u32,
     /// The binary logarithm of how many blocks a block of a directory has; both together at most 64 KiB.
     pub(super) dirblklog: u8,
     /// `sb_fname`, up to its first zero.
@@ -90,7 +81,7 @@ impl Superblock {
             return Err(FsError::Unsupported { feature: "XFS with version 1 directories".to_owned() });
         }
         let sectsize = u32::from(sb.be16(102)?);
-        check_power_of_two("sectors", sectsize, Some(sb.u8(121)?), 512, 32768)?;
+        check_power_of_two("sectors", sectsize, sb.u8(121)?, 512, 32768)?;
         let is_v5 = version == 5;
         if is_v5 && !crc::is_right(sb.get(0, to_usize(sectsize))?, CRC_OFFSET)? {
             return Err(damaged("its checksum is wrong"));
@@ -101,11 +92,6 @@ impl Superblock {
         // The second was meant to be the first; kernels of 2008 wrote it where the compiler put it.
         let features2 =
             if versionnum & feature::VERSION_MOREBITS == 0 { 0 } else { sb.be32(200)? | sb.be32(204)? };
-        let logsectsize = match sb.be16(194)? {
-            0 => 512,
-            size => u32::from(size),
-        };
-        check_power_of_two("the log's sectors", logsectsize, None, 512, 32768)?;
         let parsed = Self {
             blocksize: sb.be32(4)?,
             blocklog: sb.u8(120)?,
@@ -115,16 +101,12 @@ impl Superblock {
             logstart: sb.be64(48)?,
             logblocks: sb.be32(96)?,
             has_logv2: versionnum & feature::VERSION_LOGV2 != 0,
-            logsectsize,
-            logsunit: sb.be32(196)?,
             rootino: sb.be64(56)?,
             agblocks: sb.be32(84)?,
             agcount: sb.be32(88)?,
             agblklog: sb.u8(124)?,
-            sectsize,
             inodesize: sb.be16(104)?,
             inopblog: sb.u8(123)?,
-            inoalignmt: sb.be32(180)?,
             dirblklog: sb.u8(192)?,
             label: sb.get(108, 12)?.split(|&byte| byte == 0).next().unwrap_or_default().to_vec(),
             versionnum,
@@ -142,9 +124,9 @@ impl Superblock {
 
     /// The bounds that the fields' docs promise, as the kernel's `xfs_validate_sb_common` has them.
     fn check(&self, inodelog: u8) -> Result<(), FsError> {
-        check_power_of_two("blocks", self.blocksize, Some(self.blocklog), 512, 65536)?;
+        check_power_of_two("blocks", self.blocksize, self.blocklog, 512, 65536)?;
         let inodesize = u32::from(self.inodesize);
-        check_power_of_two("inodes", inodesize, Some(inodelog), 256, self.blocksize.min(2048))?;
+        check_power_of_two("inodes", inodesize, inodelog, 256, self.blocksize.min(2048))?;
         if self.blocklog.checked_sub(inodelog) != Some(self.inopblog) {
             return Err(damaged(format!("its blocks have 2^{} inodes", self.inopblog)));
         }
@@ -224,8 +206,8 @@ impl Superblock {
     }
 }
 
-fn check_power_of_two(what: &str, size: u32, log: Option<u8>, least: u32, most: u32) -> Result<(), FsError> {
-    let right = log.is_none_or(|log| size.trailing_zeros() == u32::from(log));
+fn check_power_of_two(what: &str, size: u32, log: u8, least: u32, most: u32) -> Result<(), FsError> {
+    let right = size.trailing_zeros() == u32::from(log);
     if size.is_power_of_two() && right && (least..=most).contains(&size) {
         return Ok(());
     }

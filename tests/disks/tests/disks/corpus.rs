@@ -16,6 +16,7 @@ use agentless_scanner::volume::{MemoryVolume, SparseVolume, Volume, VolumeError}
 
 use crate::ext4::attributes;
 use crate::ext4::dirty_journals::shut_down;
+use crate::xfs::dirty_logs::{Stop, log_place, shut_down as stop};
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, run};
 
 /// Seeds are in the repository, so they are small.
@@ -39,6 +40,7 @@ fn write_the_seeds() {
     let workspace = Workspace::new();
     file_systems(&workspace);
     dirty_journals(&workspace);
+    dirty_logs(&workspace);
     btrfs(&workspace);
     partition_tables(&workspace);
 }
@@ -128,6 +130,51 @@ fn write_and_revoke(root: &Path) {
     fs::remove_dir_all(&dir).unwrap();
     sync(root);
     fs::write(root.join("after"), "the directory").unwrap();
+    sync(root);
+}
+
+fn dirty_logs(workspace: &Workspace) {
+    for (name, mkfs, mount_options) in [
+        ("version-5", &["-m", "reflink=1"][..], "rw"),
+        ("records-of-256-kib", &["-i", "nrext64=1"], "rw,logbsize=256k"),
+        ("blocks-of-1-kib", &["-b", "size=1024", "-m", "bigtime=0"], "rw"),
+    ] {
+        let mkfs = [&["mkfs.xfs", "--unsupported", "-d", "agcount=1", "-l", "size=17m"], mkfs].concat();
+        let image = workspace.format(name, 64 << 20, &mkfs);
+        let dirty = {
+            let mount = Mount::with_options(&image, mount_options);
+            write_and_free(mount.path());
+            stop(mount.path(), Stop::AtOnce);
+            workspace.copy(&image, &format!("{name}-dirty"))
+        };
+        let mut dirty_image = fs::read(&dirty).unwrap();
+        // Behind the head a mount writes records without content: much, and what was never written is as good.
+        let (start, length) = log_place(&dirty);
+        let log = &mut dirty_image[usize::try_from(start).unwrap()..][..usize::try_from(length).unwrap()];
+        for block in log.as_chunks_mut::<512>().0 {
+            if block.starts_with(&[0xfe, 0xed, 0xba, 0xbe]) && block[12..16] == [0; 4] {
+                block.fill(0);
+            }
+        }
+        write("xfs_log", name, &dirty_image);
+    }
+}
+
+/// Transactions with changes of most kinds, and with a directory's block that is freed.
+fn write_and_free(root: &Path) {
+    let sync = |path: &Path| File::open(path).unwrap().sync_all().unwrap();
+    let dir = root.join("dir");
+    fs::create_dir(&dir).unwrap();
+    for index in 0..12 {
+        symlink("t", dir.join(format!("{index}-{}", "n".repeat(40)))).unwrap();
+    }
+    sync(&dir);
+    fs::remove_dir_all(&dir).unwrap();
+    let sparse = File::create(root.join("sparse")).unwrap();
+    for index in 0..3 {
+        sparse.write_all_at(b"extent", index * 16384).unwrap();
+    }
+    symlink("x".repeat(700), root.join("long-link")).unwrap();
     sync(root);
 }
 

@@ -12,11 +12,15 @@
 
 mod blocks_touched;
 mod btrfs;
+mod compare_disk;
 mod corpus;
 mod ext4;
+mod live;
 mod lvm;
+mod matrix;
 mod mounts;
 mod partitions;
 mod raid;
+mod storage;
 mod walk;
 mod xfs;

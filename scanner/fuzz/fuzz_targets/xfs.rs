@@ -1,0 +1,6 @@
+//! XFS on a disk without partitions. Any outcome but a panic is right.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_scanner_fuzz::fs::survey::encoded_volume(
+    encoded
+)));
