@@ -286,7 +286,7 @@ impl FsError {
 }
 
 impl DeviceNumbers {
-    /// From the encoding that inodes of ext4 and XFS have, `new_encode_dev` of the kernel: twelve bits of the major number
+    /// From the encoding that inodes of ext4 have, `new_encode_dev` of the kernel: twelve bits of the major number
     /// in the middle of twenty of the minor one.
     pub(crate) fn decode(encoded: u32) -> Self {
         Self { major: (encoded >> 8) & 0xfff, minor: (encoded & 0xff) | ((encoded >> 12) & 0xf_ff00) }

@@ -3,6 +3,7 @@
 //! `cargo test --test disks corpus -- --ignored` makes them again; `hostile_disks` replays them in every test run.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Cursor;
 use std::os::unix::fs::{FileExt, symlink};
@@ -35,6 +36,7 @@ fn write_the_seeds() {
     file_systems(&workspace);
     dirty_journals(&workspace);
     dirty_logs(&workspace);
+    xfs(&workspace);
     partition_tables(&workspace);
 }
 
@@ -169,6 +171,91 @@ fn write_and_free(root: &Path) {
     }
     symlink("x".repeat(700), root.join("long-link")).unwrap();
     sync(root);
+}
+
+/// The name of a seed, options of `mkfs`, and what fills it.
+type Form = (&'static str, &'static [&'static str], fn(&Path));
+
+/// Filesystems with a part of the forms each, so that they stay small.
+fn xfs(workspace: &Workspace) {
+    let v5: &[&str] = &["-b", "size=1024"];
+    let forms: [Form; 4] = [
+        ("directories", v5, |root| {
+            linked(&root.join("short"), 3, 5);
+            linked(&root.join("block"), 20, 20);
+            linked(&root.join("leaf"), 80, 30);
+        }),
+        ("directory-with-nodes", v5, |root| linked(&root.join("nodes"), 560, 0)),
+        ("extents", &["-b", "size=1024", "-i", "nrext64=1", "-m", "rmapbt=1"], |root| {
+            let file = File::create(root.join("tree")).unwrap();
+            for index in 0..30 {
+                file.write_all_at(b"extent", index * 4096).unwrap();
+            }
+            symlink("x".repeat(700), root.join("long-link")).unwrap();
+            symlink("target", root.join("link")).unwrap();
+        }),
+        ("attributes", v5, |root| {
+            for (name, count, length) in
+                [("short", 3, 10), ("leaf", 10, 30), ("nodes", 80, 10), ("large", 2, 3000)]
+            {
+                let path = root.join(name);
+                fs::write(&path, "content").unwrap();
+                for index in 0..count {
+                    let (name, value) = (format!("user.{index}"), vec![b'v'; length]);
+                    rustix::fs::lsetxattr(&path, name, &value, rustix::fs::XattrFlags::empty()).unwrap();
+                }
+            }
+        }),
+    ];
+    for (name, options, fill) in forms {
+        let mkfs = [&["mkfs.xfs", "--unsupported", "-d", "agcount=1", "-m", "finobt=0"], options].concat();
+        let image = workspace.format(name, 16 << 20, &mkfs);
+        fill(Mount::writable(&image).path());
+        write_xfs(name, &image);
+    }
+    for (name, options) in
+        [("version-4", &["-b", "size=1024"][..]), ("version-4-without-case", &["-n", "version=ci"])]
+    {
+        let mut prototype = "prototype\n0 0\nd--755 0 0\n".to_owned();
+        writeln!(prototype, "link l--777 0 0 {}", "t".repeat(300)).unwrap();
+        for (dir, count) in [("short", 2), ("block", 10), ("leaf", 60)] {
+            writeln!(prototype, "{dir} d--755 0 0").unwrap();
+            for index in 0..count {
+                writeln!(prototype, "{index}-{} p--644 0 0", "n".repeat(50)).unwrap();
+            }
+            prototype += "$\n";
+        }
+        let path = workspace.path("prototype");
+        fs::write(&path, prototype + "$\n$\n").unwrap();
+        let mkfs =
+            ["mkfs.xfs", "--unsupported", "-m", "crc=0", "-d", "agcount=1", "-p", path.to_str().unwrap()];
+        let image = workspace.format(name, 16 << 20, &[&mkfs, options].concat());
+        write_xfs(name, &image);
+    }
+}
+
+/// A directory with names of one file.
+fn linked(dir: &Path, count: usize, length: usize) {
+    fs::create_dir(dir).unwrap();
+    fs::write(dir.join("file"), "content").unwrap();
+    for index in 0..count {
+        fs::hard_link(dir.join("file"), dir.join(format!("{index}{}", "n".repeat(length)))).unwrap();
+    }
+}
+
+/// Leaves out what no reader of a clean filesystem looks at: the log, which is as good empty, and inodes not in use.
+fn write_xfs(name: &str, image: &Path) {
+    let (start, length) = log_place(image);
+    let mut image = fs::read(image).unwrap();
+    image[usize::try_from(start).unwrap()..][..usize::try_from(length).unwrap()].fill(0);
+    for sector in image.as_chunks_mut::<512>().0 {
+        for inode in sector.as_chunks_mut::<256>().0 {
+            if inode.starts_with(b"IN\0\0") {
+                inode.fill(0);
+            }
+        }
+    }
+    write("xfs", name, &image);
 }
 
 fn partition_tables(workspace: &Workspace) {

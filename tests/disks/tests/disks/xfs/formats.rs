@@ -1,5 +1,7 @@
 //! Every variant of the format that `mkfs` makes and this kernel mounts.
 
+use agentless_scanner::fs::Journal;
+
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open};
 use agentless_disk_tests::{fill, manifest};
 
@@ -20,6 +22,7 @@ fn compare(mkfs: &[&str]) {
     };
     let file_system = open(&image);
     assert_eq!(file_system.kind(), "xfs");
+    assert_eq!(file_system.journal(), Journal::Clean);
     let ours = manifest::of_ours(file_system);
     manifest::assert_equal(&kernel, &ours, &mkfs.join(" "));
     println!("{}: {} entries equal", mkfs.join(" "), ours.len());
