@@ -51,6 +51,9 @@ pub struct Limits {
     /// Filesystems of one target, which are open at the same time. Against a thousand small ones, each of which keeps its
     /// tables in memory.
     pub filesystems: u32,
+    /// Systems of one target, each of which is joined and searched by itself. Against hundreds of small roots, each with a
+    /// thousand mounts.
+    pub systems: u32,
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     pub journal_blocks: u64,
     /// Bytes of items that a Btrfs tree log may change, all kept in memory. Against a log as large as the volume.
@@ -83,8 +86,9 @@ impl Default for Limits {
             lvm_text_bytes: 8 << 20,
             volume_layers: 16,
             snapshot_exceptions: 1 << 22,
-            devices: 4096,
+            devices: 1024,
             filesystems: 256,
+            systems: 32,
             journal_blocks: 1 << 20,
             tree_log_bytes: 64 << 20,
             chunk_stripes: 1 << 20,
