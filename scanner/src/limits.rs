@@ -51,6 +51,9 @@ pub struct Limits {
     /// Filesystems of one target, which are open at the same time. Against a thousand small ones, each of which keeps its
     /// tables in memory.
     pub filesystems: u32,
+    /// Systems of one target, each of which is joined and searched by itself. Against hundreds of small roots, each with a
+    /// thousand mounts.
+    pub systems: u32,
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     pub journal_blocks: u64,
     /// Bytes that recovering the log of an XFS filesystem keeps in memory: those of transactions that are not yet
@@ -87,8 +90,9 @@ impl Default for Limits {
             lvm_text_bytes: 8 << 20,
             volume_layers: 16,
             snapshot_exceptions: 1 << 22,
-            devices: 4096,
+            devices: 1024,
             filesystems: 256,
+            systems: 32,
             journal_blocks: 1 << 20,
             log_bytes: 256 << 20,
             tree_log_bytes: 64 << 20,

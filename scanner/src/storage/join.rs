@@ -87,7 +87,7 @@ impl Open<'_> {
                     path: entry.mount_point.to_string(),
                     source: text(&entry.spec),
                     reason,
-                    is_gap: is_gap && !entry.options.has("nofail"),
+                    is_gap: is_gap && !entry.options.has("nofail") && !is_for_firmware(entry),
                 }),
             }
         }
@@ -108,14 +108,13 @@ impl Open<'_> {
 
     /// The device of an entry that only serves to start the machine.
     fn firmware(&self, entry: &Entry, own: source::Root<'_>) -> Option<usize> {
-        let is_there = FIRMWARE.iter().any(|path| entry.mount_point == FsPath::new(path));
         let Resolved::Device(device) = source::resolve(self.storage, &entry.spec, own) else { return None };
         let is_fat = match &self.storage.devices.get(device)?.content {
             Content::Unread { format, .. } => format.as_deref() == Some("FAT"),
             Content::Irrelevant { what } => what == "firmware",
             _ => false,
         };
-        (is_there && is_fat).then_some(device)
+        (is_for_firmware(entry) && is_fat).then_some(device)
     }
 
     fn mount(&self, tree: &mut Tree, entry: &Entry, own: source::Root<'_>) -> Result<MountReport, Obstacle> {
@@ -130,7 +129,7 @@ impl Open<'_> {
                 return Err(Obstacle::note(format!("{}: its files are not on a disk", entry.kind)));
             }
             Role::Virtual => {
-                return Err(Obstacle::note(format!("{}: it holds no files of its own", entry.kind)));
+                return Err(Obstacle::note(format!("{}: it shows files from elsewhere", entry.kind)));
             }
         }
         if let Spec::Path(_) = spec {
@@ -201,13 +200,19 @@ pub(super) fn mounted(
     MountReport { path: path.to_owned(), filesystem, part, assumed }
 }
 
-/// Whether an entry can bring files. The root is there already, and the kernel makes up what is below these directories.
+/// Whether an entry mounts what the firmware reads.
+fn is_for_firmware(entry: &Entry) -> bool {
+    FIRMWARE.iter().any(|path| entry.mount_point == FsPath::new(path))
+}
+
+/// Whether an entry can bring files. The root is there already, and the kernel makes up what is below these directories. An
+/// overlay has files of its own, in one of the directories that it shows.
 fn is_relevant(entry: &Entry) -> bool {
     const GENERATED: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 
     let point = &entry.mount_point;
     *point != FsPath::root()
-        && entry.role() != Role::Virtual
+        && (entry.role() != Role::Virtual || entry.kind == "overlay")
         && !GENERATED.iter().any(|directory| point.starts_with(&FsPath::new(directory)))
 }
 

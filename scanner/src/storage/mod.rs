@@ -33,6 +33,7 @@ use crate::report::{
     Content, DeviceKind, DeviceReport, FilesystemReport, StorageReport, TreeReport, VolumeReport, VolumeState,
 };
 use crate::volume::Volume;
+use crate::volume::bytes::to_usize;
 
 /// One disk of a target.
 #[derive(Clone, Debug)]
@@ -187,6 +188,15 @@ impl Storage {
         }
         // The system on the first volume first, also where the volumes of a group lie behind all partitions.
         roots.sort_by_key(|root: &Root| self.report.first_volume(self.report.device_of(root.filesystem)));
+
+        if let Some(left_out) = roots.get(to_usize(limits.systems)).map(|root| root.filesystem) {
+            let device = self.report.device_of(left_out);
+            if let Some(device) = self.report.devices.get_mut(device) {
+                let limit = limits.systems;
+                device.problems.push(format!("the target has more than {limit} systems, which is the limit"));
+            }
+            roots.truncate(to_usize(limits.systems));
+        }
 
         let open = Open { storage: &self.report, filesystems: &self.filesystems, limits };
         let mut joined: Vec<Joined> = roots.iter().filter_map(|root| open.system(root)).collect();
