@@ -116,6 +116,7 @@ impl Limits {
         let share = |whole: u64| whole.checked_div(parts).unwrap_or(whole).saturating_mul(FEW);
         Self {
             journal_blocks: share(self.journal_blocks),
+            log_bytes: share(self.log_bytes),
             tree_log_bytes: share(self.tree_log_bytes),
             chunk_stripes: share(self.chunk_stripes),
             cache_bytes: share(self.cache_bytes),
