@@ -11,7 +11,7 @@ use agentless_scanner::volume::FileVolume;
 use tempfile::TempDir;
 
 /// The programs that make the images, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 11] = [
+const TOOLS: [(&str, &str); 12] = [
     ("mkfs.ext4", "e2fsprogs"),
     ("dumpe2fs", "e2fsprogs"),
     ("debugfs", "e2fsprogs"),
@@ -23,6 +23,7 @@ const TOOLS: [(&str, &str); 11] = [
     ("sgdisk", "gdisk"),
     ("sfdisk", "fdisk"),
     ("mount", "mount"),
+    ("debootstrap", "debootstrap"),
 ];
 
 /// Whether this machine can make and mount images.

@@ -8,6 +8,7 @@
 )]
 
 pub mod counting;
+pub mod debian;
 pub mod fill;
 pub mod image;
 pub mod manifest;
