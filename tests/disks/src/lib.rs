@@ -7,8 +7,12 @@
     reason = "the helpers of tests fail as tests do, and print figures"
 )]
 
+pub mod block_trace;
 pub mod counting;
 pub mod debian;
 pub mod fill;
 pub mod image;
+pub mod image_blocks;
+pub mod loop_device;
 pub mod manifest;
+pub mod work;

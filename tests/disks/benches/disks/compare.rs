@@ -1,0 +1,100 @@
+//! Each work by us and by the kernel, on the same image.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use agentless_disk_tests::block_trace::BlockTrace;
+use agentless_disk_tests::image::Workspace;
+use agentless_disk_tests::image_blocks::allocated_blocks;
+use agentless_disk_tests::loop_device::LoopDevice;
+use agentless_disk_tests::work::{Tally, Work};
+
+use crate::images::Kind;
+use crate::meter::{Cpu, measured};
+use crate::say;
+use crate::scanner::Scanner;
+
+/// One filesystem.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    pub(crate) filesystem: &'static str,
+    /// 512 KiB blocks of the image that have data.
+    pub(crate) allocated: usize,
+    /// What [`Work::ReadAll`] saw.
+    pub(crate) content: Tally,
+    pub(crate) works: Vec<Compared>,
+}
+
+/// One work.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    pub(crate) work: Work,
+    /// The blocks that we fetch.
+    pub(crate) blocks: usize,
+    /// Fetches of a block that was fetched before.
+    pub(crate) repeated: u64,
+    /// The blocks that the kernel reads, of those that have data: the fewest, with and without its read-ahead. None if that
+    /// cannot be traced.
+    pub(crate) kernel_blocks: Option<usize>,
+    /// Our CPU time, of each round.
+    pub(crate) cpu: Vec<Cpu>,
+    /// The kernel's.
+    pub(crate) kernel_cpu: Vec<Cpu>,
+}
+
+/// Makes an image and measures every work on it.
+pub(crate) fn compare(workspace: &Workspace, kind: &Kind, rounds: u32) -> Comparison {
+    let name = kind.name();
+    say(format_args!("{name}: making an image"));
+    let image = kind.real(workspace);
+    let allocated = allocated_blocks(&image);
+    let scanner = Scanner::new();
+    let mut content = Tally::default();
+    let mut works = Vec::new();
+    for work in Work::ALL {
+        say(format_args!("{name}: {}, blocks", work.title()));
+        let (file_system, fetches) = scanner.open(&image, Duration::ZERO);
+        let ours = work.by_us(file_system);
+        let read_ahead: &[u32] = if work == Work::ReadAll { &[256] } else { &[256, 0] };
+        let kernel = read_ahead.iter().filter_map(|&sectors| {
+            let (blocks, theirs) = blocks_of_kernel(&image, name, work, sectors)?;
+            assert_eq!(ours, theirs, "{name}, {}: we and the kernel see the same", work.title());
+            Some(blocks.intersection(&allocated).count())
+        });
+        let kernel_blocks = kernel.min();
+        let (blocks, repeated) = (fetches.blocks().len(), fetches.repeated());
+        let (cpu, kernel_cpu) = (Vec::new(), Vec::new());
+        works.push(Compared { work, blocks, repeated, kernel_blocks, cpu, kernel_cpu });
+        content = ours;
+    }
+    for round in 1..=rounds {
+        say(format_args!("{name}: CPU time, round {round} of {rounds}"));
+        for compared in &mut works {
+            let (cpu, ours) = measured(|| {
+                let (file_system, _) = scanner.open(&image, Duration::ZERO);
+                compared.work.by_us(file_system)
+            });
+            compared.cpu.push(cpu);
+            let device = LoopDevice::attach(&image);
+            let (cpu, (theirs, mount)) = measured(|| {
+                let mount = device.mount(name);
+                (compared.work.by_kernel(mount.path()), mount)
+            });
+            drop(mount);
+            compared.kernel_cpu.push(cpu);
+            assert_eq!(ours, theirs);
+        }
+    }
+    Comparison { filesystem: name, allocated: allocated.len(), content, works }
+}
+
+/// The blocks that the kernel reads for a work on a fresh mount, the mount included, and what it saw.
+fn blocks_of_kernel(image: &Path, kind: &str, work: Work, sectors: u32) -> Option<(BTreeSet<u64>, Tally)> {
+    let device = LoopDevice::attach(image);
+    device.set_read_ahead(sectors);
+    let trace = BlockTrace::start(device.number())?;
+    let mount = device.mount(kind);
+    let tally = work.by_kernel(mount.path());
+    Some((trace.blocks_read(), tally))
+}
