@@ -2,17 +2,37 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{major, minor};
 use tempfile::TempDir;
 
 use crate::image_blocks::BLOCK;
+use crate::loop_device::LoopDevice;
+
+/// The sectors of read-ahead that a device has by default, and none.
+pub const READ_AHEAD: [u32; 2] = [256, 0];
+
+/// The 512 KiB blocks that the kernel reads for `work` on a fresh, read-only mount of an image, the mount included, and what
+/// `work` returns. `None`, with a line on standard error, where that cannot be traced.
+pub fn blocks_of_kernel<T>(
+    image: &Path,
+    kind: &str,
+    read_ahead: u32,
+    work: impl FnOnce(&Path) -> T,
+) -> Option<(BTreeSet<u64>, T)> {
+    let device = LoopDevice::attach(image);
+    device.set_read_ahead(read_ahead);
+    let trace = BlockTrace::start(device.number())?;
+    let mount = device.mount(kind);
+    let done = work(mount.path());
+    Some((trace.blocks_read(), done))
+}
 
 /// A trace of one device. It is an instance of its own, so that it disturbs no other trace.
 #[derive(Debug)]
-pub struct BlockTrace {
+struct BlockTrace {
     instance: PathBuf,
     /// Where the trace filesystem is mounted, for this trace alone.
     mounted: TempDir,
@@ -22,9 +42,8 @@ pub struct BlockTrace {
 const BUFFER_KIB: &str = "8192";
 
 impl BlockTrace {
-    /// Traces the device with this number from now on. `None`, with a line on standard error, where the kernel has no
-    /// tracing or does not permit it.
-    pub fn start(device: u64) -> Option<Self> {
+    /// Traces the device with this number from now on, unless the kernel has no tracing or does not permit it.
+    fn start(device: u64) -> Option<Self> {
         let mounted = tempfile::tempdir().unwrap();
         if let Err(error) =
             mount(None::<&str>, mounted.path(), Some("tracefs"), MsFlags::empty(), None::<&str>)
@@ -51,7 +70,7 @@ impl BlockTrace {
     }
 
     /// Ends the trace: the 512 KiB blocks of which anything was read.
-    pub fn blocks_read(self) -> BTreeSet<u64> {
+    fn blocks_read(self) -> BTreeSet<u64> {
         fs::write(self.instance.join("tracing_on"), "0").unwrap();
         for processor in fs::read_dir(self.instance.join("per_cpu")).unwrap() {
             let statistics = fs::read_to_string(processor.unwrap().path().join("stats")).unwrap();

@@ -13,6 +13,8 @@ pub mod debian;
 pub mod fill;
 pub mod image;
 pub mod image_blocks;
+pub mod large_tree;
 pub mod loop_device;
 pub mod manifest;
+pub mod scanner;
 pub mod work;

@@ -1,19 +1,15 @@
 //! Each work by us and by the kernel, on the same image.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::time::Duration;
-
-use agentless_disk_tests::block_trace::BlockTrace;
+use agentless_disk_tests::block_trace::{READ_AHEAD, blocks_of_kernel};
 use agentless_disk_tests::image::Workspace;
 use agentless_disk_tests::image_blocks::allocated_blocks;
 use agentless_disk_tests::loop_device::LoopDevice;
+use agentless_disk_tests::scanner::Scanner;
 use agentless_disk_tests::work::{Tally, Work};
 
 use crate::images::Kind;
 use crate::meter::{Cpu, measured};
 use crate::say;
-use crate::scanner::Scanner;
 
 /// One filesystem.
 #[derive(Debug)]
@@ -54,11 +50,12 @@ pub(crate) fn compare(workspace: &Workspace, kind: &Kind, rounds: u32) -> Compar
     let mut works = Vec::new();
     for work in Work::ALL {
         say(format_args!("{name}: {}, blocks", work.title()));
-        let (file_system, fetches) = scanner.open(&image, Duration::ZERO);
+        let (file_system, fetches) = scanner.open(&image);
         let ours = work.by_us(file_system);
-        let read_ahead: &[u32] = if work == Work::ReadAll { &[256] } else { &[256, 0] };
+        // Without read-ahead, so many requests would not fit into the trace.
+        let read_ahead = if work == Work::ReadAll { &READ_AHEAD[..1] } else { &READ_AHEAD };
         let kernel = read_ahead.iter().filter_map(|&sectors| {
-            let (blocks, theirs) = blocks_of_kernel(&image, name, work, sectors)?;
+            let (blocks, theirs) = blocks_of_kernel(&image, name, sectors, |root| work.by_kernel(root))?;
             assert_eq!(ours, theirs, "{name}, {}: we and the kernel see the same", work.title());
             Some(blocks.intersection(&allocated).count())
         });
@@ -72,7 +69,7 @@ pub(crate) fn compare(workspace: &Workspace, kind: &Kind, rounds: u32) -> Compar
         say(format_args!("{name}: CPU time, round {round} of {rounds}"));
         for compared in &mut works {
             let (cpu, ours) = measured(|| {
-                let (file_system, _) = scanner.open(&image, Duration::ZERO);
+                let (file_system, _) = scanner.open(&image);
                 compared.work.by_us(file_system)
             });
             compared.cpu.push(cpu);
@@ -87,14 +84,4 @@ pub(crate) fn compare(workspace: &Workspace, kind: &Kind, rounds: u32) -> Compar
         }
     }
     Comparison { filesystem: name, allocated: allocated.len(), content, works }
-}
-
-/// The blocks that the kernel reads for a work on a fresh mount, the mount included, and what it saw.
-fn blocks_of_kernel(image: &Path, kind: &str, work: Work, sectors: u32) -> Option<(BTreeSet<u64>, Tally)> {
-    let device = LoopDevice::attach(image);
-    device.set_read_ahead(sectors);
-    let trace = BlockTrace::start(device.number())?;
-    let mount = device.mount(kind);
-    let tally = work.by_kernel(mount.path());
-    Some((trace.blocks_read(), tally))
 }

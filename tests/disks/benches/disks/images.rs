@@ -1,12 +1,11 @@
 //! The images that are read.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use agentless_disk_tests::image::{Mount, Workspace};
-use agentless_disk_tests::{debian, fill};
+use agentless_disk_tests::{debian, large_tree};
 
 /// A filesystem to make.
 #[derive(Debug)]
@@ -42,40 +41,11 @@ impl Kind {
     }
 }
 
-/// An ext4 image with a tree of `entries` entries, a tenth of them directories, down to twelve levels, as a server has it.
+/// An ext4 image with a tree of `entries` entries.
 pub(crate) fn tree(workspace: &Workspace, entries: u32) -> PathBuf {
-    const DEPTH: usize = 12;
-
     let inodes = (entries + 1000).to_string();
     let image = workspace.format("tree", 2 * SIZE, &["mkfs.ext4", "-N", &inodes]);
-    let mount = Mount::writable(&image);
-    let mut directories = vec![(mount.path().to_owned(), 0)];
-    let mut made = 0;
-    let mut number = 0_u32;
-    // Always the same numbers.
-    let mut random = || {
-        number = number.wrapping_add(1);
-        let bytes = fill::content(number.into(), 8);
-        usize::from_le_bytes(bytes.try_into().unwrap()) >> 8
-    };
-    while made < entries {
-        let (parent, depth) = directories[random() % directories.len()].clone();
-        if depth == DEPTH {
-            continue;
-        }
-        let directory = parent.join(format!("directory-{made}"));
-        fs::create_dir(&directory).unwrap();
-        made += 1;
-        for _ in 0..(random() % 19).min(usize::try_from(entries - made).unwrap()) {
-            let mut file = File::create(directory.join(format!("file-{made}"))).unwrap();
-            // So that directories have files between them.
-            if made % 16 == 0 {
-                file.write_all(&fill::content(made.into(), random() % 40_000)).unwrap();
-            }
-            made += 1;
-        }
-        directories.push((directory, depth + 1));
-    }
+    large_tree::fill(Mount::writable(&image).path(), entries);
     image
 }
 

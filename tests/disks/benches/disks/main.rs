@@ -12,7 +12,6 @@
 //! mounts are private to the process, so that none is left behind, however it ends.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::print_stdout,
     reason = "as the helpers that it shares with the tests, a benchmark without figures fails loudly"
@@ -22,7 +21,6 @@ mod compare;
 mod figures;
 mod images;
 mod meter;
-mod scanner;
 mod walks;
 
 use std::path::PathBuf;

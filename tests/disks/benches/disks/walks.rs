@@ -5,11 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use agentless_disk_tests::image::Workspace;
+use agentless_disk_tests::scanner::Scanner;
 use agentless_disk_tests::work::Work;
 
 use crate::images;
 use crate::say;
-use crate::scanner::Scanner;
 
 /// A walk and the figure that it was made for.
 #[derive(Debug)]
@@ -32,9 +32,9 @@ pub(crate) fn with_latency(workspace: &Workspace) -> Walk {
     say("ext4: making a tree of 200,000 entries");
     let image = images::tree(workspace, 200_000);
     say("ext4: walking it");
-    let scanner = Scanner::new();
+    let scanner = Scanner::new().with_latency(LATENCY);
     let began = Instant::now();
-    let (file_system, fetches) = scanner.open(&image, LATENCY);
+    let (file_system, fetches) = scanner.open(&image);
     let tally = Work::Walk.by_us(file_system);
     let took = began.elapsed();
     std::fs::remove_file(image).unwrap();
@@ -77,7 +77,7 @@ pub(crate) fn of_a_million_entries(workspace: &Workspace) -> Walk {
 /// Walks an image, and prints entries, blocks, repeated fetches and the peak of this process's memory in KiB.
 pub(crate) fn in_child(image: &Path) {
     let scanner = Scanner::new();
-    let (file_system, fetches) = scanner.open(image, Duration::ZERO);
+    let (file_system, fetches) = scanner.open(image);
     let tally = Work::Walk.by_us(file_system);
     println!("{} {} {} {}", tally.entries, fetches.blocks().len(), fetches.repeated(), peak_kib());
 }

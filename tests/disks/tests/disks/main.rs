@@ -13,4 +13,5 @@
 mod blocks_touched;
 mod corpus;
 mod ext4;
+mod kernel_floor;
 mod partitions;
