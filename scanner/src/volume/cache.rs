@@ -95,6 +95,8 @@ enum Kept {
 /// Hints are taken as long as fewer blocks than this are on their way: 2 GiB in blocks of 512 KiB. Against a disk that
 /// claims anything, of which everything would be queued.
 const MOST_FLIGHTS: usize = 4096;
+/// Blocks that are looked at for one hint. Against hints for holes of terabytes, which cost no fetch but time.
+const MOST_HINTED: usize = 1 << 16;
 
 impl<S: BlockSource> CachedVolume<S> {
     /// A volume that fetches on `runtime`. Its reads block: they belong on threads that are not the runtime's own.
@@ -219,7 +221,7 @@ impl<S: BlockSource> Volume for CachedVolume<S> {
         // Many short ranges of one block are the rule: one of them is enough.
         let mut last = None;
         let distinct = blocks.filter(|blocks| last.replace(blocks.clone()) != Some(blocks.clone()));
-        self.start_missing(distinct.flatten());
+        self.start_missing(distinct.flatten().take(MOST_HINTED));
     }
 }
 
@@ -454,6 +456,27 @@ mod tests {
         let mut fetched = fetched.lock().unwrap().clone();
         fetched.sort_unstable();
         assert_eq!(fetched, (0..16).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_hint_of_many_short_ranges_is_taken_whole() {
+        let runtime = runtime();
+        let mut source = Fake::new(patterned(64));
+        source.latency = Duration::from_hours(1);
+        let volume = CachedVolume::new(source, options(1), runtime.handle().clone());
+        let ranges: Vec<_> = (0..64 * 16).map(|part| part * 32..part * 32 + 32).collect();
+        volume.prefetch(&ranges);
+        assert_eq!(volume.inner.lock().flights.len(), 64);
+    }
+
+    #[test]
+    fn hints_without_end_are_not_taken() {
+        let runtime = runtime();
+        let mut source = Fake::new(patterned(MOST_FLIGHTS + 100));
+        source.latency = Duration::from_hours(1);
+        let volume = CachedVolume::new(source, options(1), runtime.handle().clone());
+        volume.prefetch(std::slice::from_ref(&(0..u64::MAX)));
+        assert_eq!(volume.inner.lock().flights.len(), MOST_FLIGHTS);
     }
 
     #[test]
