@@ -25,6 +25,9 @@ pub struct Limits {
     /// Bytes of a path or of a symbolic link's target, `PATH_MAX` in Linux. Against a link inode with a size of one
     /// terabyte, and against targets that grow with each link followed.
     pub path_bytes: usize,
+    /// Bytes of memory for the directories that one walk found, about 80 for each and its name. Against a disk of nothing
+    /// but directories: each is remembered, so that none is entered twice.
+    pub walk_bytes: u64,
     /// Filesystems mounted into one tree. Against an `/etc/fstab` that mounts a directory on every other.
     pub mounts: u32,
     /// Depth of a file's extent tree. Five levels address every file ext4 can hold. Against a tree whose nodes point at
@@ -54,6 +57,7 @@ impl Default for Limits {
             symlinks: 40,
             path_bytes: 4096,
             mounts: 1024,
+            walk_bytes: 256 << 20,
             extent_depth: 5,
             partitions: 1024,
             journal_blocks: 1 << 20,

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use agentless_scanner::fs::{FsError, survey};
+use agentless_scanner::fs::{FsError, fstab, survey};
 
 /// The seeds of a fuzz target, by name.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -104,6 +104,14 @@ fn partition_tables() {
 #[test]
 fn file_systems() {
     torment("ext4", 400, survey::encoded_volume);
+}
+
+#[test]
+fn tables_of_mounts() {
+    torment("fstab", 2000, |content| -> Result<(), FsError> {
+        fstab::fuzz_fstab(content);
+        Ok(())
+    });
 }
 
 #[test]

@@ -6,10 +6,12 @@
 mod cache;
 mod directory;
 pub mod ext4;
+pub mod fstab;
 mod path;
 mod recognise;
 pub mod survey;
 mod tree;
+pub mod walk;
 
 use std::fmt::Debug;
 use std::io;

@@ -72,6 +72,12 @@ impl FsPath {
         (!self.inner.is_empty()).then(|| self.join(".."))
     }
 
+    /// Whether this is `directory`, or below it.
+    pub fn starts_with(&self, directory: &Self) -> bool {
+        let rest = self.inner.strip_prefix(directory.inner.as_slice());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || directory.inner.is_empty())
+    }
+
     /// The path as bytes, without the leading `/`; empty for the root.
     pub fn as_relative_bytes(&self) -> &[u8] {
         &self.inner
@@ -124,6 +130,9 @@ mod tests {
         assert_eq!(FsPath::new("/usr/lib").join("../bin").to_string(), "/usr/bin");
         assert_eq!(FsPath::new("/usr/lib").parent(), Some(FsPath::new("/usr")));
         assert_eq!(FsPath::root().parent(), None);
+        let below = |path, directory| FsPath::new(path).starts_with(&FsPath::new(directory));
+        assert!(below("/a", "/") && below("/a/b", "/a") && below("/a", "/a") && below("/", "/"));
+        assert!(!below("/ab", "/a") && !below("/", "/a") && !below("/b/a", "/a"));
         assert_eq!(FsPath::new("/usr/lib").file_name(), Some(&b"lib"[..]));
     }
 

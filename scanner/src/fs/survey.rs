@@ -5,10 +5,13 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{FileSystem, FileType, FsError, Inode, Journal, ext4, open};
+use super::walk::{self, Found, Next, Visitor};
+use super::{FileSystem, FileType, FsError, FsPath, Journal, Node, Tree, ext4, open};
 use crate::limits::Limits;
+use crate::volume::bytes::to_u64;
 use crate::volume::{SparseVolume, Volume, VolumeError, partition};
 
 /// What a visit of everything found.
@@ -34,7 +37,9 @@ pub fn encoded_disk(encoded: &[u8]) -> Result<Survey, FsError> {
 pub fn encoded_volume(encoded: &[u8]) -> Result<Survey, FsError> {
     let limits = small_limits();
     let opened = open(Arc::new(SparseVolume::decode(encoded)), &limits)?;
-    file_system(&*opened, &limits)
+    let mut survey = Survey::default();
+    survey.visit(opened, &limits)?;
+    Ok(survey)
 }
 
 /// Replays the ext4 journal that `encoded` describes.
@@ -50,6 +55,7 @@ pub fn small_limits() -> Limits {
         dir_bytes: 1 << 20,
         journal_blocks: 10_000,
         cache_bytes: 1 << 20,
+        walk_bytes: 1 << 20,
         steps: 200_000,
         read_bytes: 64 << 20,
         ..Limits::default()
@@ -66,7 +72,7 @@ pub fn disk(disk: &Arc<dyn Volume>, limits: &Limits) -> Result<Survey, FsError> 
     for partition in partition::read(disk, limits)?.partitions {
         let volume: Arc<dyn Volume> = Arc::new(partition.open(disk)?);
         match open(volume, limits) {
-            Ok(file_system) => survey.visit(&*file_system, limits)?,
+            Ok(file_system) => survey.visit(file_system, limits)?,
             Err(error @ FsError::Volume(VolumeError::Io { .. })) => return Err(error),
             Err(_) => survey.problems = survey.problems.saturating_add(1),
         }
@@ -74,78 +80,82 @@ pub fn disk(disk: &Arc<dyn Volume>, limits: &Limits) -> Result<Survey, FsError> 
     Ok(survey)
 }
 
-/// Reads everything in one filesystem.
-///
-/// # Errors
-///
-/// As [`disk`].
-pub fn file_system(file_system: &dyn FileSystem, limits: &Limits) -> Result<Survey, FsError> {
-    let mut survey = Survey::default();
-    survey.visit(file_system, limits)?;
-    Ok(survey)
+impl Survey {
+    fn visit(&mut self, file_system: Box<dyn FileSystem>, limits: &Limits) -> Result<(), FsError> {
+        let tree = Tree::new(Rc::from(file_system), limits.clone());
+        let mut surveyor = Surveyor { tree: &tree, survey: self, read: HashSet::new(), end: None };
+        let attributes = surveyor.attributes(tree.root());
+        surveyor.tally(attributes);
+        walk::walk(&tree, &mut surveyor)?;
+        surveyor.end.map_or(Ok(()), Err)
+    }
 }
 
-impl Survey {
-    fn visit(&mut self, file_system: &dyn FileSystem, limits: &Limits) -> Result<(), FsError> {
-        let mut visited = HashSet::new();
-        let mut waiting = vec![file_system.root()];
-        while let Some(dir) = waiting.pop() {
-            let mut found: Vec<(Vec<u8>, Inode)> = Vec::new();
-            let listed = file_system.read_dir(dir, &mut |entry| {
-                found.push((entry.name.to_vec(), entry.inode));
-                ControlFlow::Continue(())
-            });
-            self.tally(listed)?;
-            for (name, inode) in found {
-                self.entries = self.entries.saturating_add(1);
-                let looked_up = file_system.lookup(dir, &name);
-                self.tally(looked_up.map(drop))?;
-                if !visited.insert(inode) {
-                    continue;
+struct Surveyor<'a> {
+    tree: &'a Tree,
+    survey: &'a mut Survey,
+    /// What was read before, under another name.
+    read: HashSet<Node>,
+    /// What ends the visit.
+    end: Option<FsError>,
+}
+
+impl Visitor for Surveyor<'_> {
+    fn found(&mut self, found: &Found<'_>) -> Next {
+        self.survey.entries = self.survey.entries.saturating_add(1);
+        if let Some(directory) = found.directory() {
+            let looked_up = self.tree.child(directory, found.name());
+            self.tally(looked_up);
+        }
+        let node = found.node();
+        if self.read.insert(node) {
+            let attributes = self.attributes(node);
+            self.tally(attributes);
+            match self.tally(self.tree.stat(node)).map(|stat| stat.file_type) {
+                Some(FileType::Symlink) => drop(self.tally(self.tree.read_link(node))),
+                Some(FileType::Regular) => {
+                    let read = self.content(node);
+                    self.tally(read);
                 }
-                let attributes = file_system.xattrs(inode, &mut |_| ControlFlow::Continue(()));
-                self.tally(attributes)?;
-                match self.tally(file_system.stat(inode))?.map(|stat| stat.file_type) {
-                    Some(FileType::Directory) => waiting.push(inode),
-                    Some(FileType::Symlink) => {
-                        let target = file_system.read_link(inode);
-                        self.tally(target.map(drop))?;
-                    }
-                    Some(FileType::Regular) => {
-                        let read = self.read(file_system, inode, limits);
-                        self.tally(read)?;
-                    }
-                    _ => {}
-                }
+                _ => {}
             }
         }
-        Ok(())
+        if self.end.is_some() { Next::Stop } else { Next::Enter }
     }
 
-    fn read(&mut self, file_system: &dyn FileSystem, inode: Inode, limits: &Limits) -> Result<(), FsError> {
-        file_system.prefetch_content(&[inode]);
+    fn unread(&mut self, _path: FsPath, error: FsError) {
+        self.tally::<()>(Err(error));
+    }
+}
+
+impl Surveyor<'_> {
+    fn attributes(&self, node: Node) -> Result<(), FsError> {
+        self.tree.xattrs(node, &mut |_| ControlFlow::Continue(()))
+    }
+
+    fn content(&mut self, node: Node) -> Result<(), FsError> {
+        self.tree.prefetch_content(&[node]);
+        let file = self.tree.open_node(node, &self.tree.stat(node)?)?;
         let mut buffer = vec![0; 64 << 10];
         let mut offset = 0;
-        while offset < limits.file_bytes {
-            let count = u64::try_from(file_system.read(inode, offset, &mut buffer)?).unwrap_or(u64::MAX);
+        while offset < self.tree.limits().file_bytes {
+            let count = to_u64(file.read_at(offset, &mut buffer)?);
             if count == 0 {
                 break;
             }
             offset = offset.saturating_add(count);
-            self.bytes = self.bytes.saturating_add(count);
+            self.survey.bytes = self.survey.bytes.saturating_add(count);
         }
         Ok(())
     }
 
-    /// Counts what concerns one file, and passes on what ends the visit.
-    fn tally<T>(&mut self, result: Result<T, FsError>) -> Result<Option<T>, FsError> {
+    /// Counts what concerns one file, and keeps what ends the visit.
+    fn tally<T>(&mut self, result: Result<T, FsError>) -> Option<T> {
         match result {
-            Ok(value) => Ok(Some(value)),
-            Err(error @ FsError::Limit { .. }) => Err(error),
-            Err(_) => {
-                self.problems = self.problems.saturating_add(1);
-                Ok(None)
-            }
+            Ok(value) => return Some(value),
+            Err(error @ FsError::Limit { .. }) => self.end = self.end.take().or(Some(error)),
+            Err(_) => self.survey.problems = self.survey.problems.saturating_add(1),
         }
+        None
     }
 }

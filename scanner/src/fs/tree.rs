@@ -33,6 +33,8 @@ struct Mount {
     path: FsPath,
     file_system: Rc<dyn FileSystem>,
     root: Inode,
+    /// The index of the first mount of the same filesystem.
+    first: u32,
 }
 
 /// A file or directory of a tree: an inode of one of its mounts. What is mounted twice has two nodes.
@@ -71,7 +73,7 @@ impl Tree {
 
     /// A tree over the part of `file_system` below the directory `root`, such as a subvolume.
     pub fn with_root(file_system: Rc<dyn FileSystem>, root: Inode, limits: Limits) -> Self {
-        let top = Mount { path: FsPath::root(), file_system, root };
+        let top = Mount { path: FsPath::root(), file_system, root, first: 0 };
         Self { mounts: vec![top], covered: HashMap::new(), limits }
     }
 
@@ -101,7 +103,9 @@ impl Tree {
             .ok()
             .filter(|&index| index < self.limits.mounts)
             .ok_or(FsError::Limit { what: "the number of mounts", limit: u64::from(self.limits.mounts) })?;
-        self.mounts.push(Mount { path: at.clone(), file_system, root });
+        let same = self.mounts.iter().find(|mount| Rc::ptr_eq(&mount.file_system, &file_system));
+        let first = same.map_or(index, |mount| mount.first);
+        self.mounts.push(Mount { path: at.clone(), file_system, root, first });
         self.covered.insert(point, index);
         Ok(())
     }
@@ -124,8 +128,12 @@ impl Tree {
 
     /// The filesystem that a node is in, and its inode there: the same for a directory that is mounted twice.
     pub fn place(&self, node: Node) -> (&Rc<dyn FileSystem>, Inode) {
-        let mount = self.mounts.get(to_usize(node.mount)).unwrap_or_else(|| self.top());
-        (&mount.file_system, node.inode)
+        (&self.mount_of(node).file_system, node.inode)
+    }
+
+    /// A filesystem by number, and an inode in it: the same for all nodes that are the same file or directory.
+    pub(super) fn identity(&self, node: Node) -> (u32, Inode) {
+        (self.mount_of(node).first, node.inode)
     }
 
     /// Type, mode, size and ownership.
@@ -303,8 +311,30 @@ impl Tree {
         node
     }
 
+    /// Says that these files and directories will be looked at soon, as [`FileSystem::prefetch_inodes`] does.
+    pub fn prefetch_inodes(&self, nodes: &[Node]) {
+        self.by_mount(nodes, |file_system, inodes| file_system.prefetch_inodes(inodes));
+    }
+
+    /// Says that these files and directories will be read soon, as [`FileSystem::prefetch_content`] does.
+    pub fn prefetch_content(&self, nodes: &[Node]) {
+        self.by_mount(nodes, |file_system, inodes| file_system.prefetch_content(inodes));
+    }
+
+    fn by_mount(&self, nodes: &[Node], tell: impl Fn(&dyn FileSystem, &[Inode])) {
+        for nodes in nodes.chunk_by(|a, b| a.mount == b.mount) {
+            let Some(&first) = nodes.first() else { continue };
+            let inodes: Vec<_> = nodes.iter().map(|node| node.inode).collect();
+            tell(self.file_system(first), &inodes);
+        }
+    }
+
     fn file_system(&self, node: Node) -> &dyn FileSystem {
-        &**self.place(node).0
+        &*self.mount_of(node).file_system
+    }
+
+    fn mount_of(&self, node: Node) -> &Mount {
+        self.mounts.get(to_usize(node.mount)).unwrap_or_else(|| self.top())
     }
 
     #[expect(clippy::indexing_slicing, reason = "a tree is made with one mount, and none is ever taken away")]

@@ -5,7 +5,8 @@ use std::os::unix::fs::symlink;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use agentless_scanner::fs::{FileType, FsPath, Tree, open};
+use agentless_scanner::fs::walk::{Found, Next, Visitor, walk};
+use agentless_scanner::fs::{FsError, FsPath, Tree, open};
 use agentless_scanner::limits::Limits;
 
 use agentless_disk_tests::counting::CountingVolume;
@@ -55,29 +56,23 @@ fn os_packages_touch_few_blocks_of_a_large_image() {
     assert!(touched <= 13, "{touched}");
     assert_eq!(in_vain, 0);
 
-    let entries = list_everything(&tree);
-    println!("listing all {entries} entries touches {}", volume.touched());
+    let mut counter = Counter::default();
+    walk(&tree, &mut counter).unwrap();
+    println!("listing all {} entries touches {}", counter.0, volume.touched());
     assert_eq!(volume.prefetched_in_vain(), 0);
 }
 
-/// Lists every directory as a scan does: level by level, each level's inodes and directories fetched together.
-fn list_everything(tree: &Tree) -> usize {
-    let mut level = vec![tree.root()];
-    let mut entries = 0;
-    while !level.is_empty() {
-        let inodes: Vec<_> = level.iter().map(|&dir| tree.place(dir).1).collect();
-        let (file_system, _) = tree.place(tree.root());
-        file_system.prefetch_inodes(&inodes);
-        file_system.prefetch_content(&inodes);
-        let listed = level.iter().flat_map(|&dir| tree.read_dir_node(dir).unwrap());
-        let mut below = Vec::new();
-        for entry in listed {
-            entries += 1;
-            if entry.file_type == Some(FileType::Directory) {
-                below.push(entry.node);
-            }
-        }
-        level = below;
+/// Counts what a walk finds.
+#[derive(Default)]
+struct Counter(usize);
+
+impl Visitor for Counter {
+    fn found(&mut self, _found: &Found<'_>) -> Next {
+        self.0 += 1;
+        Next::Enter
     }
-    entries
+
+    fn unread(&mut self, path: FsPath, error: FsError) {
+        panic!("{path}: {error}");
+    }
 }
