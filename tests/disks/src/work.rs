@@ -1,12 +1,12 @@
 //! The same work done through a mount of the kernel and by us.
 
 use std::fs::{self, File};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use agentless_scanner::extract;
-use agentless_scanner::fs::{Directory, FileSystem, FileType, Inode, Tree};
+use agentless_scanner::fs::walk::{self, Found, Next, Visitor};
+use agentless_scanner::fs::{Directory, FileSystem, FileType, FsError, FsPath, Node, Tree};
 use agentless_scanner::limits::Limits;
 use sha2::{Digest, Sha256};
 
@@ -36,7 +36,7 @@ pub struct Tally {
 
 /// Bytes that are read at a time.
 const PIECE: usize = 256 << 10;
-/// Files and directories that are prefetched together.
+/// Files that are prefetched together.
 const TOGETHER: usize = 1024;
 
 impl Work {
@@ -55,7 +55,7 @@ impl Work {
     /// Does it below the mount `root`.
     pub fn by_kernel(self, root: &Path) -> Tally {
         match self {
-            Self::OsPackages => packages(Rc::new(Directory::open(root, &Limits::default()).unwrap())),
+            Self::OsPackages => packages(&tree(Rc::new(Directory::open(root, &Limits::default()).unwrap()))),
             Self::Walk => walk_mount(root, |_| {}),
             Self::ReadAll => {
                 let mut files = Vec::new();
@@ -72,17 +72,19 @@ impl Work {
 
     /// Does it with one of our drivers.
     pub fn by_us(self, file_system: Rc<dyn FileSystem>) -> Tally {
+        let tree = tree(file_system);
         match self {
-            Self::OsPackages => packages(file_system),
-            Self::Walk => walk(&*file_system, |_| {}),
+            Self::OsPackages => packages(&tree),
+            Self::Walk => walk(&tree, |_| {}),
             Self::ReadAll => {
                 let mut files = Vec::new();
-                let mut tally = walk(&*file_system, |inode| files.push(inode));
+                let mut tally = walk(&tree, |file| files.push(file));
                 let mut buffer = vec![0; PIECE];
                 for together in files.chunks(TOGETHER) {
-                    file_system.prefetch_inodes(together);
-                    file_system.prefetch_content(together);
-                    for &inode in together {
+                    tree.prefetch_inodes(together);
+                    tree.prefetch_content(together);
+                    for &file in together {
+                        let (file_system, inode) = tree.place(file);
                         tally.hash(&mut buffer, |offset, buffer| {
                             file_system.read(inode, offset, buffer).unwrap()
                         });
@@ -112,8 +114,12 @@ impl Tally {
     }
 }
 
-fn packages(file_system: Rc<dyn FileSystem>) -> Tally {
-    let findings = extract::run(&Tree::new(file_system, Limits::default()));
+fn tree(file_system: Rc<dyn FileSystem>) -> Tree {
+    Tree::new(file_system, Limits::default())
+}
+
+fn packages(tree: &Tree) -> Tally {
+    let findings = extract::run(tree);
     assert_eq!(findings.gaps, []);
     Tally { packages: findings.packages.len(), ..Tally::default() }
 }
@@ -138,30 +144,29 @@ fn walk_mount(root: &Path, mut visit: impl FnMut(PathBuf)) -> Tally {
     tally
 }
 
-/// Lists everything, level by level.
-fn walk(file_system: &dyn FileSystem, mut visit: impl FnMut(Inode)) -> Tally {
-    let mut tally = Tally::default();
-    let mut level = vec![file_system.root()];
-    while !level.is_empty() {
-        let mut below = Vec::new();
-        for together in level.chunks(TOGETHER) {
-            file_system.prefetch_inodes(together);
-            file_system.prefetch_content(together);
-            for &dir in together {
-                let listed = file_system.read_dir(dir, &mut |entry| {
-                    tally.entries += 1;
-                    match entry.file_type.unwrap_or_else(|| file_system.stat(entry.inode).unwrap().file_type)
-                    {
-                        FileType::Directory => below.push(entry.inode),
-                        FileType::Regular => visit(entry.inode),
-                        _ => {}
-                    }
-                    ControlFlow::Continue(())
-                });
-                listed.unwrap();
-            }
+/// Lists everything; `visit` gets the regular files.
+fn walk(tree: &Tree, visit: impl FnMut(Node)) -> Tally {
+    let mut visitor = Files { tally: Tally::default(), visit };
+    walk::walk(tree, &mut visitor).unwrap();
+    visitor.tally
+}
+
+/// Counts entries and hands on the regular files.
+struct Files<V> {
+    tally: Tally,
+    visit: V,
+}
+
+impl<V: FnMut(Node)> Visitor for Files<V> {
+    fn found(&mut self, found: &Found<'_>) -> Next {
+        self.tally.entries += 1;
+        if found.file_type() == FileType::Regular {
+            (self.visit)(found.node());
         }
-        level = below;
+        Next::Enter
     }
-    tally
+
+    fn unread(&mut self, path: FsPath, error: FsError) {
+        panic!("{path}: {error}");
+    }
 }
