@@ -12,6 +12,7 @@ mod recognise;
 pub mod survey;
 mod tree;
 pub mod walk;
+pub mod xfs;
 
 use std::fmt::Debug;
 use std::io;

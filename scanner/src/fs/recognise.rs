@@ -1,12 +1,12 @@
 //! What a volume holds, by its signatures.
 //!
 //! A volume is matched against the drivers of this program and against the signatures of what it does not read, so that
-//! a report can say "an XFS filesystem was not read" and not "nothing was found".
+//! a report can say "a Btrfs filesystem was not read" and not "nothing was found".
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::{FileSystem, FsError, ext4};
+use super::{FileSystem, FsError, ext4, xfs};
 use crate::limits::Limits;
 use crate::volume::Volume;
 use crate::volume::bytes::{Bytes, to_usize};
@@ -43,7 +43,7 @@ pub struct Membership {
 }
 
 /// Every driver, in alphabetical order.
-pub static DRIVERS: &[&dyn Driver] = &[&ext4::Ext4Driver];
+pub static DRIVERS: &[&dyn Driver] = &[&ext4::Ext4Driver, &xfs::XfsDriver];
 
 /// What a volume holds.
 #[derive(Clone, Copy, Debug)]
@@ -164,7 +164,6 @@ const CONTAINERS: &[Signature] = &[
 
 /// Filesystems without a driver, and swap.
 const OTHERS: &[Signature] = &[
-    Signature::files("XFS", 0, b"XFSB"),
     Signature::files("Btrfs", 0x1_0040, b"_BHRfS_M"),
     Signature::files(
         "bcachefs",

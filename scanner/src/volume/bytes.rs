@@ -49,6 +49,10 @@ impl<'a> Bytes<'a> {
     pub(crate) fn be32(self, at: usize) -> Result<u32, Truncated> {
         Ok(u32::from_be_bytes(self.array(at)?))
     }
+
+    pub(crate) fn be64(self, at: usize) -> Result<u64, Truncated> {
+        Ok(u64::from_be_bytes(self.array(at)?))
+    }
 }
 
 impl From<Truncated> for FsError {

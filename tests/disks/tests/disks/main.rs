@@ -15,3 +15,4 @@ mod corpus;
 mod ext4;
 mod kernel_floor;
 mod partitions;
+mod xfs;

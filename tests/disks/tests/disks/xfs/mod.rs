@@ -1,0 +1,3 @@
+//! XFS.
+
+mod formats;
