@@ -38,6 +38,9 @@ pub struct Limits {
     pub partitions: u32,
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     pub journal_blocks: u64,
+    /// Stripes of a Btrfs filesystem's chunks, which address translation keeps in memory. Against a chunk tree as large as the
+    /// volume; a filesystem of 64 TiB has about 64,000 chunks of a few stripes.
+    pub chunk_stripes: u64,
     /// Bytes of metadata blocks kept in memory by one filesystem. Against blocks of 64 KiB that are all metadata.
     pub cache_bytes: u64,
     /// Elementary steps for one filesystem over its whole life: a block looked at, a directory entry, an extent, a
@@ -61,6 +64,7 @@ impl Default for Limits {
             extent_depth: 5,
             partitions: 1024,
             journal_blocks: 1 << 20,
+            chunk_stripes: 1 << 20,
             cache_bytes: 32 << 20,
             steps: 500_000_000,
             read_bytes: 256 << 30,

@@ -3,6 +3,7 @@
 //! A driver implements [`FileSystem`] on inode handles; [`DRIVERS`] lists them, and [`probe`] finds the one for a volume.
 //! Paths and symbolic links are resolved once, above the trait, by [`Tree`], and never leave the tree.
 
+pub mod btrfs;
 mod cache;
 mod directory;
 pub mod ext4;

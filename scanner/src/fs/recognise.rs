@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::{FileSystem, FsError, ext4, xfs};
+use super::{FileSystem, FsError, btrfs, ext4, xfs};
 use crate::limits::Limits;
 use crate::volume::Volume;
 use crate::volume::bytes::{Bytes, to_usize};
@@ -43,7 +43,7 @@ pub struct Membership {
 }
 
 /// Every driver, in alphabetical order.
-pub static DRIVERS: &[&dyn Driver] = &[&ext4::Ext4Driver, &xfs::XfsDriver];
+pub static DRIVERS: &[&dyn Driver] = &[&btrfs::BtrfsDriver, &ext4::Ext4Driver, &xfs::XfsDriver];
 
 /// What a volume holds.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,8 @@ pub enum Recognised {
 
 /// Finds out what a volume holds.
 ///
-/// Reads the first 256 KiB, which are inside one block of a snapshot, and the last 128 KiB only if those say nothing.
+/// Reads the first 256 KiB, which are inside one block of a snapshot, and only if those say nothing the last 128 KiB and the
+/// place of Btrfs's first mirror superblock.
 ///
 /// # Errors
 ///
@@ -95,6 +96,9 @@ pub fn probe(volume: &dyn Volume) -> Result<Recognised, FsError> {
     volume.read_at(tail_start, &mut tail)?;
     if is_raid_member(&tail, tail_start, size) {
         return Ok(RAID);
+    }
+    if btrfs::has_mirror(volume) {
+        return Ok(Recognised::Driver(&btrfs::BtrfsDriver));
     }
     Ok(Recognised::Unknown)
 }
@@ -164,7 +168,6 @@ const CONTAINERS: &[Signature] = &[
 
 /// Filesystems without a driver, and swap.
 const OTHERS: &[Signature] = &[
-    Signature::files("Btrfs", 0x1_0040, b"_BHRfS_M"),
     Signature::files(
         "bcachefs",
         4096 + 24,

@@ -11,6 +11,7 @@
 )]
 
 mod blocks_touched;
+mod btrfs;
 mod corpus;
 mod ext4;
 mod kernel_floor;

@@ -1,0 +1,130 @@
+//! Names: directory entries and extended attributes have one form, the kernel's `struct btrfs_dir_item`.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use super::FsError;
+use super::checksum::name_hash;
+use super::key::{Key, kind};
+use super::storage::Storage;
+use super::tree::{Item, Tree};
+use crate::fs::FileType;
+use crate::volume::bytes::Bytes;
+
+/// The length of an entry without its name and data.
+const HEADER: usize = 30;
+/// `BTRFS_NAME_LEN`
+const NAME_LEN: usize = 255;
+
+/// One entry of a `DIR_ITEM`, `DIR_INDEX` or `XATTR_ITEM` item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Name<'a> {
+    /// What the name stands for: an inode of the same tree, or a subvolume.
+    pub(super) location: Key,
+    pub(super) name: &'a [u8],
+    /// The value of an extended attribute.
+    pub(super) data: &'a [u8],
+    /// `BTRFS_FT_*`
+    pub(super) kind: u8,
+}
+
+impl Name<'_> {
+    /// The type of what a directory entry stands for.
+    pub(super) fn file_type(&self) -> Option<FileType> {
+        match self.kind {
+            1 => Some(FileType::Regular),
+            2 => Some(FileType::Directory),
+            3 => Some(FileType::CharacterDevice),
+            4 => Some(FileType::BlockDevice),
+            5 => Some(FileType::Fifo),
+            6 => Some(FileType::Socket),
+            7 => Some(FileType::Symlink),
+            _ => None,
+        }
+    }
+}
+
+/// The entries of one item: names with the same hash share one.
+pub(super) fn names(item: &Item) -> Result<Vec<Name<'_>>, FsError> {
+    parse(item.data()).map_err(|_| {
+        let Key { objectid, offset, .. } = item.key;
+        FsError::corrupt(
+            format!("the name item {offset} of Btrfs inode {objectid}"),
+            "a name is not within it",
+        )
+    })
+}
+
+/// As [`names`], of the data alone.
+pub(super) fn parse(data: &[u8]) -> Result<Vec<Name<'_>>, FsError> {
+    let bytes = Bytes(data);
+    let mut names = Vec::new();
+    let mut at = 0_usize;
+    while at < data.len() {
+        let data_len = usize::from(bytes.le16(at.saturating_add(25))?);
+        let name_len = usize::from(bytes.le16(at.saturating_add(27))?);
+        let name_at = at.saturating_add(HEADER);
+        let data_at = name_at.saturating_add(name_len);
+        if name_len > NAME_LEN {
+            return Err(FsError::corrupt("a Btrfs name item", format!("a name has {name_len} bytes")));
+        }
+        names.push(Name {
+            location: Key::parse(bytes, at)?,
+            name: bytes.get(name_at, name_len)?,
+            data: bytes.get(data_at, data_len)?,
+            kind: bytes.u8(at.saturating_add(29))?,
+        });
+        at = data_at.saturating_add(data_len);
+    }
+    Ok(names)
+}
+
+/// The key of the item that has `name` among those of an inode.
+pub(super) fn hashed_key(objectid: u64, kind: u8, name: &[u8]) -> Key {
+    Key::new(objectid, kind, u64::from(name_hash(name)))
+}
+
+/// Finds a name in a directory, and calls `found` with its entry.
+pub(super) fn find<T>(
+    storage: &Storage,
+    tree: &Tree,
+    dir: u64,
+    name: &[u8],
+    found: impl FnOnce(&Name<'_>) -> Result<T, FsError>,
+) -> Result<Option<T>, FsError> {
+    let Some(item) = tree.get(storage, hashed_key(dir, kind::DIR_ITEM, name))? else { return Ok(None) };
+    names(&item)?.iter().find(|each| each.name == name).map(found).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_follow_each_other() {
+        let mut data = Vec::new();
+        for (name, value, kind) in [(&b"user.a"[..], &b"value"[..], 8), (b"file", b"", 1)] {
+            data.extend([1, 1, 0, 0, 0, 0, 0, 0, 1]);
+            data.extend([0; 16]);
+            data.extend(u16::try_from(value.len()).unwrap().to_le_bytes());
+            data.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+            data.push(kind);
+            data.extend(name);
+            data.extend(value);
+        }
+        let names = parse(&data).unwrap();
+        assert_eq!(
+            (names[0].name, names[0].data, names[0].file_type()),
+            (&b"user.a"[..], &b"value"[..], None)
+        );
+        assert_eq!((names[1].name, names[1].file_type()), (&b"file"[..], Some(FileType::Regular)));
+        assert_eq!(names[1].location, Key::new(257, 1, 0));
+        assert!(parse(&data[..data.len() - 1]).is_err());
+        data[27..29].fill(0xff);
+        assert!(parse(&data).is_err());
+    }
+
+    /// The value that every `default` entry in a root tree has as the offset of its key.
+    #[test]
+    fn the_hash_of_a_name() {
+        assert_eq!(hashed_key(6, kind::DIR_ITEM, b"default").offset, 2_378_154_706);
+    }
+}

@@ -1,0 +1,3 @@
+//! Btrfs, on one device and on several.
+
+mod formats;
