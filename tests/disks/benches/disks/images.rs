@@ -16,7 +16,11 @@ pub(crate) struct Kind {
 }
 
 /// Every filesystem that there is a driver for, as its `mkfs` makes it by default.
-pub(crate) const KINDS: &[Kind] = &[Kind { name: "ext4", mkfs: &["mkfs.ext4"] }];
+pub(crate) const KINDS: &[Kind] = &[
+    Kind { name: "btrfs", mkfs: &["mkfs.btrfs"] },
+    Kind { name: "ext4", mkfs: &["mkfs.ext4"] },
+    Kind { name: "xfs", mkfs: &["mkfs.xfs"] },
+];
 
 /// The size of an image.
 const SIZE: u64 = 2 << 30;

@@ -57,3 +57,13 @@ fn compare(kind: &str) {
 fn ext4_costs_no_more_blocks_than_the_kernel_reads() {
     compare("ext4");
 }
+
+#[test]
+fn btrfs_costs_no_more_blocks_than_the_kernel_reads() {
+    compare("btrfs");
+}
+
+#[test]
+fn xfs_costs_no_more_blocks_than_the_kernel_reads() {
+    compare("xfs");
+}

@@ -27,6 +27,10 @@ pub(super) fn replay(
     _checksums: &Tree,
     _limits: &Limits,
 ) -> Result<Replayed, FsError> {
-    let journal = if sb.log_root.is_some() { Journal::Ignored { reason: "the tree log is not replayed" } } else { Journal::Clean };
+    let journal = if sb.log_root.is_some() {
+        Journal::Ignored { reason: "the tree log is not replayed" }
+    } else {
+        Journal::Clean
+    };
     Ok(Replayed { overlays: HashMap::new(), journal })
 }
