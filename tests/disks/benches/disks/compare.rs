@@ -41,7 +41,7 @@ pub(crate) struct Compared {
 
 /// Makes an image and measures every work on it.
 pub(crate) fn compare(workspace: &Workspace, kind: &Kind, rounds: u32) -> Comparison {
-    let name = kind.name();
+    let (name, format) = (kind.title, kind.format);
     say(format_args!("{name}: making an image"));
     let image = kind.real(workspace);
     let allocated = allocated_blocks(&image);
@@ -55,7 +55,7 @@ pub(crate) fn compare(workspace: &Workspace, kind: &Kind, rounds: u32) -> Compar
         // Without read-ahead, so many requests would not fit into the trace.
         let read_ahead = if work == Work::ReadAll { &READ_AHEAD[..1] } else { &READ_AHEAD };
         let kernel = read_ahead.iter().filter_map(|&sectors| {
-            let (blocks, theirs) = blocks_of_kernel(&image, name, sectors, |root| work.by_kernel(root))?;
+            let (blocks, theirs) = blocks_of_kernel(&image, format, sectors, |root| work.by_kernel(root))?;
             assert_eq!(ours, theirs, "{name}, {}: we and the kernel see the same", work.title());
             Some(blocks.intersection(&allocated).count())
         });
@@ -75,7 +75,7 @@ pub(crate) fn compare(workspace: &Workspace, kind: &Kind, rounds: u32) -> Compar
             compared.cpu.push(cpu);
             let device = LoopDevice::attach(&image);
             let (cpu, (theirs, mount)) = measured(|| {
-                let mount = device.mount(name);
+                let mount = device.mount(format);
                 (compared.work.by_kernel(mount.path()), mount)
             });
             drop(mount);

@@ -1,7 +1,5 @@
 //! The tables.
 
-use std::time::Duration;
-
 use agentless_disk_tests::image_blocks::BLOCK;
 use agentless_disk_tests::work::Work;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -37,7 +35,7 @@ pub(crate) fn comparison(compared: &[Comparison]) -> String {
     let rounds = compared.iter().flat_map(|filesystem| &filesystem.works).map(|work| work.cpu.len()).max();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     format!(
-        "{table}\n{}Blocks have 512 KiB. CPU: medians of {} rounds, process + kernel workers; {cores} cores.",
+        "{table}\n{}Blocks have 512 KiB. CPU of {} rounds: process, median, + kernel workers, minimum; {cores} cores.",
         images.collect::<String>(),
         rounds.unwrap_or_default(),
     )
@@ -57,7 +55,8 @@ fn row(filesystem: &Comparison, compared: &Compared) -> Vec<String> {
             Some(MOST_CPU),
         ),
     };
-    let cpu_ratio = median(cpu, Cpu::total).as_secs_f64() / median(kernel_cpu, Cpu::total).as_secs_f64();
+    let (cpu, kernel_cpu) = (Cpu::typical(cpu), Cpu::typical(kernel_cpu));
+    let cpu_ratio = cpu.total().as_secs_f64() / kernel_cpu.total().as_secs_f64();
     vec![
         format!("{}: {}", filesystem.filesystem, work.title()),
         blocks.to_string(),
@@ -105,17 +104,8 @@ fn met(is_met: bool) -> &'static str {
     if is_met { "met" } else { "NOT MET" }
 }
 
-fn cpu_time(rounds: &[Cpu]) -> String {
-    let of = |part: fn(&Cpu) -> Duration| median(rounds, part).as_secs_f64();
-    format!("{:.3} + {:.3} s", of(|cpu| cpu.process), of(|cpu| cpu.workers))
-}
-
-fn median(rounds: &[Cpu], part: fn(&Cpu) -> Duration) -> Duration {
-    let mut sorted: Vec<_> = rounds.iter().map(part).collect();
-    sorted.sort_unstable();
-    // The two in the middle of an even number; of an odd one, twice the same.
-    let middle = |length: usize| sorted.get(length / 2).copied().unwrap_or_default();
-    (middle(sorted.len().saturating_sub(1)) + middle(sorted.len())) / 2
+fn cpu_time(cpu: Cpu) -> String {
+    format!("{:.3} + {:.3} s", cpu.process.as_secs_f64(), cpu.workers.as_secs_f64())
 }
 
 fn mebibytes(blocks: usize) -> String {

@@ -10,16 +10,20 @@ use agentless_disk_tests::{debian, large_tree};
 /// A filesystem to make.
 #[derive(Debug)]
 pub(crate) struct Kind {
+    /// What the table calls it.
+    pub(crate) title: &'static str,
     /// As `mount -t` calls it.
-    name: &'static str,
-    mkfs: &'static [&'static str],
+    pub(crate) format: &'static str,
+    /// The options that it is filled with.
+    mount: &'static str,
 }
 
-/// Every filesystem that there is a driver for, as its `mkfs` makes it by default.
+/// Every filesystem that there is a driver for, as its `mkfs` makes it by default. Compression is what Fedora has.
 pub(crate) const KINDS: &[Kind] = &[
-    Kind { name: "btrfs", mkfs: &["mkfs.btrfs"] },
-    Kind { name: "ext4", mkfs: &["mkfs.ext4"] },
-    Kind { name: "xfs", mkfs: &["mkfs.xfs"] },
+    Kind { title: "btrfs", format: "btrfs", mount: "rw" },
+    Kind { title: "btrfs, zstd", format: "btrfs", mount: "rw,compress=zstd:1" },
+    Kind { title: "ext4", format: "ext4", mount: "rw" },
+    Kind { title: "xfs", format: "xfs", mount: "rw" },
 ];
 
 /// The size of an image.
@@ -28,14 +32,10 @@ const SIZE: u64 = 2 << 30;
 const CONTENT: u64 = 500_000_000;
 
 impl Kind {
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
-    }
-
     /// An image of a Debian system and, up to [`CONTENT`], what else this machine has in `/usr`.
     pub(crate) fn real(&self, workspace: &Workspace) -> PathBuf {
-        let image = workspace.format(self.name, SIZE, self.mkfs);
-        let mount = Mount::writable(&image);
+        let image = workspace.format(self.title, SIZE, &[&format!("mkfs.{}", self.format)]);
+        let mount = Mount::with_options(&image, self.mount);
         debian::install(mount.path());
         let more = mount.path().join("opt/usr");
         let mut left = CONTENT.saturating_sub(bytes_below(mount.path()));

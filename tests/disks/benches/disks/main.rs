@@ -60,7 +60,7 @@ fn main() {
     let workspace = Workspace::new();
     if !arguments.walks {
         let kinds = images::KINDS.iter().filter(|kind| {
-            arguments.filesystem.is_empty() || arguments.filesystem.iter().any(|name| name == kind.name())
+            arguments.filesystem.is_empty() || arguments.filesystem.iter().any(|name| name == kind.format)
         });
         let compared: Vec<_> =
             kinds.map(|kind| compare::compare(&workspace, kind, arguments.rounds)).collect();

@@ -13,11 +13,23 @@ pub(crate) struct Cpu {
     /// Of this process, all threads.
     pub(crate) process: Duration,
     /// Of the kernel's worker threads in the same time: they read for a loop device, and decompress and verify for Btrfs.
-    /// On a machine that does something else they do that too.
+    /// What else the machine does is in it too.
     pub(crate) workers: Duration,
 }
 
 impl Cpu {
+    /// The median of a process's time, and the least of the workers': others can only add to that.
+    pub(crate) fn typical(rounds: &[Self]) -> Self {
+        let mut process: Vec<_> = rounds.iter().map(|round| round.process).collect();
+        process.sort_unstable();
+        // The two in the middle of an even number; of an odd one, twice the same.
+        let middle = |length: usize| process.get(length / 2).copied().unwrap_or_default();
+        Self {
+            process: (middle(process.len().saturating_sub(1)) + middle(process.len())) / 2,
+            workers: rounds.iter().map(|round| round.workers).min().unwrap_or_default(),
+        }
+    }
+
     pub(crate) fn total(&self) -> Duration {
         self.process + self.workers
     }
