@@ -36,6 +36,14 @@ pub struct Limits {
     /// Partitions of one volume. Against a partition table that claims 2³² entries, and chains of logical partitions
     /// that form a circle.
     pub partitions: u32,
+    /// Bytes of the text that describes an LVM2 volume group. Against a metadata area that is the whole volume, and read
+    /// into memory.
+    pub lvm_text_bytes: u64,
+    /// Volumes that are made of each other: a snapshot of a thin volume, whose pool is a RAID volume, and so on. Against
+    /// volumes that contain themselves.
+    pub volume_layers: u32,
+    /// Chunks that a snapshot of LVM2's older kind has of its own. Against a store of terabytes, each of whose entries costs memory.
+    pub snapshot_exceptions: u64,
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     pub journal_blocks: u64,
     /// Stripes of a Btrfs filesystem's chunks, which address translation keeps in memory. Against a chunk tree as large as the
@@ -63,6 +71,9 @@ impl Default for Limits {
             walk_bytes: 256 << 20,
             extent_depth: 5,
             partitions: 1024,
+            lvm_text_bytes: 8 << 20,
+            volume_layers: 16,
+            snapshot_exceptions: 1 << 22,
             journal_blocks: 1 << 20,
             chunk_stripes: 1 << 20,
             cache_bytes: 32 << 20,

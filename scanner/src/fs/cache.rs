@@ -1,4 +1,4 @@
-//! A bounded memory of blocks of metadata, for the drivers.
+//! A bounded memory of blocks of metadata, for the drivers and for thin pools.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use crate::volume::bytes::to_usize;
 /// Recently used blocks by their numbers, in two generations: when the young one is full, the old one is dropped and the young one becomes
 /// the old. What is used stays, the number of blocks is bounded, and no order of use has to be kept.
 #[derive(Debug)]
-pub(super) struct Cache<T> {
+pub(crate) struct Cache<T> {
     young: HashMap<u64, T>,
     old: HashMap<u64, T>,
     generation: usize,
@@ -16,11 +16,11 @@ pub(super) struct Cache<T> {
 
 impl<T: Clone> Cache<T> {
     /// Room for this many blocks.
-    pub(super) fn new(blocks: u64) -> Self {
+    pub(crate) fn new(blocks: u64) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), generation: to_usize(blocks / 2).max(1) }
     }
 
-    pub(super) fn get(&mut self, block: u64) -> Option<T> {
+    pub(crate) fn get(&mut self, block: u64) -> Option<T> {
         if let Some(found) = self.young.get(&block) {
             return Some(found.clone());
         }
@@ -29,18 +29,18 @@ impl<T: Clone> Cache<T> {
         Some(found)
     }
 
-    pub(super) fn insert(&mut self, block: u64, content: T) {
+    pub(crate) fn insert(&mut self, block: u64, content: T) {
         if self.young.len() >= self.generation {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(block, content);
     }
 
-    pub(super) fn contains(&self, block: u64) -> bool {
+    pub(crate) fn contains(&self, block: u64) -> bool {
         self.young.contains_key(&block) || self.old.contains_key(&block)
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.young.clear();
         self.old.clear();
     }

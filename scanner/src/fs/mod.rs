@@ -4,7 +4,7 @@
 //! Paths and symbolic links are resolved once, above the trait, by [`Tree`], and never leave the tree.
 
 pub mod btrfs;
-mod cache;
+pub(crate) mod cache;
 mod directory;
 pub mod ext4;
 pub mod fstab;

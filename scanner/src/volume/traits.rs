@@ -81,9 +81,28 @@ pub enum VolumeError {
         /// What the block source said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What says where the bytes of a volume made of others are, such as the mapping tree of a thin pool, does not say it.
+    #[error("could not find out where {len} bytes at offset {offset} are stored")]
+    Unmapped {
+        /// First byte asked for.
+        offset: u64,
+        /// How many bytes were asked for.
+        len: u64,
+        /// What is wrong with the mapping.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl VolumeError {
+    /// Bytes whose place could not be found out.
+    pub(crate) fn unmapped(
+        offset: u64,
+        len: usize,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Unmapped { offset, len: super::bytes::to_u64(len), source: source.into() }
+    }
+
     /// Checks that a read lies inside a volume of `size` bytes: the first line of every [`Volume::read_at`].
     pub fn check_range(offset: u64, len: usize, size: u64) -> Result<(), Self> {
         let len = super::bytes::to_u64(len);

@@ -14,6 +14,7 @@ pub mod fill;
 pub mod image;
 pub mod image_blocks;
 pub mod large_tree;
+pub mod latency;
 pub mod loop_device;
 pub mod manifest;
 pub mod scanner;

@@ -15,5 +15,8 @@ mod btrfs;
 mod corpus;
 mod ext4;
 mod kernel_floor;
+mod lvm;
 mod partitions;
+mod raid;
+mod walk;
 mod xfs;

@@ -1,3 +1,6 @@
 //! XFS.
 
+mod attributes;
 mod formats;
+mod prototypes;
+mod shapes;
