@@ -1,7 +1,7 @@
 //! Reads disks and lists packages.
 //!
-//! The parts, from the target to the list: [`target`] finds out what to read, [`volume`] gives its bytes, [`fs`] its files,
-//! [`extract`] what is installed, [`sbom`] and [`output`] write it down. [`scan`] runs them one after the other; [`analyse`]
+//! The parts, from the target to the list: [`target`] finds out what to read, [`volume`] gives its bytes, [`storage`] the
+//! systems on its disks, [`fs`] their files, [`extract`] what is installed, [`sbom`] and [`output`] write it down. [`scan`] runs them one after the other; [`analyse`]
 //! is the part that touches what a disk says, and nothing else.
 
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod progress;
 pub mod report;
 pub mod sbom;
 pub mod scan;
+pub mod storage;
 pub mod target;
 pub mod volume;
 

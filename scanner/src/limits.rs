@@ -7,6 +7,7 @@
 use std::cell::Cell;
 
 use crate::fs::FsError;
+use crate::volume::bytes::to_u64;
 
 /// Bounds on what one volume may make a reader do. The defaults leave room above every real disk that was measured; whoever
 /// has a larger one raises them.
@@ -44,8 +45,18 @@ pub struct Limits {
     pub volume_layers: u32,
     /// Chunks that a snapshot of LVM2's older kind has of its own. Against a store of terabytes, each of whose entries costs memory.
     pub snapshot_exceptions: u64,
+    /// Block devices of one target: partitions, logical volumes, arrays. Against a hundred disks of a thousand partitions,
+    /// and volume groups with logical volumes without end.
+    pub devices: u32,
+    /// Filesystems of one target, which are open at the same time. Against a thousand small ones, each of which keeps its
+    /// tables in memory.
+    pub filesystems: u32,
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     pub journal_blocks: u64,
+    /// Bytes that recovering the log of an XFS filesystem keeps in memory: those of transactions that are not yet
+    /// committed, and again those of the blocks that it changes; and bytes of items that a Btrfs tree log changes. Against
+    /// a log of gigabytes that is one transaction.
+    pub log_bytes: u64,
     /// Stripes of a Btrfs filesystem's chunks, which address translation keeps in memory. Against a chunk tree as large as the
     /// volume; a filesystem of 64 TiB has about 64,000 chunks of a few stripes.
     pub chunk_stripes: u64,
@@ -74,11 +85,32 @@ impl Default for Limits {
             lvm_text_bytes: 8 << 20,
             volume_layers: 16,
             snapshot_exceptions: 1 << 22,
+            devices: 4096,
+            filesystems: 256,
             journal_blocks: 1 << 20,
+            log_bytes: 256 << 20,
             chunk_stripes: 1 << 20,
             cache_bytes: 32 << 20,
             steps: 500_000_000,
             read_bytes: 256 << 30,
+        }
+    }
+}
+
+impl Limits {
+    /// The limits of each of several filesystems that are open at the same time. What is kept in memory is as much for a
+    /// few of them as for one; more of them share what those few would have had.
+    #[must_use]
+    pub fn shared_by(&self, filesystems: usize) -> Self {
+        /// As many as a real machine has, `/boot` and `/var` on their own.
+        const FEW: u64 = 4;
+
+        let parts = to_u64(filesystems).max(FEW);
+        let share = |whole: u64| whole.checked_div(parts).unwrap_or(whole).saturating_mul(FEW);
+        Self {
+            journal_blocks: share(self.journal_blocks),
+            cache_bytes: share(self.cache_bytes),
+            ..self.clone()
         }
     }
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -59,6 +59,35 @@ fn system(status: &str) -> TempDir {
 const BASH: &str =
     "Package: bash\nStatus: install ok installed\nVersion: 5.2.15-2+b8\nArchitecture: amd64\n\n";
 
+/// A filesystem with these files, made by `mke2fs`, with this label.
+fn image(folder: &Path, label: &str, files: &[(&str, &str)]) -> PathBuf {
+    let (root, image) = (folder.join(format!("{label}.files")), folder.join(format!("{label}.img")));
+    for (path, content) in files {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    // On Debian, /usr/sbin is not on the path of who is not root.
+    let made = ["mke2fs", "/usr/sbin/mke2fs"].iter().any(|program| {
+        let mut command = Command::new(program);
+        command.args(["-q", "-t", "ext4", "-L", label, "-d"]).args([&root, &image]).arg("4m");
+        command.output().is_ok_and(|output| output.status.success())
+    });
+    assert!(made, "mke2fs makes the disks of this test (Debian and Ubuntu: apt-get install e2fsprogs)");
+    image
+}
+
+/// A machine with a root, and with `/var` on a disk of its own.
+fn machine(folder: &Path) -> [PathBuf; 2] {
+    let fstab = "LABEL=root / ext4 defaults 0 1\nLABEL=var /var ext4 defaults 0 2\n";
+    let root =
+        [("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n"), ("etc/fstab", fstab), ("var/hidden", "")];
+    [
+        image(folder, "root", &root),
+        image(folder, "var", &[("lib/dpkg/status", BASH), ("escape", "a\u{1b}[2J\n")]),
+    ]
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -81,6 +110,69 @@ fn a_list_with_gaps_ends_with_three_and_names_them() {
     assert_eq!(ran.out.lines().count(), 2, "{ran:?}");
     let gap = "/var/lib/dpkg/status: the stanza at line 6 (package \"broken\") has no Version";
     assert!(ran.err.contains(gap), "{ran:?}");
+}
+
+#[test]
+fn the_disks_of_a_machine_are_scanned_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let [root, var] = machine(folder.path());
+    let ran = run(&["scan", text(&root), "--disk", text(&var)]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.contains("\nbash  5.2.15-2+b8"), "{ran:?}");
+    assert!(ran.err.contains(&format!("\n  /var is {}\n", var.display())), "{ran:?}");
+    // Without the second one the list is incomplete, and says what is missing.
+    let message = refused(&["scan", text(&root)]);
+    assert!(message.contains("/var: /etc/fstab mounts LABEL=var there"), "{message}");
+    let message = refused_with(2, &["scan", text(folder.path()), "--disk", text(&var)]);
+    assert!(message.contains("--disk adds a disk"), "{message}");
+}
+
+#[test]
+fn disks_are_shown_with_what_is_joined() {
+    let folder = tempfile::tempdir().unwrap();
+    let [root, var] = machine(folder.path());
+    let ran = run(&["inspect", text(&root), "--disk", text(&var)]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+    let system = format!("System 1: debian, 12\n  / is {}\n  /var is {}\n", root.display(), var.display());
+    assert!(ran.out.contains("label \"root\"") && ran.out.ends_with(&system), "{}", ran.out);
+
+    let ran = run(&["inspect", text(&root), "--json"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let shown: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(shown["devices"][0]["content"]["format"], "ext4");
+    assert_eq!(shown["trees"][0]["operating_system"]["id"], "debian");
+    assert_eq!(shown["unknowns"][0]["path"], "/var");
+}
+
+#[test]
+fn single_files_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let [root, var] = machine(folder.path());
+    let inspect =
+        |arguments: &[&str]| run(&[&["inspect", text(&root), "--disk", text(&var)][..], arguments].concat());
+    let ran = inspect(&["cat", "/var/lib/dpkg/status"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), BASH), "{ran:?}");
+    // What is no terminal gets the bytes as they are.
+    assert_eq!(inspect(&["cat", "/var/escape"]).out, "a\u{1b}[2J\n");
+    let ran = inspect(&["ls", "/var"]);
+    assert!(
+        ran.out.contains(" escape\n") && ran.out.starts_with("-rw") && !ran.out.contains("hidden"),
+        "{ran:?}"
+    );
+    assert!(inspect(&["ls", "/var", "--device", "root"]).out.contains(" hidden\n"));
+    let ran = inspect(&["stat", "/var/lib"]);
+    assert!(ran.out.contains("\nType      directory\n") && ran.out.contains("ext4 on"), "{ran:?}");
+
+    for (arguments, expected) in [
+        (&["cat", "/nothing"][..], "/nothing does not exist"),
+        (&["cat", "/etc"], "/etc could not be read: not a regular file"),
+        (&["ls", "/", "--system", "2"], "there is no system 2: 1 were found"),
+        (&["ls", "/", "--device", "x"], "no filesystem that can be read goes by \"x\""),
+    ] {
+        let ran = inspect(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+        assert!(ran.err.starts_with(&format!("error: {expected}")), "{ran:?}");
+    }
 }
 
 #[test]
@@ -147,11 +239,21 @@ fn missing_region_and_credentials_say_where_to_put_them() {
 
 #[test]
 fn a_wrong_command_line_ends_with_two_and_help_with_zero() {
-    for arguments in [&["scan"][..], &["scan", "x", "--format", "xml"], &["fly"], &[]] {
+    for arguments in [
+        &["scan"][..],
+        &["scan", "x", "--format", "xml"],
+        &["inspect", "x", "ls"],
+        &["inspect", "x", "rm", "/"],
+        &["inspect", "x", "--system", "1"],
+        &["inspect", "x", "ls", "/", "--json"],
+        &["fly"],
+        &[],
+    ] {
         let ran = run(arguments);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{ran:?}");
     }
-    for arguments in [&["--help"][..], &["scan", "--help"], &["--version"], &["list"]] {
+    for arguments in [&["--help"][..], &["scan", "--help"], &["inspect", "--help"], &["--version"], &["list"]]
+    {
         let ran = run(arguments);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
     }
@@ -173,9 +275,12 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 /// The help is part of the interface: a change of it shows in a review. `UPDATE_GOLDEN=1` writes the files anew.
 #[test]
 fn help_is_that_of_the_golden_files() {
-    for (verb, arguments) in
-        [("main", &["--help"][..]), ("scan", &["scan", "--help"]), ("list", &["list", "--help"])]
-    {
+    for (verb, arguments) in [
+        ("main", &["--help"][..]),
+        ("scan", &["scan", "--help"]),
+        ("inspect", &["inspect", "--help"]),
+        ("list", &["list", "--help"]),
+    ] {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/help/{verb}.txt"));
         let help = run(arguments).out;
         if std::env::var_os("UPDATE_GOLDEN").is_some() {

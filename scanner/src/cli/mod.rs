@@ -2,11 +2,14 @@
 //!
 //! Data goes to standard output, everything else to standard error.
 
+mod files;
+mod inspect;
 mod list;
 mod log;
 mod scan;
 mod shown;
 mod signals;
+mod target;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -32,6 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Scan(scan::Scan),
+    Inspect(inspect::Inspect),
     List(list::List),
 }
 
@@ -74,12 +78,14 @@ pub fn main() -> ExitCode {
     cli.log.start();
     let exit = match cli.verb {
         Verb::Scan(scan) => scan.run(cli.log),
+        Verb::Inspect(inspect) => inspect.run(cli.log),
         Verb::List(list::List {}) => list::List::run(),
     };
     exit.unwrap_or_else(|error| {
         complain(&*error);
         // Not a question of what exists: no such target ever does.
-        let is_usage = matches!(error.downcast_ref(), Some(TargetError::Id { .. }));
+        let is_usage =
+            matches!(error.downcast_ref(), Some(TargetError::Id { .. } | TargetError::Disks { .. }));
         if is_usage { Exit::Usage } else { Exit::Failed }
     })
     .into()
@@ -95,6 +101,13 @@ fn complain(error: &dyn std::error::Error) {
 fn say(line: &str) {
     // Nobody is told that nobody can be told.
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Writes to standard output.
+fn write_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    write(&mut stdout)?;
+    stdout.flush()
 }
 
 /// A reader that has seen enough of standard output, such as `head`, is no failure.
@@ -120,7 +133,7 @@ mod tests {
     fn defaults_are_those_of_the_help() {
         let cli = Cli::try_parse_from(["agentless-scanner", "scan", "i-0123456789abcdef0"]).unwrap();
         let Verb::Scan(scan) = cli.verb else { panic!("not a scan") };
-        assert_eq!(scan.target, "i-0123456789abcdef0");
+        assert_eq!(scan.place.target, "i-0123456789abcdef0");
         for wrong in [
             &["scan"][..],
             &["scan", "x", "--concurrency", "0"],

@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 
 use crate::fs::{File, FsError, FsPath, Tree};
+use crate::package::OperatingSystem;
 
 pub use registry::EXTRACTORS;
 pub use report::{Findings, Found, Gap, Report, Source};
@@ -118,10 +119,21 @@ pub enum ExtractError {
     Fs(#[from] FsError),
 }
 
-/// Runs every extractor on one filesystem.
+/// Runs every extractor on one tree.
 pub fn run(tree: &Tree) -> Findings {
+    let mut gathering = gather(tree, EXTRACTORS);
+    unread::report(tree, &mut gathering);
+    gathering.finish()
+}
+
+/// What the system in a tree calls itself, and nothing else.
+pub fn operating_system(tree: &Tree) -> Option<OperatingSystem> {
+    gather(tree, &[&os::Release]).finish().operating_system
+}
+
+fn gather(tree: &Tree, extractors: &[&dyn Extractor]) -> Gathering {
     let mut gathering = Gathering::default();
-    for &extractor in EXTRACTORS {
+    for &extractor in extractors {
         // A path may be a link to another one that is wanted too, such as /etc/os-release.
         let mut seen = HashSet::new();
         for &interest in extractor.interest() {
@@ -138,8 +150,7 @@ pub fn run(tree: &Tree) -> Findings {
             }
         }
     }
-    unread::report(tree, &mut gathering);
-    gathering.finish()
+    gathering
 }
 
 /// The paths that an interest stands for in this tree.

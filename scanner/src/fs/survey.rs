@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::walk::{self, Found, Next, Visitor};
-use super::{FileSystem, FileType, FsError, FsPath, Journal, Node, Tree, ext4, open};
+use super::{FileSystem, FileType, FsError, FsPath, Journal, Node, Tree, ext4, open, xfs};
 use crate::limits::Limits;
 use crate::volume::bytes::to_u64;
 use crate::volume::{SparseVolume, Volume, VolumeError, partition};
@@ -47,6 +47,12 @@ pub fn encoded_journal(encoded: &[u8]) -> Result<Journal, FsError> {
     ext4::replay_journal(Arc::new(SparseVolume::decode(encoded)), &small_limits())
 }
 
+/// Replays the log of the XFS filesystem that `encoded` describes.
+pub fn encoded_log(encoded: &[u8]) -> Result<Journal, FsError> {
+    let volume: Arc<dyn Volume> = Arc::new(SparseVolume::decode(encoded));
+    xfs::replay_log(&volume, &small_limits())
+}
+
 /// Limits so small that the worst disk is done within a second, also in a build with all checks.
 pub fn small_limits() -> Limits {
     Limits {
@@ -54,6 +60,7 @@ pub fn small_limits() -> Limits {
         dir_entries: 10_000,
         dir_bytes: 1 << 20,
         journal_blocks: 10_000,
+        log_bytes: 4 << 20,
         cache_bytes: 1 << 20,
         walk_bytes: 1 << 20,
         steps: 200_000,

@@ -1,6 +1,8 @@
 //! Results for people and for programs.
 
 pub mod file;
+pub mod inspection;
+pub mod storage;
 pub mod summary;
 pub mod table;
 pub(crate) mod text;

@@ -7,9 +7,13 @@ use std::time::Duration;
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
+use super::storage::{self, DeviceSummary, MountSummary};
 use super::text::{bytes, percent, printable};
+use crate::extract::Source;
 use crate::package::PackageKind;
-use crate::report::{Content, Journal, Unknown};
+use crate::report::{
+    Content, DeviceKind, DeviceReport, StorageReport, TreeReport, Unknown, Unmounted, VolumeState,
+};
 use crate::scan::Scan;
 
 /// Everything about a scan but its packages.
@@ -21,6 +25,8 @@ pub struct Summary {
     /// In RFC 3339.
     time: String,
     volumes: Vec<VolumeSummary>,
+    devices: Vec<DeviceSummary>,
+    trees: Vec<TreeSummary>,
     packages: BTreeMap<PackageKind, u64>,
     unknowns: Vec<Unknown>,
     blocks_fetched: u64,
@@ -48,21 +54,22 @@ struct VolumeSummary {
     device: Option<String>,
     snapshot: Option<String>,
     size_bytes: Option<u64>,
+    state: VolumeState,
+    /// Its partition table: `gpt`, `mbr` or `none`; null if it was not read.
     layout: Option<String>,
     block_size: Option<u64>,
     blocks_allocated: Option<u64>,
     blocks_fetched: Option<u64>,
     bytes_fetched: Option<u64>,
-    partitions: Vec<PartitionSummary>,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct PartitionSummary {
-    number: u32,
-    name: String,
-    offset_bytes: u64,
-    size_bytes: Option<u64>,
-    content: Content,
+struct TreeSummary {
+    /// Where its root is.
+    place: String,
+    system: bool,
+    mounts: Vec<MountSummary>,
+    unmounted: Vec<Unmounted>,
     operating_system: Option<SystemSummary>,
     packages: BTreeMap<PackageKind, u64>,
     sources: Vec<SourceSummary>,
@@ -78,6 +85,8 @@ struct SystemSummary {
 #[derive(Clone, Debug, Serialize)]
 struct SourceSummary {
     path: String,
+    /// Where the file is.
+    place: String,
     extractor: String,
     packages: u64,
 }
@@ -100,42 +109,20 @@ impl Summary {
     pub fn new(scan: &Scan, run: Run) -> Self {
         let report = &scan.report;
         let unknowns = report.unknowns();
-        let volumes = report.volumes.iter().map(|volume| {
+        let storage = &report.storage;
+        let volumes = storage.volumes.iter().enumerate().map(|(index, volume)| {
             let cost = scan.costs.get(&volume.id);
-            let partitions = volume.partitions.iter().map(|partition| PartitionSummary {
-                number: partition.number,
-                name: partition.name.clone(),
-                offset_bytes: partition.offset,
-                size_bytes: partition.size,
-                content: partition.content.clone(),
-                operating_system: partition.findings.operating_system.as_ref().map(|system| SystemSummary {
-                    id: system.id.clone(),
-                    version: system.version.clone(),
-                    name: system.name.clone(),
-                }),
-                packages: partition.findings.packages_by_kind(),
-                sources: partition
-                    .findings
-                    .sources
-                    .iter()
-                    .map(|source| SourceSummary {
-                        path: source.evidence.path.clone(),
-                        extractor: source.evidence.extractor.clone(),
-                        packages: source.packages,
-                    })
-                    .collect(),
-            });
             VolumeSummary {
                 id: volume.id.clone(),
-                device: cost.and_then(|cost| cost.device.clone()),
+                device: volume.device.clone(),
                 snapshot: cost.map(|cost| cost.snapshot.clone()),
                 size_bytes: volume.size,
-                layout: volume.layout.clone(),
+                state: volume.state.clone(),
+                layout: layout(storage, index),
                 block_size: cost.map(|cost| cost.block_size),
                 blocks_allocated: cost.map(|cost| cost.allocated_blocks),
                 blocks_fetched: cost.map(|cost| cost.fetched_blocks),
                 bytes_fetched: cost.map(|cost| cost.fetched_bytes),
-                partitions: partitions.collect(),
             }
         });
         let costs = || scan.costs.values();
@@ -148,6 +135,8 @@ impl Summary {
             complete: unknowns.is_empty(),
             time: scan.time.format(&Rfc3339).unwrap_or_default(),
             volumes: volumes.collect(),
+            devices: storage::devices(storage),
+            trees: storage.trees.iter().map(|tree| TreeSummary::new(storage, tree)).collect(),
             packages: report.packages_by_kind(),
             unknowns,
             blocks_fetched: costs().map(|cost| cost.fetched_blocks).sum(),
@@ -183,6 +172,11 @@ impl Summary {
         writeln!(out, "Target    {} ({kind}{place})", printable(id))?;
         for volume in &self.volumes {
             volume.write_text(out)?;
+            storage::write_devices(out, &self.devices, &volume.id)?;
+        }
+        storage::write_assembled(out, &self.devices)?;
+        for tree in &self.trees {
+            tree.write_text(out)?;
         }
         let packages: Vec<_> =
             self.packages.iter().map(|(kind, count)| format!("{count} {}", kind.name())).collect();
@@ -196,7 +190,7 @@ impl Summary {
             count => writeln!(out, "Unknown   {count}: the list is incomplete")?,
         }
         for unknown in &self.unknowns {
-            writeln!(out, "  {}: {}", printable(&unknown.place()), printable(&unknown.reason))?;
+            writeln!(out, "  {}: {}", printable(&unknown.text()), printable(&unknown.reason))?;
         }
         if region.is_some() {
             writeln!(
@@ -226,54 +220,69 @@ impl VolumeSummary {
     fn write_text(&self, out: &mut String) -> std::fmt::Result {
         let device = self.device.as_ref().map(|device| format!(" {}", printable(device))).unwrap_or_default();
         let size = self.size_bytes.map(|size| format!(", {}", bytes(size))).unwrap_or_default();
-        let layout = match self.layout.as_deref() {
-            Some("gpt") => ", GPT",
-            Some("mbr") => ", MBR",
-            Some("none") => ", no partition table",
-            Some("empty") => ", never written to",
-            _ => "",
+        let state = match (&self.state, self.layout.as_deref()) {
+            (VolumeState::Empty, _) => ", never written to",
+            (VolumeState::Unread { .. }, _) => ", not read",
+            (VolumeState::Read, Some("gpt")) => ", GPT",
+            (VolumeState::Read, Some("mbr")) => ", MBR",
+            (VolumeState::Read, Some(_)) => ", no partition table",
+            (VolumeState::Read, None) => "",
         };
-        writeln!(out, "Volume    {}{device}{size}{layout}", printable(&self.id))?;
-        for partition in &self.partitions {
-            let number = match partition.number {
-                0 => "    ".to_owned(),
-                number => format!("{number:>4}"),
-            };
-            let size = partition.size_bytes.map(|size| format!(" {}", bytes(size))).unwrap_or_default();
-            write!(out, "{number}{size} {}", partition.content.text())?;
-            if let Some(system) = &partition.operating_system {
-                let name = system.name.as_ref().unwrap_or(&system.id);
-                let version =
-                    system.version.as_ref().map(|version| format!(", {version}")).unwrap_or_default();
-                write!(out, "; {}{}", printable(name), printable(&version))?;
-            }
-            for (kind, count) in &partition.packages {
-                let noun = if *count == 1 { "package" } else { "packages" };
-                write!(out, "; {count} {} {noun}", kind.name())?;
-            }
-            writeln!(out)?;
-        }
-        Ok(())
+        writeln!(out, "Volume    {}{device}{size}{state}", printable(&self.id))
     }
 }
 
-impl Content {
-    fn text(&self) -> String {
-        match self {
-            Self::Filesystem { format, journal: Journal::Clean } => printable(format),
-            Self::Filesystem { format, journal: Journal::Replayed { transactions } } => {
-                format!("{}, journal replayed ({transactions} transactions)", printable(format))
-            }
-            Self::Filesystem { format, journal: Journal::Partial { .. } } => {
-                format!("{}, journal replayed only in part", printable(format))
-            }
-            Self::Filesystem { format, journal: Journal::Ignored { .. } } => {
-                format!("{}, journal not replayed", printable(format))
-            }
-            Self::Irrelevant { what } => printable(what),
-            Self::Unread { format: Some(format), .. } => format!("{}, not read", printable(format)),
-            Self::Unread { format: None, .. } => "not read".to_owned(),
+/// The kind of a volume's partition table.
+fn layout(storage: &StorageReport, volume: usize) -> Option<String> {
+    let is_volume = |device: &&DeviceReport| device.kind == DeviceKind::Disk { volume };
+    storage.devices.iter().find(is_volume).map(|disk| match &disk.content {
+        Content::Table { scheme } => scheme.clone(),
+        _ => "none".to_owned(),
+    })
+}
+
+impl TreeSummary {
+    fn new(storage: &StorageReport, tree: &TreeReport) -> Self {
+        let findings = &tree.findings;
+        let source = |source: &Source| SourceSummary {
+            path: source.evidence.path.clone(),
+            place: storage.place_of(tree.filesystem_of(&source.evidence.path)),
+            extractor: source.evidence.extractor.clone(),
+            packages: source.packages,
+        };
+        Self {
+            place: storage.place_of(tree.root()),
+            system: tree.is_system,
+            mounts: storage::mounts(storage, tree),
+            unmounted: tree.unmounted.clone(),
+            operating_system: findings.operating_system.as_ref().map(|system| SystemSummary {
+                id: system.id.clone(),
+                version: system.version.clone(),
+                name: system.name.clone(),
+            }),
+            packages: findings.packages_by_kind(),
+            sources: findings.sources.iter().map(source).collect(),
         }
+    }
+
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+        // A filesystem that is part of no system and has no packages was said with its device.
+        if !self.system && self.packages.is_empty() {
+            return Ok(());
+        }
+        write!(out, "{}{}", if self.system { "System    " } else { "Files     " }, printable(&self.place))?;
+        if let Some(system) = &self.operating_system {
+            let name = system.name.as_ref().unwrap_or(&system.id);
+            let version = system.version.as_ref().map(|version| format!(", {version}")).unwrap_or_default();
+            write!(out, "; {}{}", printable(name), printable(&version))?;
+        }
+        for (kind, count) in &self.packages {
+            let noun = if *count == 1 { "package" } else { "packages" };
+            write!(out, "; {count} {} {noun}", kind.name())?;
+        }
+        writeln!(out)?;
+        storage::write_mounts(out, &self.mounts, false)?;
+        storage::write_unmounted(out, &self.unmounted)
     }
 }
 
@@ -291,7 +300,7 @@ mod tests {
     use super::*;
     use crate::extract::{Findings, Gap};
     use crate::package::{Evidence, Package};
-    use crate::report::{PartitionReport, TargetReport, VolumeReport};
+    use crate::report::{FilesystemReport, Journal, MountReport, TargetReport, VolumeReport};
     use crate::scan::VolumeCost;
 
     fn scan() -> Scan {
@@ -310,34 +319,96 @@ mod tests {
             extractor: None,
             reason: "evil \u{1b}[2J".to_owned(),
         };
-        let partition = PartitionReport {
-            number: 1,
-            name: "root".to_owned(),
-            offset: 1 << 20,
-            size: Some(29 << 30),
-            content: Content::Filesystem {
-                format: "ext4".to_owned(),
-                journal: Journal::Replayed { transactions: 12 },
-            },
-            findings: Findings { packages: vec![package], gaps: vec![gap], ..Findings::default() },
-        };
-        let volume = VolumeReport {
-            id: "vol-1".to_owned(),
+        let disk = DeviceReport {
+            name: "vol-1".to_owned(),
+            kind: DeviceKind::Disk { volume: 0 },
+            below: vec![],
             size: Some(30 << 30),
-            layout: Some("gpt".to_owned()),
-            partitions: vec![partition],
+            uuid: None,
+            label: None,
+            content: Content::Table { scheme: "gpt".to_owned() },
             problems: vec![],
+            notes: vec![],
+        };
+        let partition = DeviceReport {
+            name: "vol-1 partition 1".to_owned(),
+            kind: DeviceKind::Partition {
+                number: 1,
+                offset: 1 << 20,
+                code: "0x83".to_owned(),
+                uuid: None,
+                name: "root".to_owned(),
+            },
+            below: vec![0],
+            size: Some(29 << 30),
+            content: Content::Filesystem { filesystem: 0 },
+            ..disk.clone()
+        };
+        let group = DeviceReport {
+            name: "vol-2".to_owned(),
+            kind: DeviceKind::Disk { volume: 1 },
+            content: Content::Member { format: "LVM2 physical volume".to_owned(), of: "data".to_owned() },
+            ..disk.clone()
+        };
+        let var = DeviceReport {
+            name: "data/var".to_owned(),
+            kind: DeviceKind::LogicalVolume {
+                group: "data".to_owned(),
+                volume: "var".to_owned(),
+                layout: "striped".to_owned(),
+                uuid: "0Ytc6g".to_owned(),
+            },
+            below: vec![2],
+            size: Some(10 << 30),
+            label: Some("var".to_owned()),
+            content: Content::Filesystem { filesystem: 1 },
+            ..disk.clone()
+        };
+        let filesystem = |device, journal| FilesystemReport {
+            format: "ext4".to_owned(),
+            devices: vec![device],
+            journal,
+            size: None,
+            block_size: None,
+            features: vec![],
+        };
+        let mount = |path: &str, filesystem| MountReport {
+            path: path.to_owned(),
+            filesystem,
+            part: None,
+            assumed: None,
+        };
+        let tree = TreeReport {
+            is_system: true,
+            mounts: vec![mount("/", 0), mount("/var", 1)],
+            findings: Findings { packages: vec![package], gaps: vec![gap], ..Findings::default() },
+            held_by: BTreeMap::from([("/var/lib/rpm/Packages".to_owned(), 1)]),
+            ..TreeReport::default()
+        };
+        let volume = |id: &str, device: &str| VolumeReport {
+            id: id.to_owned(),
+            device: Some(device.to_owned()),
+            size: Some(30 << 30),
+            state: VolumeState::Read,
+        };
+        let storage = StorageReport {
+            volumes: vec![volume("vol-1", "/dev/xvda"), volume("vol-2", "/dev/xvdf")],
+            devices: vec![disk, partition, group, var],
+            filesystems: vec![
+                filesystem(1, Journal::Replayed { transactions: 12 }),
+                filesystem(3, Journal::Clean),
+            ],
+            trees: vec![tree],
         };
         let cost = VolumeCost {
             snapshot: "snap-1".to_owned(),
-            device: Some("/dev/xvda".to_owned()),
             block_size: 512 << 10,
             allocated_blocks: 14_411,
             fetched_blocks: 15,
             fetched_bytes: 15 * (512 << 10),
         };
         Scan {
-            report: TargetReport { target: "i-1".to_owned(), kind: "instance", volumes: vec![volume] },
+            report: TargetReport { target: "i-1".to_owned(), kind: "instance", storage },
             time: datetime!(2026-11-21 06:00:00 UTC),
             region: Some("eu-central-1".to_owned()),
             local_bytes: None,
@@ -361,10 +432,16 @@ mod tests {
             text,
             "Target    i-1 (instance in eu-central-1)\n\
              Volume    vol-1 /dev/xvda, 30.0 GiB, GPT\n\
-             \u{20}  1 29.0 GiB ext4, journal replayed (12 transactions); 1 deb package\n\
+             \u{20}  1 29.0 GiB ext4, journal replayed (12 transactions)\n\
+             Volume    vol-2 /dev/xvdf, 30.0 GiB, no partition table\n\
+             \u{20}    LVM2 physical volume of data\n\
+             Device    data/var, 10.0 GiB, striped logical volume on vol-2\n\
+             \u{20}    ext4 \"var\"\n\
+             System    vol-1 partition 1; 1 deb package\n\
+             \u{20} /var is data/var on vol-2\n\
              Packages  1 deb\n\
              Unknown   1: the list is incomplete\n\
-             \u{20} vol-1 partition 1 /var/lib/rpm/Packages: evil \\u{1b}[2J\n\
+             \u{20} data/var on vol-2 /var/lib/rpm/Packages: evil \\u{1b}[2J\n\
              Fetched   15 blocks, 7.5 MiB of 7.0 GiB allocated (0.10 %)\n\
              Requests  ec2:CreateSnapshot 1\n\
              Time      3.2 s, at most 42.0 MiB of memory\n"
@@ -387,10 +464,14 @@ mod tests {
         assert_eq!(summary["bytes_fetched"], 7_864_320);
         assert_eq!(summary["bytes_allocated"], 14_411_u64 * 524_288);
         assert_eq!(summary["api_calls"]["ec2:CreateSnapshot"], 1);
-        let partition = &summary["volumes"][0]["partitions"][0];
+        assert_eq!(summary["volumes"][0]["layout"], "gpt");
+        let partition = &summary["devices"][1];
+        assert_eq!((&partition["kind"], &partition["on"][0]), (&"partition".into(), &"vol-1".into()));
         assert_eq!(partition["content"]["format"], "ext4");
         assert_eq!(partition["content"]["journal"]["state"], "replayed");
         assert_eq!(partition["content"]["journal"]["transactions"], 12);
+        assert_eq!(summary["trees"][0]["mounts"][1]["place"], "data/var on vol-2");
+        assert_eq!(summary["unknowns"][0]["volumes"][0], "vol-2");
         assert_eq!(summary["unknowns"][0]["path"], "/var/lib/rpm/Packages");
     }
 

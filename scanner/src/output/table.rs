@@ -1,6 +1,6 @@
 //! Package lists as text, one package a line, for people and for `grep`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::text::printable;
@@ -35,9 +35,12 @@ pub fn render<const N: usize, W: Write + ?Sized>(
     Ok(())
 }
 
-/// Writes the packages of a target, with the volume if there are packages on more than one.
+/// Writes the packages of a target, with the place if there are packages in more than one.
 pub fn write(report: &TargetReport, writer: &mut (impl Write + ?Sized)) -> io::Result<()> {
-    let volumes: BTreeSet<_> = report.packages().map(|installed| &*installed.volume.id).collect();
+    let places: BTreeMap<_, _> = report
+        .packages()
+        .map(|installed| (installed.filesystem, report.storage.place_of(installed.filesystem)))
+        .collect();
     let columns = |installed: Installed<'_>| {
         let package = installed.package;
         let architecture = package.architecture.as_deref().unwrap_or("-");
@@ -45,12 +48,13 @@ pub fn write(report: &TargetReport, writer: &mut (impl Write + ?Sized)) -> io::R
     };
     let packages: Vec<_> = report.packages().collect();
     let packages = packages.iter().copied();
-    if volumes.len() > 1 {
+    if places.len() > 1 {
         let rows = packages.map(|installed| {
             let [name, version, architecture, kind] = columns(installed);
-            [name, version, architecture, kind, installed.volume.id.clone()]
+            let place = places.get(&installed.filesystem).cloned().unwrap_or_default();
+            [name, version, architecture, kind, place]
         });
-        render(writer, ["NAME", "VERSION", "ARCHITECTURE", "TYPE", "VOLUME"], rows)
+        render(writer, ["NAME", "VERSION", "ARCHITECTURE", "TYPE", "PLACE"], rows)
     } else {
         render(writer, ["NAME", "VERSION", "ARCHITECTURE", "TYPE"], packages.map(columns))
     }

@@ -49,6 +49,19 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
+/// Any bytes for a terminal, such as a file's name: as [`printable`], and what is not UTF-8 in hexadecimal.
+pub(crate) fn printable_bytes(bytes: &[u8]) -> String {
+    let mut shown = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        shown.push_str(&printable(chunk.valid()));
+        for byte in chunk.invalid() {
+            // Writing to a string cannot fail.
+            let _ = write!(shown, "\\x{byte:02x}");
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +93,6 @@ mod tests {
     #[test]
     fn a_disk_cannot_write_to_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\u{202e}é"), "a\\u{1b}[2Jb\\u{202e}é");
+        assert_eq!(printable_bytes(b"a\xff\n\xc3\xa9"), "a\\xff\\né");
     }
 }

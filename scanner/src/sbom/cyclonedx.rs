@@ -138,6 +138,16 @@ impl Property {
     }
 }
 
+impl Component {
+    /// Adds a place where it was found. Two systems may share a filesystem.
+    fn add(&mut self, occurrence: Occurrence) {
+        let occurrences = &mut self.evidence.get_or_insert_default().occurrences;
+        if !occurrences.contains(&occurrence) {
+            occurrences.push(occurrence);
+        }
+    }
+}
+
 /// The namespace of the serial numbers (RFC 9562, section 5.5), itself made from the project's name.
 const NAMESPACE: Uuid = Uuid::from_u128(0x7d1c_4f0e_7f55_5f0b_9c3a_0a2b_52f0_6a91);
 
@@ -146,17 +156,15 @@ impl Bom {
     pub fn new(report: &TargetReport, time: OffsetDateTime) -> Self {
         let mut systems = BTreeMap::new();
         let mut libraries: BTreeMap<String, Component> = BTreeMap::new();
-        for (volume, partition) in report.partitions() {
-            if let Some(system) = &partition.findings.operating_system {
-                let occurrence = occurrence(&system.evidence, place(&volume.id, partition.number));
-                let component: &mut Component =
-                    systems.entry(reference(system)).or_insert_with(|| operating_system(system));
-                component.evidence.get_or_insert_default().occurrences.push(occurrence);
-            }
+        for (filesystem, system) in report.operating_systems() {
+            let occurrence = occurrence(&system.evidence, report.storage.place_of(filesystem));
+            let component: &mut Component =
+                systems.entry(reference(system)).or_insert_with(|| operating_system(system));
+            component.add(occurrence);
         }
         for installed in report.packages() {
-            let Installed { volume, partition, package } = installed;
-            let system = partition.findings.operating_system.as_ref();
+            let Installed { tree, filesystem, package } = installed;
+            let system = tree.findings.operating_system.as_ref();
             let purl = purl::of(package, system);
             let reference = purl.clone().unwrap_or_else(|| {
                 let Package { name, version, architecture, kind, .. } = package;
@@ -167,8 +175,7 @@ impl Bom {
             let component = libraries
                 .entry(reference)
                 .or_insert_with_key(|reference| library(package, system, reference.clone(), purl));
-            let occurrence = occurrence(&package.evidence, place(&volume.id, partition.number));
-            component.evidence.get_or_insert_default().occurrences.push(occurrence);
+            component.add(occurrence(&package.evidence, report.storage.place_of(filesystem)));
         }
         let components: Vec<_> = systems.into_values().chain(libraries.into_values()).collect();
 
@@ -177,7 +184,7 @@ impl Bom {
         let properties: Vec<_> = unknowns
             .iter()
             .map(|unknown| {
-                let value = format!("{}: {}", unknown.place(), unknown.reason);
+                let value = format!("{}: {}", unknown.text(), unknown.reason);
                 Property::new("agentless-scanner:unknown", value)
             })
             .collect();
@@ -227,14 +234,6 @@ impl Bom {
         let json = serde_json::to_vec(&parts).unwrap_or_default();
         contents.update(&json);
         Uuid::new_v5(&NAMESPACE, &contents.finalize()).urn().to_string()
-    }
-}
-
-/// Where on the target something is.
-fn place(volume: &str, partition: u32) -> String {
-    match partition {
-        0 => volume.to_owned(),
-        number => format!("{volume} partition {number}"),
     }
 }
 
@@ -343,7 +342,10 @@ mod tests {
     use super::*;
     use crate::extract::{Findings, Gap};
     use crate::package::{self, SourcePackage};
-    use crate::report::{Content, Journal, PartitionReport, VolumeReport};
+    use crate::report::{
+        Content, DeviceKind, DeviceReport, FilesystemReport, Journal, MountReport, StorageReport, TreeReport,
+        VolumeReport, VolumeState,
+    };
 
     fn evidence(path: &str, extractor: &str) -> package::Evidence {
         package::Evidence { path: path.to_owned(), extractor: extractor.to_owned() }
@@ -365,8 +367,8 @@ mod tests {
         }
     }
 
-    fn volume(id: &str, gaps: Vec<Gap>) -> VolumeReport {
-        let findings = Findings {
+    fn findings(gaps: Vec<Gap>) -> Findings {
+        Findings {
             operating_system: Some(OperatingSystem {
                 id: "debian".to_owned(),
                 version: Some("12.15".to_owned()),
@@ -381,20 +383,6 @@ mod tests {
             ],
             gaps,
             ..Findings::default()
-        };
-        VolumeReport {
-            id: id.to_owned(),
-            size: Some(1 << 30),
-            layout: Some("gpt".to_owned()),
-            problems: Vec::new(),
-            partitions: vec![PartitionReport {
-                number: 1,
-                name: String::new(),
-                offset: 1 << 20,
-                size: Some(1 << 29),
-                content: Content::Filesystem { format: "ext4".to_owned(), journal: Journal::Clean },
-                findings,
-            }],
         }
     }
 
@@ -402,8 +390,58 @@ mod tests {
         Gap { path: Some("/var/lib/rpm/Packages".to_owned()), extractor: None, reason: "not read".to_owned() }
     }
 
-    fn report(volumes: Vec<VolumeReport>) -> TargetReport {
-        TargetReport { target: "i-0123456789abcdef0".to_owned(), kind: "instance", volumes }
+    /// An instance whose volumes have one filesystem each, on a partition.
+    fn report(volumes: Vec<(&str, Vec<Gap>)>) -> TargetReport {
+        let mut storage = StorageReport::default();
+        for (index, (id, gaps)) in volumes.into_iter().enumerate() {
+            storage.volumes.push(VolumeReport {
+                id: id.to_owned(),
+                device: None,
+                size: Some(1 << 30),
+                state: VolumeState::Read,
+            });
+            let disk = DeviceReport {
+                name: id.to_owned(),
+                kind: DeviceKind::Disk { volume: index },
+                below: Vec::new(),
+                size: Some(1 << 30),
+                uuid: None,
+                label: None,
+                content: Content::Table { scheme: "mbr".to_owned() },
+                problems: Vec::new(),
+                notes: Vec::new(),
+            };
+            let partition = DeviceReport {
+                name: format!("{id} partition 1"),
+                kind: DeviceKind::Partition {
+                    number: 1,
+                    offset: 1 << 20,
+                    code: "0x83".to_owned(),
+                    uuid: None,
+                    name: String::new(),
+                },
+                below: vec![index * 2],
+                content: Content::Filesystem { filesystem: index },
+                ..disk.clone()
+            };
+            storage.devices.extend([disk, partition]);
+            storage.filesystems.push(FilesystemReport {
+                format: "ext4".to_owned(),
+                devices: vec![index * 2 + 1],
+                journal: Journal::Clean,
+                size: None,
+                block_size: None,
+                features: Vec::new(),
+            });
+            let mount = MountReport { path: "/".to_owned(), filesystem: index, part: None, assumed: None };
+            storage.trees.push(TreeReport {
+                is_system: true,
+                mounts: vec![mount],
+                findings: findings(gaps),
+                ..TreeReport::default()
+            });
+        }
+        TargetReport { target: "i-0123456789abcdef0".to_owned(), kind: "instance", storage }
     }
 
     const TIME: OffsetDateTime = datetime!(2026-11-21 06:00:00 UTC);
@@ -446,34 +484,33 @@ mod tests {
 
     #[test]
     fn lists_are_valid_by_the_official_schema() {
-        assert_valid(&document(&report(vec![volume("vol-1", vec![gap()]), volume("vol-2", vec![])]), TIME));
+        assert_valid(&document(&report(vec![("vol-1", vec![gap()]), ("vol-2", vec![])]), TIME));
         assert_valid(&document(&report(vec![]), TIME));
     }
 
     #[test]
     fn the_schema_would_find_a_mistake() {
-        let mut wrong = document(&report(vec![volume("vol-1", vec![])]), TIME);
+        let mut wrong = document(&report(vec![("vol-1", vec![])]), TIME);
         wrong["components"][0]["type"] = Value::from("nonsense");
         assert!(std::panic::catch_unwind(|| assert_valid(&wrong)).is_err());
     }
 
     #[test]
     fn the_same_disk_gives_the_same_bytes() {
-        let list = || serde_json::to_string(&Bom::new(&report(vec![volume("vol-1", vec![])]), TIME)).unwrap();
+        let list = || serde_json::to_string(&Bom::new(&report(vec![("vol-1", vec![])]), TIME)).unwrap();
         assert_eq!(list(), list());
     }
 
     #[test]
     fn the_serial_number_follows_the_contents_and_not_the_time() {
-        let serial =
-            |gaps, time| document(&report(vec![volume("vol-1", gaps)]), time)["serialNumber"].clone();
+        let serial = |gaps, time| document(&report(vec![("vol-1", gaps)]), time)["serialNumber"].clone();
         assert_eq!(serial(vec![], TIME), serial(vec![], TIME + time::Duration::DAY));
         assert_ne!(serial(vec![], TIME), serial(vec![gap()], TIME));
     }
 
     #[test]
     fn a_package_carries_its_url_source_and_evidence() {
-        let document = document(&report(vec![volume("vol-1", vec![])]), TIME);
+        let document = document(&report(vec![("vol-1", vec![])]), TIME);
         let purl = "pkg:deb/debian/bsdutils@2.38.1-5%2Bdeb12u3?arch=amd64&distro=debian-12.15&epoch=1";
         let package = component(&document, purl);
         assert_eq!(package["purl"], purl);
@@ -503,7 +540,7 @@ mod tests {
 
     #[test]
     fn architectures_stand_side_by_side_and_copies_are_merged() {
-        let document = document(&report(vec![volume("vol-1", vec![]), volume("vol-2", vec![])]), TIME);
+        let document = document(&report(vec![("vol-1", vec![]), ("vol-2", vec![])]), TIME);
         let components = document["components"].as_array().unwrap();
         assert_eq!(components.len(), 5);
         let refs: std::collections::BTreeSet<_> =
@@ -516,10 +553,10 @@ mod tests {
 
     #[test]
     fn what_was_not_read_makes_the_list_incomplete() {
-        let whole = document(&report(vec![volume("vol-1", vec![])]), TIME);
+        let whole = document(&report(vec![("vol-1", vec![])]), TIME);
         assert_eq!(whole["compositions"][0]["aggregate"], "complete");
         assert!(whole.get("properties").is_none());
-        let partial = document(&report(vec![volume("vol-1", vec![gap()])]), TIME);
+        let partial = document(&report(vec![("vol-1", vec![gap()])]), TIME);
         assert_eq!(partial["compositions"][0]["aggregate"], "incomplete");
         assert_eq!(partial["properties"][0]["name"], "agentless-scanner:unknown");
         assert_eq!(partial["properties"][0]["value"], "vol-1 partition 1 /var/lib/rpm/Packages: not read");

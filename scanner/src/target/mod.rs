@@ -59,6 +59,12 @@ pub enum TargetError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Further disks were given for what has no place for them.
+    #[error("--disk adds a disk to a raw disk image or to a block device, and {given:?} is neither")]
+    Disks {
+        /// What was given as the target.
+        given: String,
+    },
     /// The file is nothing that holds a system.
     #[error("{given:?} is neither a disk image nor a block device nor a directory")]
     Kind {

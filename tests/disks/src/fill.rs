@@ -100,14 +100,14 @@ fn links(root: &Path) {
         symlink("t".repeat(length), dir.join(format!("soft-{length}"))).unwrap();
     }
     symlink("/links/file", dir.join("absolute")).unwrap();
-    // An overlay's whiteout, the largest numbers, and those that need more than eight bits each.
+    // An overlay's whiteout, the largest numbers that each format has, and those that need more than eight bits each.
     for (name, kind) in [
         ("pipe", "p"),
         ("character", "c 1 3"),
         ("block", "b 7 0"),
         ("whiteout", "c 0 0"),
         ("nvme", "b 259 70000"),
-        ("largest", "c 4095 1048575"),
+        ("largest", "c 511 262143"),
     ] {
         run(Command::new("mknod").arg(dir.join(name)).args(kind.split(' ')));
     }

@@ -1,6 +1,8 @@
 //! Images made by `mkfs`, and mounts of the kernel's own drivers.
 
 use std::fs::File;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -60,27 +62,44 @@ pub fn can_mount() -> bool {
 
 /// A directory for images that is removed at the end.
 #[derive(Debug)]
-pub struct Workspace(TempDir);
+pub struct Workspace {
+    /// Ends before the directory that it is in.
+    mount: Option<Mount>,
+    directory: TempDir,
+}
 
 impl Workspace {
     /// An empty one.
     #[expect(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self { mount: None, directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// An empty one whose images can be copied while they are written to: see [`snapshot`](Self::snapshot).
+    pub fn with_snapshots() -> Self {
+        let mut workspace = Self::new();
+        // Sparse, and it gives back what is deleted: it takes as much space as its images.
+        let image = workspace.format("reflink", 64 << 30, &["mkfs.xfs", "-m", "reflink=1"]);
+        workspace.mount = Some(Mount::with_options(&image, "rw,discard"));
+        workspace
     }
 
     /// Where a file of this name is, or would be.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.mount.as_ref().map_or_else(|| self.directory.path(), Mount::path).join(name)
+    }
+
+    /// A sparse image of `size` bytes.
+    pub fn image(&self, name: &str, size: u64) -> PathBuf {
+        let image = self.path(name);
+        File::create(&image).unwrap().set_len(size).unwrap();
+        image
     }
 
     /// A sparse image of `size` bytes, formatted by `mkfs`.
     pub fn format(&self, name: &str, size: u64, mkfs: &[&str]) -> PathBuf {
-        let image = self.path(name);
-        File::create(&image).unwrap().set_len(size).unwrap();
-        let [program, options @ ..] = mkfs else { panic!("no mkfs") };
-        let force = if program.starts_with("mkfs.ext") { "-F" } else { "-f" };
-        run(Command::new(program).args(options).args(["-q", force]).arg(&image));
+        let image = self.image(name, size);
+        format(&image, mkfs);
         image
     }
 
@@ -89,6 +108,52 @@ impl Workspace {
         let copy = self.path(name);
         run(Command::new("cp").arg("--sparse=always").arg(image).arg(&copy));
         copy
+    }
+
+    /// A copy of what `image` holds at one moment, whoever writes to it, as a snapshot of an EBS volume is: the clone
+    /// keeps writers out while it shares the blocks.
+    pub fn snapshot(&self, image: &Path, name: &str) -> PathBuf {
+        let copy = self.path(name);
+        run(Command::new("cp").arg("--reflink=always").arg(image).arg(&copy));
+        copy
+    }
+}
+
+/// Formats an image or a device by `mkfs`.
+pub fn format(device: &Path, mkfs: &[&str]) {
+    let [program, options @ ..] = mkfs else { panic!("no mkfs") };
+    let force = if program.starts_with("mkfs.ext") { "-F" } else { "-f" };
+    run(Command::new(program).args(options).args(["-q", force]).arg(device));
+}
+
+/// A loop device over an image or a part of it, which ends with the value.
+#[derive(Debug)]
+pub struct Loop(PathBuf);
+
+impl Loop {
+    /// A device that can be written.
+    pub fn writable(image: &Path, part: &Range<u64>) -> Self {
+        Self::attach(image, Some(part), &[])
+    }
+
+    fn attach(image: &Path, part: Option<&Range<u64>>, options: &[&str]) -> Self {
+        let mut losetup = Command::new("losetup");
+        losetup.args(["--find", "--show"]).args(options);
+        if let Some(Range { start, end }) = part {
+            losetup.args(["--offset", &start.to_string(), "--sizelimit", &(end - start).to_string()]);
+        }
+        Self(PathBuf::from(run(losetup.arg(image)).trim_end()))
+    }
+
+    /// The device's name below `/dev`.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").arg("--detach").arg(&self.0).status();
     }
 }
 
@@ -109,10 +174,33 @@ impl Mount {
 
     /// Mounts `image` with these options of `mount -o`.
     pub fn with_options(image: &Path, options: &str) -> Self {
+        Self::attempt(image, None, options).unwrap_or_else(|problem| panic!("-o {options}: {problem}"))
+    }
+
+    /// Mounts the filesystem in a part of `image`.
+    pub fn part(image: &Path, part: &Range<u64>, options: &str) -> Self {
+        Self::attempt(image, Some(part), options).unwrap_or_else(|problem| panic!("-o {options}: {problem}"))
+    }
+
+    /// Mounts `image`, or a part of it, if the kernel can.
+    ///
+    /// # Errors
+    ///
+    /// What `mount` says.
+    pub fn attempt(image: &Path, part: Option<&Range<u64>>, options: &str) -> Result<Self, String> {
         let point = image.with_extension("mount");
         std::fs::create_dir_all(&point).unwrap();
-        run(Command::new("mount").arg("-o").arg(format!("loop,{options}")).arg(image).arg(&point));
-        Self(point)
+        let read_only = options.split(',').any(|option| option == "ro");
+        // Not the one that `mount -o loop` would make: that shares the device of an earlier mount of the same image, which
+        // may be about to end. Detached while it is mounted, it stays as long as the mount.
+        let device = Loop::attach(image, part, if read_only { &["--read-only"] } else { &[] });
+        let mut mount = Command::new("mount");
+        let output = mount.args(["-o", options]).arg(device.path()).arg(&point).output().unwrap();
+        if output.status.success() {
+            Ok(Self(point))
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        }
     }
 
     /// Where it is mounted.
@@ -121,16 +209,44 @@ impl Mount {
     }
 }
 
+/// A mount that no path leads to any more: it ends with the process, however that ends.
+#[derive(Debug)]
+pub struct Detached {
+    _root: File,
+    path: PathBuf,
+}
+
+impl Mount {
+    /// Takes the mount away from its path.
+    pub fn detach(self) -> Detached {
+        let root = File::open(&self.0).unwrap();
+        run(Command::new("umount").arg("--lazy").arg(&self.0));
+        let path = PathBuf::from(format!("/proc/self/fd/{}/", root.as_raw_fd()));
+        // What ends a mount that has a path is not to be done.
+        std::mem::forget(self);
+        Detached { _root: root, path }
+    }
+}
+
+impl Detached {
+    /// Where this process finds it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Another test that starts a program at this moment holds every open file for an instant.
-        let unmount =
-            || Command::new("umount").arg("-q").arg(&self.0).status().is_ok_and(|status| status.success());
-        let done = (0..100).any(|_| unmount());
-        // Lazily, so that a file a panicking test left open does not keep the mount.
-        if !done {
-            let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-        }
+        // Busy for a moment it may be: a process that another thread starts has a copy of every open file until it runs
+        // its program.
+        const ATTEMPTS: usize = 100;
+
+        let end = |options: &[&str]| {
+            let output = Command::new("umount").args(options).arg(&self.0).output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        // Lazily at last, so that a file a panicking test left open does not keep the mount.
+        let _ = (0..ATTEMPTS).any(|_| end(&[])) || end(&["--lazy"]);
     }
 }
 

@@ -82,10 +82,16 @@ pub(super) fn raw_crc32c(seed: u32, data: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn hex(kind: ChecksumType, data: &[u8]) -> String {
-        kind.compute(data)[..kind.size()].iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut hex = String::new();
+        for byte in &kind.compute(data)[..kind.size()] {
+            write!(hex, "{byte:02x}").unwrap();
+        }
+        hex
     }
 
     /// The algorithms' own published values: the CRC catalogue, xxHash's reference, FIPS 180-4, RFC 7693's `b2sum -l 256`.

@@ -236,9 +236,9 @@ mod tests {
         assert_eq!(pieces(&raid0, 4, 0), [(1, 0), (2, 0), (1, 1), (2, 1)]);
         assert_eq!(raid0.copies(1 << 20), 1);
 
-        let raid10 = map(&chunk(1 << 20, RAID10, 2, &[(1, 0), (2, 0), (3, 0), (4, 0)]));
-        assert_eq!(pieces(&raid10, 3, 0), [(1, 0), (3, 0), (1, 1)]);
-        assert_eq!(pieces(&raid10, 3, 1), [(2, 0), (4, 0), (2, 1)]);
+        let both = map(&chunk(1 << 20, RAID10, 2, &[(1, 0), (2, 0), (3, 0), (4, 0)]));
+        assert_eq!(pieces(&both, 3, 0), [(1, 0), (3, 0), (1, 1)]);
+        assert_eq!(pieces(&both, 3, 1), [(2, 0), (4, 0), (2, 1)]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ const NAME_LEN: usize = 255;
 
 /// One entry of a `DIR_ITEM`, `DIR_INDEX` or `XATTR_ITEM` item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Name<'a> {
+pub(super) struct DirItem<'a> {
     /// What the name stands for: an inode of the same tree, or a subvolume.
     pub(super) location: Key,
     pub(super) name: &'a [u8],
@@ -26,10 +26,14 @@ pub(super) struct Name<'a> {
     pub(super) kind: u8,
 }
 
-impl Name<'_> {
+impl DirItem<'_> {
     /// The type of what a directory entry stands for.
     pub(super) fn file_type(&self) -> Option<FileType> {
-        match self.kind {
+        Self::type_of(self.kind)
+    }
+
+    pub(super) fn type_of(kind: u8) -> Option<FileType> {
+        match kind {
             1 => Some(FileType::Regular),
             2 => Some(FileType::Directory),
             3 => Some(FileType::CharacterDevice),
@@ -40,10 +44,38 @@ impl Name<'_> {
             _ => None,
         }
     }
+
+    pub(super) fn kind_of(file_type: FileType) -> u8 {
+        match file_type {
+            FileType::Regular => 1,
+            FileType::Directory => 2,
+            FileType::CharacterDevice => 3,
+            FileType::BlockDevice => 4,
+            FileType::Fifo => 5,
+            FileType::Socket => 6,
+            FileType::Symlink => 7,
+        }
+    }
+
+    /// The entry as an item has it, written by this transaction.
+    pub(super) fn to_bytes(self, transaction: u64) -> Vec<u8> {
+        let Key { objectid, kind, offset } = self.location;
+        let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_le_bytes();
+        let mut bytes = objectid.to_le_bytes().to_vec();
+        bytes.push(kind);
+        bytes.extend(offset.to_le_bytes());
+        bytes.extend(transaction.to_le_bytes());
+        bytes.extend(length(self.data));
+        bytes.extend(length(self.name));
+        bytes.push(self.kind);
+        bytes.extend(self.name);
+        bytes.extend(self.data);
+        bytes
+    }
 }
 
 /// The entries of one item: names with the same hash share one.
-pub(super) fn names(item: &Item) -> Result<Vec<Name<'_>>, FsError> {
+pub(super) fn names(item: &Item) -> Result<Vec<DirItem<'_>>, FsError> {
     parse(item.data()).map_err(|_| {
         let Key { objectid, offset, .. } = item.key;
         FsError::corrupt(
@@ -54,7 +86,7 @@ pub(super) fn names(item: &Item) -> Result<Vec<Name<'_>>, FsError> {
 }
 
 /// As [`names`], of the data alone.
-pub(super) fn parse(data: &[u8]) -> Result<Vec<Name<'_>>, FsError> {
+pub(super) fn parse(data: &[u8]) -> Result<Vec<DirItem<'_>>, FsError> {
     let bytes = Bytes(data);
     let mut names = Vec::new();
     let mut at = 0_usize;
@@ -66,7 +98,7 @@ pub(super) fn parse(data: &[u8]) -> Result<Vec<Name<'_>>, FsError> {
         if name_len > NAME_LEN {
             return Err(FsError::corrupt("a Btrfs name item", format!("a name has {name_len} bytes")));
         }
-        names.push(Name {
+        names.push(DirItem {
             location: Key::parse(bytes, at)?,
             name: bytes.get(name_at, name_len)?,
             data: bytes.get(data_at, data_len)?,
@@ -88,7 +120,7 @@ pub(super) fn find<T>(
     tree: &Tree,
     dir: u64,
     name: &[u8],
-    found: impl FnOnce(&Name<'_>) -> Result<T, FsError>,
+    found: impl FnOnce(&DirItem<'_>) -> Result<T, FsError>,
 ) -> Result<Option<T>, FsError> {
     let Some(item) = tree.get(storage, hashed_key(dir, kind::DIR_ITEM, name))? else { return Ok(None) };
     names(&item)?.iter().find(|each| each.name == name).map(found).transpose()
@@ -117,6 +149,8 @@ mod tests {
         );
         assert_eq!((names[1].name, names[1].file_type()), (&b"file"[..], Some(FileType::Regular)));
         assert_eq!(names[1].location, Key::new(257, 1, 0));
+        let again: Vec<u8> = names.iter().flat_map(|name| name.to_bytes(0)).collect();
+        assert_eq!(again, data);
         assert!(parse(&data[..data.len() - 1]).is_err());
         data[27..29].fill(0xff);
         assert!(parse(&data).is_err());

@@ -13,7 +13,7 @@ const INCOMPAT: [(u64, &str, Readable); 17] = [
     (1 << 6, "EXTENDED_IREF", Readable::Yes),
     (1 << 7, "RAID56", Readable::Yes),
     (1 << 8, "SKINNY_METADATA", Readable::Yes),
-    (1 << 9, "NO_HOLES", Readable::Yes),
+    (NO_HOLES, "NO_HOLES", Readable::Yes),
     (METADATA_UUID, "METADATA_UUID", Readable::Yes),
     (1 << 11, "RAID1C34", Readable::Yes),
     // The superblock is in a log of its own, at the start of a zone.
@@ -28,6 +28,8 @@ const INCOMPAT: [(u64, &str, Readable); 17] = [
     (1 << 17, "REMAP_TREE", Readable::No),
 ];
 
+/// Holes of files have no items.
+pub(super) const NO_HOLES: u64 = 1 << 9;
 /// Nodes carry `metadata_uuid` instead of the UUID that users see.
 pub(super) const METADATA_UUID: u64 = 1 << 10;
 

@@ -33,7 +33,7 @@ pub(super) struct Source<'a> {
     pub(super) storage: &'a Storage,
     pub(super) tree: &'a Tree,
     /// None for a file whose data has no checksums.
-    pub(super) checksums: Option<&'a Tree>,
+    pub(super) checksums: Option<&'a [Tree]>,
     pub(super) objectid: u64,
 }
 
@@ -205,7 +205,7 @@ impl<'a> Source<'a> {
         let mut position = logical;
         for part in dst.chunks_mut(window) {
             let sectors = part.len().checked_div(self.storage.sector_size()).unwrap_or(0);
-            let checksums = self.checksums.map(|tree| csum::look_up(self.storage, tree, position, sectors));
+            let checksums = self.checksums.map(|trees| csum::look_up(self.storage, trees, position, sectors));
             self.storage.data(position, part, checksums.transpose()?.as_deref())?;
             position = position.saturating_add(to_u64(part.len()));
         }

@@ -38,20 +38,17 @@ impl Handles {
         if objectid > NUMBER {
             return Err(FsError::Unsupported { feature: format!("the Btrfs inode number {objectid}") });
         }
-        let number = match self.numbers.get(&place) {
-            Some(&number) => number,
-            None => {
-                if self.places.len() >= PLACES {
-                    return Err(FsError::Limit {
-                        what: "the number of Btrfs subvolumes",
-                        limit: to_u64(PLACES),
-                    });
-                }
-                let number = to_u64(self.places.len());
-                self.places.push(place);
-                self.numbers.insert(place, number);
-                number
+        let number = if let Some(&number) = self.numbers.get(&place) {
+            number
+        } else {
+            if self.places.len() >= PLACES {
+                let limit = to_u64(PLACES);
+                return Err(FsError::Limit { what: "the number of Btrfs subvolumes", limit });
             }
+            let number = to_u64(self.places.len());
+            self.places.push(place);
+            self.numbers.insert(place, number);
+            number
         };
         Ok(Inode(number << NUMBER_BITS | objectid))
     }

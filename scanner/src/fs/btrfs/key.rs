@@ -69,7 +69,6 @@ pub(super) mod kind {
     pub(in super::super) const INODE_REF: u8 = 12;
     pub(in super::super) const INODE_EXTREF: u8 = 13;
     pub(in super::super) const XATTR_ITEM: u8 = 24;
-    pub(in super::super) const DIR_LOG_ITEM: u8 = 60;
     pub(in super::super) const DIR_LOG_INDEX: u8 = 72;
     pub(in super::super) const DIR_ITEM: u8 = 84;
     pub(in super::super) const DIR_INDEX: u8 = 96;

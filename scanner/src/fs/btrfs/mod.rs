@@ -33,7 +33,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use self::dir::Name;
+use self::dir::DirItem;
 use self::file::{FileReader, Source};
 use self::handles::{Handles, Place};
 use self::inode::InodeItem;
@@ -88,8 +88,8 @@ pub struct Btrfs {
     storage: Storage,
     /// The root tree.
     roots: Tree,
-    /// The tree of checksums of data.
-    checksums: Tree,
+    /// The trees with the checksums of data.
+    checksums: csum::Trees,
     /// What the tree log changed, by the numbers of the trees.
     overlays: HashMap<u64, Arc<Overlay>>,
     journal: Journal,
@@ -147,14 +147,14 @@ impl Btrfs {
         Source {
             storage: &self.storage,
             tree: &at.subvolume.tree,
-            checksums: item.has_checksums().then_some(&self.checksums),
+            checksums: item.has_checksums().then_some(&*self.checksums),
             objectid: at.objectid,
         }
     }
 
     /// The inode that a directory entry stands for. A subvolume that has no reference from here is an empty directory, as
     /// for the kernel: it is in another snapshot, or was deleted.
-    fn follow(&self, dir: Inode, at: &Located, entry: &Name<'_>) -> Result<Inode, FsError> {
+    fn follow(&self, dir: Inode, at: &Located, entry: &DirItem<'_>) -> Result<Inode, FsError> {
         let id = entry.location.objectid;
         match entry.location.kind {
             kind::INODE_ITEM => self.handles.borrow_mut().inode(Place::Subvolume(at.subvolume.id), id),
@@ -223,7 +223,9 @@ impl Btrfs {
                     true
                 }
             });
-            self.checksums.prefetch(&self.storage, sums);
+            for tree in &self.checksums {
+                tree.prefetch(&self.storage, sums);
+            }
             self.storage.prefetch(places.drain(..));
             sums.clear();
         };
@@ -324,7 +326,7 @@ impl FileSystem for Btrfs {
 
     fn lookup(&self, dir: Inode, name: &[u8]) -> Result<Option<Inode>, FsError> {
         let Some(at) = self.directory(dir)? else { return Ok(None) };
-        let follow = |entry: &Name<'_>| self.follow(dir, &at, entry);
+        let follow = |entry: &DirItem<'_>| self.follow(dir, &at, entry);
         dir::find(&self.storage, &at.subvolume.tree, at.objectid, name, follow)
     }
 
@@ -367,7 +369,7 @@ impl FileSystem for Btrfs {
             (Key::first(at.objectid, kind::XATTR_ITEM), Key::last(at.objectid, kind::XATTR_ITEM));
         let mut items = at.subvolume.tree.range(&self.storage, first, last);
         while let Some(item) = items.next()? {
-            for Name { name, data: value, .. } in dir::names(&item)? {
+            for DirItem { name, data: value, .. } in dir::names(&item)? {
                 if !name.starts_with(ACL) && visit(Xattr { name, value }).is_break() {
                     return Ok(());
                 }

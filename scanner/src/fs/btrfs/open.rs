@@ -9,7 +9,7 @@ use super::file::FileReader;
 use super::handles::{Handles, Place};
 use super::key::{Key, kind, object};
 use super::root::{self, RootItem, RootRef, Subvolume};
-use super::storage::{Owner, Storage};
+use super::storage::{Devices, Owner, Storage};
 use super::superblock::Superblock;
 use super::tree::Tree;
 use super::{Btrfs, FsError, chunk, dir, log};
@@ -34,11 +34,9 @@ impl Btrfs {
 
         let roots = Tree::new(sb.root, Owner::Tree(object::ROOT_TREE));
         let checksums = root::open(&storage, &roots, object::CSUM_TREE)?;
-        let replayed = log::replay(&storage, &sb, &roots, &checksums, limits)?;
-        let checksums = match replayed.overlays.get(&object::CSUM_TREE) {
-            Some(overlay) => checksums.with_overlay(Arc::clone(overlay)),
-            None => checksums,
-        };
+        let replayed = log::replay(&storage, &sb, &roots, limits)?;
+        let mut all_checksums = replayed.logs;
+        all_checksums.push(checksums);
 
         let default = default_subvolume(&storage, &roots, sb.root_dir)?;
         let item = root::find(&storage, &roots, default)?.ok_or_else(|| {
@@ -53,7 +51,7 @@ impl Btrfs {
             sb,
             storage,
             roots,
-            checksums,
+            checksums: all_checksums,
             overlays: replayed.overlays,
             journal: replayed.journal,
             root,
@@ -65,7 +63,7 @@ impl Btrfs {
 }
 
 /// The newest superblock, and the volumes that belong to its filesystem by their devices' numbers.
-fn devices(volumes: &[Arc<dyn Volume>]) -> Result<(Superblock, BTreeMap<u64, Arc<dyn Volume>>), FsError> {
+fn devices(volumes: &[Arc<dyn Volume>]) -> Result<(Superblock, Devices), FsError> {
     let mut members = Vec::new();
     let mut first_error = None;
     for volume in volumes {
@@ -82,7 +80,7 @@ fn devices(volumes: &[Arc<dyn Volume>]) -> Result<(Superblock, BTreeMap<u64, Arc
         return Err(first_error.unwrap_or(FsError::Invalid { problem: "no volume to open" }));
     };
     let newest = newest.clone();
-    let mut devices = BTreeMap::new();
+    let mut devices = Devices::new();
     for (sb, volume) in members.into_iter().filter(|(sb, _)| sb.metadata_uuid == newest.metadata_uuid) {
         let (size, has) = (sb.device_bytes, volume.size());
         if size > has {
@@ -134,7 +132,7 @@ fn add_chunks(storage: &mut Storage, sb: &Superblock, limits: &Limits) -> Result
 
 /// The subvolume that is mounted when none is named.
 fn default_subvolume(storage: &Storage, roots: &Tree, root_dir: u64) -> Result<u64, FsError> {
-    let location = |entry: &dir::Name<'_>| Ok(entry.location.objectid);
+    let location = |entry: &dir::DirItem<'_>| Ok(entry.location.objectid);
     Ok(dir::find(storage, roots, root_dir, b"default", location)?.unwrap_or(object::FS_TREE))
 }
 

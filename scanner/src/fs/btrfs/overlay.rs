@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::key::Key;
+use crate::volume::bytes::to_u64;
+
+/// What a change takes besides its item's data.
+const ENTRY: u64 = 64;
 
 /// The changes of one tree; none of most.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Overlay {
     /// What an item is from now on; `None` if it is no more.
     items: BTreeMap<Key, Option<Arc<[u8]>>>,
-    /// Bytes of all items.
+    /// How much memory the changes took, those included that later ones replaced.
     bytes: u64,
 }
 
@@ -24,11 +28,12 @@ pub(super) struct Change {
 
 impl Overlay {
     pub(super) fn set(&mut self, key: Key, data: &[u8]) {
-        self.bytes = self.bytes.saturating_add(crate::volume::bytes::to_u64(data.len()));
+        self.bytes = self.bytes.saturating_add(to_u64(data.len())).saturating_add(ENTRY);
         self.items.insert(key, Some(data.into()));
     }
 
     pub(super) fn remove(&mut self, key: Key) {
+        self.bytes = self.bytes.saturating_add(ENTRY);
         self.items.insert(key, None);
     }
 
@@ -46,9 +51,9 @@ impl Overlay {
         self.items.range(..=key).rev().find(|(_, data)| data.is_some()).map(change)
     }
 
-    /// How many items were changed, and how many bytes they have.
-    pub(super) fn weight(&self) -> (u64, u64) {
-        (crate::volume::bytes::to_u64(self.items.len()), self.bytes)
+    /// An upper bound of the memory that the changes take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -98,11 +98,11 @@ pub(super) fn path(
     while here != root_dir {
         storage.budget().step()?;
         let (first, last) = (Key::first(here, kind::INODE_REF), Key::last(here, kind::INODE_REF));
-        let named = tree.range(storage, first, last).next()?;
-        let named =
-            named.ok_or_else(|| FsError::corrupt(format!("the Btrfs inode {here}"), "it has no name"))?;
-        let parent = named.key.offset;
-        let refs = inode::refs(parent, named.data())?;
+        let item = tree.range(storage, first, last).next()?;
+        let item =
+            item.ok_or_else(|| FsError::corrupt(format!("the Btrfs inode {here}"), "it has no name"))?;
+        let parent = item.key.offset;
+        let refs = inode::refs(parent, item.data())?;
         let name = refs.first().map(|each| each.name).unwrap_or_default();
         length = name.len().saturating_add(length).saturating_add(1);
         if length > limits.path_bytes {

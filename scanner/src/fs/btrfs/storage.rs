@@ -19,11 +19,14 @@ use crate::limits::{Budget, Limits};
 use crate::volume::bytes::{to_u64, to_usize};
 use crate::volume::{Volume, VolumeError};
 
+/// Volumes by their devices' numbers.
+pub(super) type Devices = BTreeMap<u64, Arc<dyn Volume>>;
+
 /// The nodes and the data of one filesystem.
 #[derive(Debug)]
 pub(super) struct Storage {
-    /// By the devices' numbers. Those that are missing are not in it.
-    devices: BTreeMap<u64, Arc<dyn Volume>>,
+    /// Those that are missing are not in it.
+    devices: Devices,
     chunks: ChunkMap,
     checksum: ChecksumType,
     sector_size: usize,
@@ -54,8 +57,8 @@ pub(super) enum Owner {
 }
 
 impl Storage {
-    /// The devices by their numbers, with no chunks yet.
-    pub(super) fn new(devices: BTreeMap<u64, Arc<dyn Volume>>, sb: &Superblock, limits: &Limits) -> Self {
+    /// With no chunks yet.
+    pub(super) fn new(devices: Devices, sb: &Superblock, limits: &Limits) -> Self {
         let nodes = limits.cache_bytes.checked_div(u64::from(sb.node_size)).unwrap_or(0);
         Self {
             devices,
@@ -96,7 +99,7 @@ impl Storage {
             return Ok(node);
         }
         let mut bytes = vec![0; self.node_size];
-        let node = self.from_any_copy(logical, |attempt| {
+        let node = self.try_copies(logical, |attempt| {
             self.read_copy(logical, attempt, &mut bytes)?;
             let rest = bytes.get(ROOM..).unwrap_or_default();
             if !self.checksum.matches(rest, &bytes) {
@@ -116,7 +119,7 @@ impl Storage {
     /// written without.
     pub(super) fn data(&self, logical: u64, dst: &mut [u8], checksums: Option<&[u8]>) -> Result<(), FsError> {
         let Some(checksums) = checksums else {
-            return self.from_any_copy(logical, |attempt| self.read_copy(logical, attempt, dst));
+            return self.try_copies(logical, |attempt| self.read_copy(logical, attempt, dst));
         };
         let read = self.read_copy(logical, 0, dst);
         let recorded = checksums.chunks_exact(self.checksum.size());
@@ -124,7 +127,7 @@ impl Storage {
         for (sector, recorded) in dst.chunks_mut(self.sector_size).zip(recorded) {
             self.budget.step()?;
             if read.is_err() || !self.checksum.matches(sector, recorded) {
-                self.from_any_copy(at, |attempt| {
+                self.try_copies(at, |attempt| {
                     self.read_copy(at, attempt, sector)?;
                     if self.checksum.matches(sector, recorded) {
                         return Ok(());
@@ -172,7 +175,7 @@ impl Storage {
     }
 
     /// Tries one copy after the other, and says of the first why it is not right if none is.
-    fn from_any_copy<T>(
+    fn try_copies<T>(
         &self,
         logical: u64,
         mut attempt: impl FnMut(usize) -> Result<T, FsError>,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::FsError;
 use super::crc;
+use super::overlay::Overlay;
 use super::superblock::Superblock;
 use crate::fs::cache::Cache;
 use crate::limits::{Budget, Limits};
@@ -22,6 +23,7 @@ pub(super) struct Blocks {
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     volume: Arc<dyn Volume>,
+    overlay: Overlay,
     cache: RefCell<Cache<Buffer>>,
 }
 
@@ -48,11 +50,17 @@ pub(super) struct Header {
 }
 
 impl Blocks {
-    pub(super) fn new(volume: Arc<dyn Volume>, sb: Superblock, limits: &Limits, budget: Budget) -> Self {
+    pub(super) fn new(
+        volume: Arc<dyn Volume>,
+        sb: Superblock,
+        overlay: Overlay,
+        limits: &Limits,
+        budget: Budget,
+    ) -> Self {
         // Most structures are one block; those of directories may be larger.
         let unit = u64::from(sb.dirblksize());
         let cache = RefCell::new(Cache::new(limits.cache_bytes.checked_div(unit).unwrap_or(0)));
-        Self { sb, limits: limits.clone(), budget, volume, cache }
+        Self { sb, limits: limits.clone(), budget, volume, overlay, cache }
     }
 
     /// Reads what begins `offset` bytes into the volume: the one way to it.
@@ -67,6 +75,7 @@ impl Blocks {
             ));
         }
         self.volume.read_at(offset, dst)?;
+        self.overlay.apply(offset, dst);
         Ok(())
     }
 

@@ -19,7 +19,9 @@ mod feature;
 mod fork;
 mod hash;
 mod inode;
+mod log;
 mod map;
+mod overlay;
 mod superblock;
 mod symlink;
 
@@ -31,6 +33,7 @@ use std::sync::Arc;
 use self::blocks::Blocks;
 use self::fork::Format;
 use self::inode::InodeRecord;
+pub use self::log::replay_log;
 use self::superblock::Superblock;
 use super::cache::Cache;
 use super::{DirEntry, Driver, FileSystem, FileType, FsError, Identity, Inode, Journal, Stat, Xattr};
@@ -67,7 +70,7 @@ pub struct Xfs {
 }
 
 impl Xfs {
-    /// Opens the filesystem of `volume`.
+    /// Opens the filesystem of `volume`, and replays its log in memory if it is dirty.
     ///
     /// # Errors
     ///
@@ -79,15 +82,21 @@ impl Xfs {
 
         let mut head = vec![0; superblock::MOST_BYTES.min(to_usize(volume.size()))];
         volume.read_at(0, &mut head)?;
-        let sb = Superblock::parse(&head)?;
+        let mut sb = Superblock::parse(&head)?;
         check_size(&sb, volume.size())?;
         let budget = Budget::new(limits);
-        let journal = Journal::Ignored { reason: "the log was not read" };
+        let (overlay, journal) = log::recover(&volume, &sb, limits, &budget)?;
+        if !overlay.is_empty() {
+            // A filesystem that grew has its new size in the log.
+            overlay.apply(0, &mut head);
+            sb = Superblock::parse(&head)?;
+            check_size(&sb, volume.size())?;
+        }
         let inodes = Cache::new(
             limits.cache_bytes.checked_div(u64::from(sb.inodesize).saturating_add(RECORD_BYTES)).unwrap_or(0)
                 / 4,
         );
-        let blocks = Blocks::new(volume, sb, limits, budget);
+        let blocks = Blocks::new(volume, sb, overlay, limits, budget);
         Ok(Self { blocks, journal, inodes: RefCell::new(inodes) })
     }
 

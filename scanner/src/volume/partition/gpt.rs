@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{PartitionKind, Scheme, Table};
+use super::{Partition, PartitionKind, Scheme, Table};
 use crate::fs::FsError;
 use crate::volume::Volume;
 use crate::volume::bytes::{Bytes, Truncated, to_usize};
@@ -19,6 +19,8 @@ impl Guid {
     pub const BIOS_BOOT: Self = Self::new(0x2168_6148, 0x6449, 0x6e6f, 0x744e_6565_6445_4649);
     /// `9E1A2D38-C612-4316-AA26-8B49521E5A8B`, the boot loader's place on a POWER machine.
     pub const PREP_BOOT: Self = Self::new(0x9e1a_2d38, 0xc612, 0x4316, 0xaa26_8b49_521e_5a8b);
+    /// `A19D880F-05FC-4D3B-A006-743F0F84911E`, a member of a Linux RAID array (UAPI discoverable partitions).
+    pub const LINUX_RAID: Self = Self::new(0xa19d_880f, 0x05fc, 0x4d3b, 0xa006_743f_0f84_911e);
 
     /// The GUID that is written as `first-second-third-last`, `last` without its dash.
     pub const fn new(first: u32, second: u16, third: u16, last: u64) -> Self {
@@ -229,7 +231,10 @@ fn add(entry: Bytes<'_>, number: u32, sector_size: u32, table: &mut Table) -> Re
     let name = String::from_utf16_lossy(&units);
     let sector_size = u64::from(sector_size);
     let (offset, size) = (first.saturating_mul(sector_size), sectors.saturating_mul(sector_size));
-    table.add(number, PartitionKind::Gpt(kind), name, offset, size);
+    // UniquePartitionGUID. All zeros, as some tools leave it, name nothing.
+    let unique = Guid(entry.array(16)?);
+    let uuid = (!unique.is_zero()).then(|| unique.to_string().to_lowercase());
+    table.add(Partition { number, kind: PartitionKind::Gpt(kind), name, uuid, offset, size });
     Ok(())
 }
 
@@ -279,6 +284,9 @@ mod tests {
             let [root, esp] = table.partitions.as_slice() else { panic!("{table:?}") };
             assert_eq!((root.number, root.name.as_str(), root.size), (1, "root ü", 3 << 20));
             assert!(!root.kind.is_firmware());
+            // Chosen at random by the writer.
+            let uuid = root.uuid.as_ref().unwrap();
+            assert!(uuid.len() == 36 && *uuid == uuid.to_lowercase() && root.uuid != esp.uuid, "{uuid}");
             assert_eq!((esp.number, esp.name.as_str(), esp.size), (2, "esp", 1 << 20));
             assert!(esp.kind.is_firmware());
         }
@@ -289,8 +297,9 @@ mod tests {
         for (block, sector) in
             [(gpt::disk::LogicalBlockSize::Lb512, 512), (gpt::disk::LogicalBlockSize::Lb4096, 4096)]
         {
-            let whole = table(disk(block)).unwrap();
-            let mut damaged = disk(block);
+            let disk = disk(block);
+            let whole = table(disk.clone()).unwrap();
+            let mut damaged = disk.clone();
             damaged[sector + 60] ^= 1;
             let restored = table(damaged).unwrap();
             assert_eq!(restored.partitions, whole.partitions);
@@ -298,7 +307,7 @@ mod tests {
                 restored.problems[0].to_string(),
                 "the backup of the partition table was used: the header has a wrong checksum"
             );
-            let mut damaged = disk(block);
+            let mut damaged = disk;
             damaged[2 * sector] ^= 1;
             assert_eq!(table(damaged).unwrap().partitions, whole.partitions);
         }

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::{PartitionKind, Table};
+use super::{Partition, PartitionKind, Table};
 use crate::fs::FsError;
 use crate::volume::Volume;
 use crate::volume::bytes::{Bytes, Truncated};
@@ -58,6 +58,19 @@ impl Entry {
     fn size(self) -> u64 {
         u64::from(self.sectors).saturating_mul(SECTOR_BYTES)
     }
+
+    /// The partition that it describes, at byte `offset` of a disk with this signature.
+    fn partition(self, number: u32, offset: u64, signature: Option<u32>) -> Partition {
+        Partition {
+            number,
+            kind: PartitionKind::Mbr(self.os_type),
+            name: String::new(),
+            // As the kernel forms it, in `block/partitions/msdos.c`.
+            uuid: signature.map(|signature| format!("{signature:08x}-{number:02x}")),
+            offset,
+            size: self.size(),
+        }
+    }
 }
 
 impl BootSector {
@@ -96,6 +109,11 @@ impl BootSector {
             && self.entries.iter().filter(|entry| entry.is_used()).any(|entry| inside(&entry))
     }
 
+    /// `UniqueMBRDiskSignature`. Zero is none.
+    fn signature(&self) -> Option<u32> {
+        Bytes(&self.bytes).le32(440).ok().filter(|&signature| signature != 0)
+    }
+
     /// FAT and NTFS begin with a jump over their parameters, and their name.
     fn is_file_system(&self) -> bool {
         let named = |at, name: &[u8]| Bytes(&self.bytes).get(at, name.len()).is_ok_and(|found| found == name);
@@ -107,14 +125,13 @@ impl BootSector {
     pub(super) fn partitions(&self, disk: &dyn Volume, table: &mut Table) -> Result<(), FsError> {
         for (entry, number) in self.entries.iter().zip(1..).filter(|(entry, _)| entry.is_used()) {
             if !entry.is_extended() {
-                let offset = byte(u64::from(entry.start));
-                table.add(number, PartitionKind::Mbr(entry.os_type), String::new(), offset, entry.size());
+                table.add(entry.partition(number, byte(u64::from(entry.start)), self.signature()));
             }
         }
         // There should be one at most. Linux reads as many as there are, and counts on.
         let mut number = 5;
         for extended in self.entries.iter().filter(|entry| entry.is_extended()) {
-            number = logical_partitions(disk, extended.start, number, table)?;
+            number = logical_partitions(disk, (extended.start, self.signature()), number, table)?;
         }
         Ok(())
     }
@@ -124,7 +141,7 @@ impl BootSector {
 /// second leads to the next record, relative to the extended partition. Returns the number of the next logical partition.
 fn logical_partitions(
     disk: &dyn Volume,
-    extended_start: u32,
+    (extended_start, signature): (u32, Option<u32>),
     mut number: u32,
     table: &mut Table,
 ) -> Result<u32, FsError> {
@@ -147,7 +164,7 @@ fn logical_partitions(
         let [first, second, ..] = record.entries;
         if first.is_used() && !first.is_extended() {
             let offset = byte(here.saturating_add(u64::from(first.start)));
-            table.add(number, PartitionKind::Mbr(first.os_type), String::new(), offset, first.size());
+            table.add(first.partition(number, offset, signature));
             number = number.saturating_add(1);
         }
         if !second.is_extended() {
@@ -194,6 +211,7 @@ mod tests {
         entry(&mut disk, 100, 0, 0x83, 1, 99);
         entry(&mut disk, 100, 1, 0x05, 100, 200);
         entry(&mut disk, 200, 0, 0x82, 2, 50);
+        disk[440..444].copy_from_slice(&0x00c0_ffee_u32.to_le_bytes());
         let table = table(disk);
         assert_eq!(table.scheme, Scheme::Mbr);
         assert_eq!(table.problems, []);
@@ -201,6 +219,8 @@ mod tests {
             table.partitions.iter().map(|p| (p.number, p.offset / 512, p.size / 512)).collect();
         assert_eq!(found, [(1, 10, 90), (5, 101, 99), (6, 202, 50)]);
         assert_eq!(table.partitions[2].kind, PartitionKind::Mbr(0x82));
+        let uuids: Vec<_> = table.partitions.iter().map(|p| p.uuid.as_deref().unwrap()).collect();
+        assert_eq!(uuids, ["00c0ffee-01", "00c0ffee-05", "00c0ffee-06"]);
     }
 
     #[test]

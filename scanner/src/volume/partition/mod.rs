@@ -53,6 +53,8 @@ pub struct Partition {
     pub kind: PartitionKind,
     /// Its name, empty where the table records none.
     pub name: String,
+    /// What `PARTUUID=` names it by: its GUID in lower case, or the disk's signature and its number.
+    pub uuid: Option<String>,
     /// Where it begins, in bytes.
     pub offset: u64,
     /// Its length in bytes. Its end lies within the volume.
@@ -79,6 +81,25 @@ impl PartitionKind {
             Self::Whole => false,
             Self::Mbr(kind) => matches!(kind, 0xef | 0x41),
             Self::Gpt(guid) => [Guid::EFI_SYSTEM, Guid::BIOS_BOOT, Guid::PREP_BOOT].contains(&guid),
+        }
+    }
+
+    /// Whether it is meant for a member of a Linux RAID array.
+    pub fn is_raid(self) -> bool {
+        match self {
+            Self::Whole => false,
+            Self::Mbr(kind) => kind == 0xfd,
+            Self::Gpt(guid) => guid == Guid::LINUX_RAID,
+        }
+    }
+}
+
+impl fmt::Display for PartitionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.write_str("whole"),
+            Self::Mbr(kind) => write!(f, "0x{kind:02x}"),
+            Self::Gpt(guid) => guid.fmt(f),
         }
     }
 }
@@ -131,7 +152,15 @@ pub fn read(disk: &Arc<dyn Volume>, limits: &Limits) -> Result<PartitionTable, F
         // disk that has a filesystem instead, it is what is left of an earlier use.
         gpt::read(&**disk, &mut table)?
     } else {
-        table.add(0, PartitionKind::Whole, String::new(), 0, disk.size());
+        let (offset, size) = (0, disk.size());
+        table.add(Partition {
+            number: 0,
+            kind: PartitionKind::Whole,
+            name: String::new(),
+            uuid: None,
+            offset,
+            size,
+        });
         Scheme::Bare
     };
     let Table { mut partitions, problems, .. } = table;
@@ -151,17 +180,17 @@ struct Table {
 
 impl Table {
     /// Adds a partition that lies within the disk, and reports one that does not.
-    fn add(&mut self, number: u32, kind: PartitionKind, name: String, offset: u64, size: u64) {
-        let end = offset.saturating_add(size);
+    fn add(&mut self, partition: Partition) {
+        let end = partition.offset.saturating_add(partition.size);
         if end > self.size {
             let problem = format!(
                 "it ends at byte {end}, but the disk has only {} bytes: the image was cut short, or the table is not \
                  this disk's",
                 self.size
             );
-            self.report(Some(number), problem);
+            self.report(Some(partition.number), problem);
         } else {
-            self.partitions.push(Partition { number, kind, name, offset, size });
+            self.partitions.push(partition);
         }
     }
 

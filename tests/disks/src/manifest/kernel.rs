@@ -10,7 +10,7 @@ use agentless_scanner::fs::{DeviceNumbers, FileType};
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-use super::{Content, Entry, Manifest, Xattrs};
+use super::{Content, Entry, Manifest, Problem, Xattrs};
 use crate::manifest::digest::digest;
 
 /// What the kernel shows below `root`.
@@ -48,7 +48,7 @@ pub fn of_kernel_without_recovery(root: &Path) -> Manifest {
             Ok(())
         });
         if let Err(error) = read {
-            entry.content = Content::Unreadable(error.to_string());
+            entry.content = Content::Unreadable(Problem(error.to_string()));
         }
         manifest.insert(relative, entry);
     }
@@ -108,12 +108,14 @@ fn hash(path: &Path, size: u64) -> io::Result<[u8; 32]> {
 fn xattrs(path: &Path) -> io::Result<Xattrs> {
     /// `XATTR_LIST_MAX` and `XATTR_SIZE_MAX`.
     const MOST: usize = 64 << 10;
+    /// Those of XFS a second time, in the form in which they are stored.
+    const ACCESS_CONTROL_LISTS: [&[u8]; 2] = [b"system.posix_acl_", b"trusted.SGI_ACL_"];
 
     let mut names = Vec::with_capacity(MOST);
     rustix::fs::llistxattr(path, rustix::buffer::spare_capacity(&mut names))?;
     let mut xattrs = Xattrs::default();
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-        if name.starts_with(b"system.posix_acl_") {
+        if ACCESS_CONTROL_LISTS.iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }
         let mut value = Vec::with_capacity(MOST);

@@ -8,7 +8,7 @@ use agentless_scanner::fs::{self, FileSystem, FileType, FsError, Node, Stat, Tre
 use agentless_scanner::limits::Limits;
 
 use super::digest::digest;
-use super::{Content, Entry, Manifest, Xattrs};
+use super::{Content, Entry, Manifest, Problem, Xattrs};
 
 /// Of a larger directory, so many names are looked up.
 const LOOKED_UP: usize = 5000;
@@ -77,7 +77,7 @@ fn visit(tree: &Tree, check_directory: impl Fn(&Tree, Node, &[fs::Entry]) -> Res
             }
             content(tree, node, &stat).map_err(|error| error.to_string())
         });
-        entry.content = read.unwrap_or_else(Content::Unreadable);
+        entry.content = read.unwrap_or_else(|problem| Content::Unreadable(Problem(problem)));
         manifest.insert(path, entry);
     }
     manifest
@@ -110,7 +110,7 @@ fn without_inode(error: &FsError) -> Entry {
         mtime: 0,
         device: None,
         xattrs: Xattrs::default(),
-        content: Content::Unreadable(error.to_string()),
+        content: Content::Unreadable(Problem(error.to_string())),
     }
 }
 

@@ -22,7 +22,7 @@ fn disk_with_root_at(workspace: &Workspace, start: u64) -> PathBuf {
     let file = File::create(&disk).unwrap();
     file.set_len(128 * MIB).unwrap();
     file.write_all_at(&std::fs::read(root).unwrap(), start).unwrap();
-    fill::fill(Mount::with_options(&disk, &format!("rw,offset={start}")).path(), 100);
+    fill::fill(Mount::part(&disk, &(start..start + 96 * MIB), "rw").path(), 100);
     disk
 }
 
@@ -32,7 +32,7 @@ fn assert_root_equals_kernel(disk: &Path, number: u32) {
     assert_eq!(table.problems, []);
     let root = table.partitions.iter().find(|partition| partition.number == number).unwrap();
     let kernel = {
-        let mount = Mount::with_options(disk, &format!("ro,offset={}", root.offset));
+        let mount = Mount::part(disk, &(root.offset..root.offset + root.size), "ro");
         manifest::of_kernel(mount.path())
     };
     let slice = Arc::new(root.open(&volume).unwrap());

@@ -1,13 +1,25 @@
 //! The tree log: what was made durable by `fsync` since the last commit.
+//!
+//! The superblock points to a tree of logs, one for each subvolume with something in its log. A log holds items as they
+//! shall be in the subvolume, and says for which parts of a directory it holds all of them. Replaying one gives an overlay
+//! of changed items; nothing is written. Rules and their order are those of the kernel's replay, `fs/btrfs/tree-log.c`,
+//! because what the kernel shows after mounting is what counts.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+mod extents;
+mod names;
+mod replay;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use self::replay::Replay;
 use super::FsError;
+use super::key::{Key, kind, object};
 use super::overlay::Overlay;
-use super::storage::Storage;
-use super::superblock::Superblock;
+use super::root::{self, RootItem};
+use super::storage::{Owner, Storage};
+use super::superblock::{RootPointer, Superblock};
 use super::tree::Tree;
 use crate::fs::Journal;
 use crate::limits::Limits;
@@ -15,22 +27,80 @@ use crate::limits::Limits;
 /// What the tree log changes.
 #[derive(Debug)]
 pub(super) struct Replayed {
-    /// By the numbers of the trees.
+    /// The changed items of subvolumes, by the subvolumes' numbers.
     pub(super) overlays: HashMap<u64, Arc<Overlay>>,
+    /// The logs themselves: they have the checksums of the data that they refer to.
+    pub(super) logs: Vec<Tree>,
     pub(super) journal: Journal,
 }
 
+/// Replays every log. One that cannot be replayed is left out, and the journal's state says so.
 pub(super) fn replay(
-    _storage: &Storage,
+    storage: &Storage,
     sb: &Superblock,
-    _roots: &Tree,
-    _checksums: &Tree,
-    _limits: &Limits,
+    roots: &Tree,
+    limits: &Limits,
 ) -> Result<Replayed, FsError> {
-    let journal = if sb.log_root.is_some() {
-        Journal::Ignored { reason: "the tree log is not replayed" }
-    } else {
-        Journal::Clean
+    let mut replayed = Replayed { overlays: HashMap::new(), logs: Vec::new(), journal: Journal::Clean };
+    let Some(log_root) = sb.log_root else { return Ok(replayed) };
+    let (logs, mut failed) = match logs(storage, log_root) {
+        Ok(logs) => (logs, None),
+        Err(error) => (Vec::new(), Some(reason(error)?)),
     };
-    Ok(Replayed { overlays: HashMap::new(), journal })
+    let mut transactions = 0_u64;
+    for (id, log) in logs {
+        match replay_subvolume(storage, sb, roots, id, &log, limits) {
+            // The subvolume was deleted since.
+            Ok(None) => {}
+            Ok(Some(overlay)) => {
+                replayed.overlays.insert(id, Arc::new(overlay));
+                replayed.logs.push(log);
+                transactions = transactions.saturating_add(1);
+            }
+            Err(error) => failed = Some(reason(error)?),
+        }
+    }
+    replayed.journal = match failed {
+        None => Journal::Replayed { transactions },
+        Some(reason) if transactions == 0 => Journal::Ignored { reason },
+        Some(reason) => Journal::Partial { transactions, reason },
+    };
+    Ok(replayed)
+}
+
+/// The subvolumes that have something in their logs, and their logs.
+fn logs(storage: &Storage, log_root: RootPointer) -> Result<Vec<(u64, Tree)>, FsError> {
+    let tree = Tree::new(log_root, Owner::Tree(object::TREE_LOG));
+    let (first, last) =
+        (Key::first(object::TREE_LOG, kind::ROOT_ITEM), Key::last(object::TREE_LOG, kind::ROOT_ITEM));
+    let mut items = tree.range(storage, first, last);
+    let mut logs = Vec::new();
+    while let Some(item) = items.next()? {
+        let root = RootItem::parse(item.data())?.root;
+        logs.push((item.key.offset, root::tree(object::TREE_LOG, root)?));
+    }
+    Ok(logs)
+}
+
+fn replay_subvolume(
+    storage: &Storage,
+    sb: &Superblock,
+    roots: &Tree,
+    id: u64,
+    log: &Tree,
+    limits: &Limits,
+) -> Result<Option<Overlay>, FsError> {
+    let Some(item) = root::find(storage, roots, id)? else { return Ok(None) };
+    let tree = root::tree(id, item.root)?;
+    Replay::new(storage, sb, log, tree, limits).run().map(Some)
+}
+
+/// Why a log was not replayed; what concerns the volume or the whole filesystem's budget is passed on.
+fn reason(error: FsError) -> Result<&'static str, FsError> {
+    match error {
+        FsError::Limit { what, .. } if what == replay::TOO_LARGE => Ok("the tree log is too large"),
+        FsError::Corrupt { .. } => Ok("the tree log is damaged"),
+        FsError::Unsupported { .. } => Ok("the tree log has something that is not supported"),
+        error => Err(error),
+    }
 }

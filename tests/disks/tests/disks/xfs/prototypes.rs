@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 
-use agentless_scanner::fs::{DeviceNumbers, FileSystem, FileType, Inode, Tree};
+use agentless_scanner::fs::{DeviceNumbers, FileType, Node, Tree};
 use agentless_scanner::limits::Limits;
 
 use agentless_disk_tests::fill;
@@ -107,27 +108,24 @@ impl<'a> Prototype<'a> {
 
 /// Everything of one filesystem, in the prototype's form.
 fn items(tree: &Tree) -> BTreeMap<String, Item> {
-    let file_system = tree.file_system();
     let mut items = BTreeMap::new();
-    let mut waiting = vec![(String::new(), file_system.root())];
-    while let Some((path, inode)) = waiting.pop() {
-        let stat = file_system.stat(inode).unwrap();
+    let mut waiting = vec![(String::new(), tree.root())];
+    while let Some((path, node)) = waiting.pop() {
+        let stat = tree.stat(node).unwrap();
         let content = match stat.file_type {
-            FileType::Regular => tree.open_inode(inode, &stat).unwrap().read_all().unwrap(),
-            FileType::Symlink => file_system.read_link(inode).unwrap(),
+            FileType::Regular => tree.open_node(node, &stat).unwrap().read_all().unwrap(),
+            FileType::Symlink => tree.read_link(node).unwrap(),
             _ => Vec::new(),
         };
         if stat.file_type == FileType::Directory {
-            for entry in tree.read_dir_inode(inode).unwrap() {
-                assert_eq!(file_system.lookup(inode, &entry.name).unwrap(), Some(entry.inode));
-                assert!(
-                    entry.file_type.is_none_or(|listed| Some(listed) == type_of(file_system, entry.inode))
-                );
+            for entry in tree.read_dir_node(node).unwrap() {
+                assert_eq!(tree.child(node, &entry.name).unwrap(), Some(entry.node));
+                assert!(entry.file_type.is_none_or(|listed| Some(listed) == type_of(tree, entry.node)));
                 let name = String::from_utf8(entry.name).unwrap();
                 let below = if path.is_empty() { name } else { format!("{path}/{name}") };
-                waiting.push((below, entry.inode));
+                waiting.push((below, entry.node));
             }
-            assert_eq!(file_system.lookup(inode, b"no file has this name").unwrap(), None);
+            assert_eq!(tree.child(node, b"no file has this name").unwrap(), None);
         }
         let device = stat.device.map(|DeviceNumbers { major, minor }| (major, minor));
         let (mode, owner) = (stat.mode, (stat.uid, stat.gid));
@@ -136,8 +134,8 @@ fn items(tree: &Tree) -> BTreeMap<String, Item> {
     items
 }
 
-fn type_of(file_system: &dyn FileSystem, inode: Inode) -> Option<FileType> {
-    file_system.stat(inode).ok().map(|stat| stat.file_type)
+fn type_of(tree: &Tree, node: Node) -> Option<FileType> {
+    tree.stat(node).ok().map(|stat| stat.file_type)
 }
 
 fn compare(options: &[&str]) {
@@ -165,7 +163,7 @@ fn compare(options: &[&str]) {
         prototype.directory(name, count, b"");
     }
     let image = prototype.format("image", options);
-    let tree = Tree::new(open(&image), Limits::default());
+    let tree = Tree::new(Rc::from(open(&image)), Limits::default());
     let ours = items(&tree);
     for (path, item) in &prototype.items {
         assert_eq!(ours.get(path), Some(item), "{path}");
@@ -283,6 +281,6 @@ fn a_changed_uuid_is_the_one_that_shows() {
         assert_ne!(uuid(&image), before);
         let file_system = open(&image);
         assert_eq!(file_system.identity().uuid.as_deref(), Some("01234567-89ab-4cde-8f01-23456789abcd"));
-        assert_eq!(items(&Tree::new(file_system, Limits::default())), prototype.items);
+        assert_eq!(items(&Tree::new(Rc::from(file_system), Limits::default())), prototype.items);
     }
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use agentless_scanner::fs::{self as our_fs, FsPath, Tree};
@@ -64,7 +65,7 @@ fn files_of_very_many_extents() {
         // Each extent is read at once, and no block of the tree twice.
         let volume = Arc::new(CountingVolume::new(&image));
         let limits = Limits::default();
-        let tree = Tree::new(our_fs::open(volume.clone(), &limits).unwrap(), limits);
+        let tree = Tree::new(Rc::from(our_fs::open(volume.clone(), &limits).unwrap()), limits);
         let file = tree.open(&FsPath::new("/fragmented")).unwrap().unwrap();
         let before = volume.reads();
         let mut buffer = vec![0; 1 << 20];
@@ -92,7 +93,7 @@ fn contiguous_files_are_read_at_once() {
     }
     let volume = Arc::new(CountingVolume::new(&image));
     let limits = Limits::default();
-    let tree = Tree::new(our_fs::open(volume.clone(), &limits).unwrap(), limits);
+    let tree = Tree::new(Rc::from(our_fs::open(volume.clone(), &limits).unwrap()), limits);
     let file = tree.open(&FsPath::new("/file")).unwrap().unwrap();
     let before = volume.reads();
     assert!(file.read_all().unwrap() == fill::content(1, 64 << 20));
@@ -153,7 +154,7 @@ fn looking_up_a_name_in_a_large_directory_reads_a_few_of_its_blocks() {
     }
     let volume = Arc::new(CountingVolume::new(&image));
     let limits = Limits::default();
-    let tree = Tree::new(our_fs::open(volume.clone(), &limits).unwrap(), limits);
+    let tree = Tree::new(Rc::from(our_fs::open(volume.clone(), &limits).unwrap()), limits);
     let before = volume.reads();
     for index in [0, 4321, 8999] {
         let path = FsPath::new(format!("/{index}-ä-{}", "n".repeat(40)));
@@ -259,7 +260,7 @@ fn files_on_a_realtime_device_are_refused() {
     };
     let address = format!("inode {inode}");
     run(Command::new("xfs_db").args(["-x", "-c", &address, "-c", "write core.realtime 1"]).arg(&image));
-    let tree = Tree::new(open(&image), Limits::default());
+    let tree = Tree::new(Rc::from(open(&image)), Limits::default());
     let error = tree.open(&FsPath::new("/file")).unwrap().unwrap().read_all().unwrap_err();
     assert_eq!(error.to_string(), "a file on an XFS realtime device is not supported");
 }

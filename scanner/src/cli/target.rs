@@ -1,0 +1,203 @@
+//! The target of a verb: where it is, and how it is reached.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::say;
+use super::shown::Shown;
+use super::signals::Signals;
+use crate::aws::{Aws, Connection};
+use crate::limits::Limits;
+use crate::progress::Progress;
+use crate::scan::{self, Options, Read, ScanError};
+use crate::storage::Source;
+use crate::target::ebs::EbsTarget;
+use crate::target::{Identity, Leftover, Snapshots, Target, TargetError};
+
+/// Where a target is, and how it is reached.
+#[derive(Debug, Args)]
+pub(super) struct Place {
+    /// What to read: i-…, vol-…, snap-…, a raw disk image, a block device, or the root directory of a system.
+    pub(super) target: String,
+    /// A further disk of the same machine, as an image or a block device: its /var, or the rest of its volume group. Can be
+    /// given several times.
+    #[arg(long = "disk", value_name = "PATH")]
+    disks: Vec<PathBuf>,
+    /// AWS region of the target.
+    #[arg(long, value_name = "REGION", help_heading = "AWS")]
+    region: Option<String>,
+    /// Profile of the shared AWS configuration.
+    #[arg(long, value_name = "NAME", help_heading = "AWS")]
+    profile: Option<String>,
+    /// How long to wait for snapshots: a number with s, m or h. The first snapshot of a large volume can take hours.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration, help_heading = "AWS")]
+    snapshot_timeout: Duration,
+    /// Blocks of one volume that are fetched at the same time.
+    #[arg(long, value_name = "N", default_value = "64", help_heading = "AWS")]
+    concurrency: NonZeroUsize,
+}
+
+/// What is left of a snapshot's life when its scan should long be over, before others may delete it.
+const EXPIRY_MARGIN: Duration = Duration::from_hours(2);
+
+/// What became of reading a target.
+pub(super) struct Finished<T> {
+    /// What was made of it.
+    pub(super) result: Result<Read<T>, Box<dyn Error>>,
+    /// The region of a target that is in AWS.
+    pub(super) region: Option<String>,
+    /// Snapshots that could not be deleted.
+    pub(super) leftover: Option<Leftover>,
+    /// Requests to AWS, by action.
+    pub(super) calls: BTreeMap<String, u64>,
+}
+
+impl<T> From<Result<Read<T>, Box<dyn Error>>> for Finished<T> {
+    fn from(result: Result<Read<T>, Box<dyn Error>>) -> Self {
+        Self { result, region: None, leftover: None, calls: BTreeMap::new() }
+    }
+}
+
+/// Runs a verb.
+pub(super) fn block_on<T>(
+    verb: impl Future<Output = Result<T, Box<dyn Error>>>,
+) -> Result<T, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(verb);
+    // A thread that still reads a cancelled target is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+impl Place {
+    /// The target.
+    pub(super) fn target(&self) -> Result<Target, TargetError> {
+        let target = Target::parse(&self.target)?;
+        match target {
+            Target::Image(_) | Target::Device(_) => Ok(target),
+            _ if self.disks.is_empty() => Ok(target),
+            _ => Err(TargetError::Disks { given: self.target.clone() }),
+        }
+    }
+
+    /// How to read it.
+    pub(super) fn options(&self) -> Result<Options, Box<dyn Error>> {
+        Ok(Options {
+            limits: Limits::default(),
+            concurrency: self.concurrency,
+            snapshot_timeout: self.snapshot_timeout,
+            now: OffsetDateTime::now_utc().replace_nanosecond(0)?,
+            cancel: CancellationToken::new(),
+            progress: Arc::new(Progress::default()),
+        })
+    }
+
+    /// Does something with the target. `shows` says whether a line on the terminal may tell how far it is.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        target: &Target,
+        options: &Options,
+        shows: bool,
+        work: impl FnOnce(Source<'_>) -> T + Send + 'static,
+    ) -> Result<Finished<T>, Box<dyn Error>> {
+        let mut signals = Signals::listen()?;
+        let _shown = Shown::start(&options.progress, shows);
+        Ok(match target.place() {
+            Ok(ebs) => Box::pin(self.remote(target, ebs, options, &mut signals, work)).await,
+            Err(path) => tokio::select! {
+                result = scan::with_local(path, &self.disks, options, work) => result.map_err(Into::into).into(),
+                () = signals.next() => Err(ScanError::Cancelled.into()).into(),
+            },
+        })
+    }
+
+    /// Reads a target in AWS. The first signal ends that and leaves nothing behind; the second ends the program, and
+    /// tells what may be left.
+    async fn remote<T: Send + 'static>(
+        &self,
+        target: &Target,
+        ebs: EbsTarget<'_>,
+        options: &Options,
+        signals: &mut Signals,
+        work: impl FnOnce(Source<'_>) -> T + Send + 'static,
+    ) -> Finished<T> {
+        let connection = Connection { region: self.region.clone(), profile: self.profile.clone() };
+        options.progress.step("connecting");
+        let connected = tokio::select! {
+            connected = Aws::connect(&connection) => connected,
+            () = signals.next() => return Err(ScanError::Cancelled.into()).into(),
+        };
+        let aws = match connected {
+            Ok(aws) => Arc::new(aws),
+            Err(error) => return Err(error.into()).into(),
+        };
+        let identity = Identity {
+            scan: Uuid::new_v4(),
+            scanner: scanner_id(),
+            target: target.to_string(),
+            expires: options.now + self.snapshot_timeout + EXPIRY_MARGIN,
+        };
+        let region = aws.region();
+        let snapshots = Snapshots::new(Arc::clone(&aws), identity);
+        let reading = scan::with_remote(&aws, region, &snapshots, (target, ebs), options, work);
+        tokio::pin!(reading);
+        let (result, leftover) = tokio::select! {
+            done = &mut reading => done,
+            () = signals.next() => {
+                options.cancel.cancel();
+                say("ending the scan, and deleting its snapshots; press Ctrl-C again to leave them");
+                tokio::select! {
+                    done = &mut reading => done,
+                    () = signals.next() => (Err(ScanError::Cancelled), snapshots.leftover(region, None)),
+                }
+            }
+        };
+        let region = Some(region.to_owned());
+        Finished { result: result.map_err(Into::into), region, leftover, calls: aws.calls() }
+    }
+}
+
+/// Who scans, for the tags of snapshots: the machine on which the command is run.
+fn scanner_id() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("cli@{}", host.trim())
+}
+
+/// A time such as `90s`, `30m` or `2h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "a time is a number with s, m or h, such as 90s, 30m or 2h".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds_each = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(wrong()),
+    };
+    // A week is more than any snapshot takes, and keeps the arithmetic of times from overflowing.
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds_each));
+    seconds.filter(|&seconds| seconds <= 7 * 24 * 3600).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("30m"), Ok(Duration::from_mins(30)));
+        assert_eq!(duration("2h"), Ok(Duration::from_hours(2)));
+        for wrong in ["", "s", "10", "-1s", "1.5h", "99999999999999999999h", "1000h", "1é"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

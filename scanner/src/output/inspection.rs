@@ -1,0 +1,122 @@
+//! What a target is made of, without what is installed on it.
+
+use std::fmt::{Result as Written, Write};
+
+use serde::Serialize;
+
+use super::storage::{self, DeviceSummary, MountSummary};
+use super::text::{bytes, printable};
+use crate::package::OperatingSystem;
+use crate::report::{StorageReport, Unknown, Unmounted, VolumeReport};
+use crate::target::Target;
+
+/// The disks of a target, what was recognised on them, and which filesystems are one system.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    target: TargetShown,
+    /// Whether everything was recognised and read.
+    complete: bool,
+    volumes: Vec<VolumeReport>,
+    devices: Vec<DeviceSummary>,
+    trees: Vec<TreeShown>,
+    unknowns: Vec<Unknown>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct TargetShown {
+    id: String,
+    kind: &'static str,
+    region: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct TreeShown {
+    /// By which the tree is named on the command line, from 1.
+    number: usize,
+    system: bool,
+    operating_system: Option<OperatingSystem>,
+    mounts: Vec<MountSummary>,
+    unmounted: Vec<Unmounted>,
+}
+
+impl Inspection {
+    /// Of a target that was read; `systems` are what the trees call themselves, in their order.
+    pub fn new(
+        target: &Target,
+        region: Option<String>,
+        report: &StorageReport,
+        systems: Vec<Option<OperatingSystem>>,
+    ) -> Self {
+        let unknowns = report.unknowns();
+        let trees =
+            (1..).zip(report.trees.iter().zip(systems)).map(|(number, (tree, operating_system))| TreeShown {
+                number,
+                system: tree.is_system,
+                operating_system,
+                mounts: storage::mounts(report, tree),
+                unmounted: tree.unmounted.clone(),
+            });
+        Self {
+            target: TargetShown { id: target.to_string(), kind: target.kind(), region },
+            complete: unknowns.is_empty(),
+            volumes: report.volumes.clone(),
+            devices: storage::devices(report),
+            trees: trees.collect(),
+            unknowns,
+        }
+    }
+
+    /// Whether everything was recognised and read.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// For people. Ends with a line end.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_text(&mut text);
+        text
+    }
+
+    fn write_text(&self, out: &mut String) -> Written {
+        for volume in &self.volumes {
+            let size = volume.size.map(|size| format!(", {}", bytes(size))).unwrap_or_default();
+            let device =
+                volume.device.as_ref().map(|name| format!(" {}", printable(name))).unwrap_or_default();
+            writeln!(out, "{}{device}{size}", printable(&volume.id))?;
+            storage::describe_devices(out, &self.devices, &volume.id)?;
+        }
+        storage::describe_assembled(out, &self.devices)?;
+        for tree in &self.trees {
+            tree.write_text(out)?;
+        }
+        match self.unknowns.len() {
+            0 => Ok(()),
+            count => {
+                writeln!(out, "Unknown: {count}")?;
+                self.unknowns.iter().try_for_each(|unknown| {
+                    writeln!(out, "  {}: {}", printable(&unknown.text()), printable(&unknown.reason))
+                })
+            }
+        }
+    }
+}
+
+impl TreeShown {
+    fn write_text(&self, out: &mut String) -> Written {
+        write!(out, "{} {}", if self.system { "System" } else { "Files" }, self.number)?;
+        if let Some(system) = &self.operating_system {
+            let version = system.version.as_ref().map(|version| format!(", {version}")).unwrap_or_default();
+            write!(
+                out,
+                ": {}{}",
+                printable(system.name.as_ref().unwrap_or(&system.id)),
+                printable(&version)
+            )?;
+        }
+        writeln!(out)?;
+        storage::write_mounts(out, &self.mounts, true)?;
+        storage::write_unmounted(out, &self.unmounted)
+    }
+}
