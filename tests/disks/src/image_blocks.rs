@@ -9,18 +9,15 @@ use std::time::Duration;
 
 use agentless_scanner::volume::{BlockError, BlockSource};
 use bytes::Bytes;
-use rustix::fs::SeekFrom;
-use rustix::io::Errno;
 
 /// The size of a block of an EBS snapshot.
 pub const BLOCK: u32 = 512 << 10;
 
-/// The blocks of an image. As of a snapshot, those that were never written do not exist.
+/// The blocks of an image. None of them is a hole: each counts as on a disk of which everything was written once.
 #[derive(Debug)]
 pub struct ImageBlocks {
     image: File,
     size: u64,
-    allocated: BTreeSet<u64>,
     latency: Duration,
     fetches: Arc<Fetches>,
 }
@@ -34,28 +31,12 @@ impl ImageBlocks {
     pub fn open(image: &Path, latency: Duration) -> Self {
         let file = File::open(image).unwrap();
         let size = file.metadata().unwrap().len();
-        Self { image: file, size, allocated: allocated_blocks(image), latency, fetches: Arc::default() }
+        Self { image: file, size, latency, fetches: Arc::default() }
     }
 
     /// What is fetched from now on.
     pub fn fetches(&self) -> Arc<Fetches> {
         Arc::clone(&self.fetches)
-    }
-}
-
-/// The blocks of an image that have any data: those that a snapshot of the disk would list.
-pub fn allocated_blocks(image: &Path) -> BTreeSet<u64> {
-    let file = File::open(image).unwrap();
-    let mut blocks = BTreeSet::new();
-    let mut position = 0;
-    loop {
-        let start = match rustix::fs::seek(&file, SeekFrom::Data(position)) {
-            Ok(start) => start,
-            Err(Errno::NXIO) => return blocks,
-            Err(error) => panic!("{}: {error}", image.display()),
-        };
-        position = rustix::fs::seek(&file, SeekFrom::Hole(start)).unwrap();
-        blocks.extend(start / u64::from(BLOCK)..position.div_ceil(u64::from(BLOCK)));
     }
 }
 
@@ -69,7 +50,7 @@ impl BlockSource for ImageBlocks {
     }
 
     fn contains(&self, index: u64) -> bool {
-        self.allocated.contains(&index)
+        index < self.size.div_ceil(u64::from(BLOCK))
     }
 
     async fn fetch(&self, index: u64) -> Result<Bytes, BlockError> {
