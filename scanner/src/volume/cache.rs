@@ -71,6 +71,8 @@ struct Inner<S> {
     options: CacheOptions,
     permits: Arc<Semaphore>,
     store: Mutex<Store>,
+    /// Held by whoever writes to the file: writers of one file wait for each other anyway, in the kernel and on a processor.
+    writing: tokio::sync::Mutex<()>,
 }
 
 /// A fetch that any number of readers wait for.
@@ -102,7 +104,8 @@ impl<S: BlockSource> CachedVolume<S> {
     /// A volume that fetches on `runtime`. Its reads block: they belong on threads that are not the runtime's own.
     pub fn new(source: S, options: CacheOptions, runtime: Handle) -> Self {
         let permits = Arc::new(Semaphore::new(options.concurrency.get()));
-        Self { inner: Arc::new(Inner { source, options, permits, store: Mutex::default() }), runtime }
+        let (store, writing) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { inner: Arc::new(Inner { source, options, permits, store, writing }), runtime }
     }
 
     /// What was fetched.
@@ -255,20 +258,27 @@ impl<S: BlockSource> Inner<S> {
     /// fetching, it is writing that sets the pace, and memory stays bounded.
     fn spill(self: &Arc<Self>, (index, block): (u64, Bytes), permit: OwnedSemaphorePermit) {
         let inner = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
-            let place = inner.lock().spill.reserve(inner.source.block_size());
-            let written = place.and_then(|place| place.write(&block).map(|()| place));
-            let mut store = inner.lock();
-            store.memory.remove(&index);
-            match written {
-                Ok(place) => store.spill.note(index, &place),
-                // Memory stays bounded and the scan right: the block is fetched again if it is asked for again.
-                Err(error) => {
-                    tracing::warn!(%error, "a block could not be kept in the directory for temporary files");
-                }
-            }
+        tokio::spawn(async move {
+            let _only_one = inner.writing.lock().await;
+            let writer = Arc::clone(&inner);
+            // Fails only where the runtime ends, and with it the volume.
+            let _ = tokio::task::spawn_blocking(move || writer.write(index, &block)).await;
             drop(permit);
         });
+    }
+
+    fn write(&self, index: u64, block: &[u8]) {
+        let place = self.lock().spill.reserve(self.source.block_size());
+        let written = place.and_then(|place| place.write(block).map(|()| place));
+        let mut store = self.lock();
+        store.memory.remove(&index);
+        match written {
+            Ok(place) => store.spill.note(index, &place),
+            // Memory stays bounded and the scan right: the block is fetched again if it is asked for again.
+            Err(error) => {
+                tracing::warn!(%error, "a block could not be kept in the directory for temporary files");
+            }
+        }
     }
 }
 
