@@ -10,11 +10,11 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::bytes::{to_u64, to_usize};
-use super::spill::Spill;
+use super::spill::{Place, Spill};
 use super::{BlockError, BlockSource, Volume, VolumeError};
 
 /// How a [`CachedVolume`] fetches and keeps blocks.
@@ -69,27 +69,43 @@ pub struct CachedVolume<S> {
 struct Inner<S> {
     source: S,
     options: CacheOptions,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     store: Mutex<Store>,
+    /// Held by whoever writes to the file: writers of one file wait for each other anyway, in the kernel and on a processor.
+    writing: tokio::sync::Mutex<()>,
 }
 
 /// A fetch that any number of readers wait for.
 type Flight = Shared<BoxFuture<'static, Result<Bytes, BlockError>>>;
 
+/// Which blocks are where. Its lock is held for looking and noting only: bytes are copied, read and written outside.
 #[derive(Debug, Default)]
 struct Store {
     flights: HashMap<u64, Flight>,
     memory: HashMap<u64, Bytes>,
-    /// The blocks in memory, oldest first.
+    /// The blocks in memory that are to stay there, oldest first. The others are being written to the file.
     order: VecDeque<u64>,
-    spill: Option<Spill>,
+    spill: Spill,
 }
+
+/// Where a block is.
+enum Kept {
+    Memory(Bytes),
+    File(Place),
+}
+
+/// Hints are taken as long as fewer blocks than this are on their way: 2 GiB in blocks of 512 KiB. Against a disk that
+/// claims anything, of which everything would be queued.
+const MOST_FLIGHTS: usize = 4096;
+/// Blocks that are looked at for one hint. Against hints for holes of terabytes, which cost no fetch but time.
+const MOST_HINTED: usize = 1 << 16;
 
 impl<S: BlockSource> CachedVolume<S> {
     /// A volume that fetches on `runtime`. Its reads block: they belong on threads that are not the runtime's own.
     pub fn new(source: S, options: CacheOptions, runtime: Handle) -> Self {
-        let permits = Semaphore::new(options.concurrency.get());
-        Self { inner: Arc::new(Inner { source, options, permits, store: Mutex::default() }), runtime }
+        let permits = Arc::new(Semaphore::new(options.concurrency.get()));
+        let (store, writing) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { inner: Arc::new(Inner { source, options, permits, store, writing }), runtime }
     }
 
     /// What was fetched.
@@ -117,12 +133,17 @@ impl<S: BlockSource> CachedVolume<S> {
 
     /// Copies a part of one block.
     fn read_block(&self, index: u64, start: u64, dst: &mut [u8]) -> Result<(), VolumeError> {
+        let failed = |source: std::io::Error| VolumeError::Block { index, source: Box::new(source) };
         let flight = {
             let mut store = self.inner.lock();
-            match store.read(index, start, dst) {
-                Some(Ok(())) => return Ok(()),
-                Some(Err(error)) => {
-                    return Err(VolumeError::Block { index, source: Box::new(error) });
+            match store.find(index) {
+                Some(Kept::Memory(block)) => {
+                    drop(store);
+                    return copy(&block, start, dst).map_err(failed);
+                }
+                Some(Kept::File(place)) => {
+                    drop(store);
+                    return place.read(start, dst).map_err(failed);
                 }
                 None if !self.inner.source.contains(index) => {
                     dst.fill(0);
@@ -131,9 +152,7 @@ impl<S: BlockSource> CachedVolume<S> {
                 None => self.start(&mut store, index),
             }
         };
-        let block = self.wait(index, flight)?;
-        copy(&block, start, dst)
-            .ok_or_else(|| VolumeError::Block { index, source: "the block is shorter than its size".into() })
+        copy(&self.wait(index, flight)?, start, dst).map_err(failed)
     }
 
     /// Joins the fetch of a block, or starts one.
@@ -156,18 +175,15 @@ impl<S: BlockSource> CachedVolume<S> {
         flight
     }
 
-    /// Starts fetching those of the blocks that are neither here nor on their way, `most` of them.
-    fn start_missing(&self, blocks: impl Iterator<Item = u64>, most: usize) {
+    /// Starts fetching those of the blocks that are neither here nor on their way.
+    fn start_missing(&self, blocks: impl Iterator<Item = u64>) {
         let mut store = self.inner.lock();
-        let mut started = 0;
         for index in blocks {
-            if started == most {
+            if store.flights.len() >= MOST_FLIGHTS {
                 break;
             }
-            if self.inner.source.contains(index) && !store.holds(index) && !store.flights.contains_key(&index)
-            {
+            if !store.holds(index) && self.inner.source.contains(index) {
                 drop(self.start(&mut store, index));
-                started += 1;
             }
         }
     }
@@ -191,7 +207,7 @@ impl<S: BlockSource> Volume for CachedVolume<S> {
             // All blocks of a long read are fetched together, as many as may be at a time.
             if blocks.start() != blocks.end() && (index - blocks.start()).is_multiple_of(window) {
                 let last = index.saturating_add(window - 1).min(*blocks.end());
-                self.start_missing(index..=last, usize::MAX);
+                self.start_missing(index..=last);
             }
             let part = rest.len().min(to_usize(block_size - start));
             let Some((now, later)) = rest.split_at_mut_checked(part) else { break };
@@ -202,15 +218,13 @@ impl<S: BlockSource> Volume for CachedVolume<S> {
     }
 
     fn prefetch(&self, ranges: &[Range<u64>]) {
-        /// Blocks of one hint that are looked at. A hint may come from a disk that claims anything.
-        const LOOKED_AT: usize = 1 << 16;
-
         let size = self.size();
-        // What does not fit into memory when it arrives is spilled, so what can be under way decides.
-        let most = self.inner.options.concurrency.get().saturating_mul(4);
         let inside = ranges.iter().map(|range| range.start..range.end.min(size));
-        let blocks = inside.filter(|range| !range.is_empty()).flat_map(|range| self.blocks_of(&range));
-        self.start_missing(blocks.take(LOOKED_AT), most);
+        let blocks = inside.filter(|range| !range.is_empty()).map(|range| self.blocks_of(&range));
+        // Many short ranges of one block are the rule: one of them is enough.
+        let mut last = None;
+        let distinct = blocks.filter(|blocks| last.replace(blocks.clone()) != Some(blocks.clone()));
+        self.start_missing(distinct.flatten().take(MOST_HINTED));
     }
 }
 
@@ -220,70 +234,82 @@ impl<S: BlockSource> Inner<S> {
     }
 
     /// Fetches one block and keeps it.
-    async fn fetch(&self, index: u64) -> Result<Bytes, BlockError> {
+    async fn fetch(self: &Arc<Self>, index: u64) -> Result<Bytes, BlockError> {
         let fetched = tokio::select! {
             fetched = async {
-                let _permit = self.permits.acquire().await.map_err(BlockError::new)?;
-                self.source.fetch(index).await
+                let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(BlockError::new)?;
+                Ok((self.source.fetch(index).await?, permit))
             } => fetched,
             () = self.options.cancel.cancelled() => Err(BlockError::new("the scan was cancelled")),
         };
-        if let Ok(block) = &fetched {
-            self.options.traffic.add(to_u64(block.len()));
-        }
         let mut store = self.lock();
-        if let Ok(block) = &fetched {
-            store.keep(index, block.clone(), self.source.block_size(), self.options.memory);
-        }
         store.flights.remove(&index);
-        fetched
+        let (block, permit) = fetched?;
+        self.options.traffic.add(to_u64(block.len()));
+        let excess = store.keep(index, block.clone(), self.source.block_size(), self.options.memory);
+        drop(store);
+        if let Some(excess) = excess {
+            self.spill(excess, permit);
+        }
+        Ok(block)
+    }
+
+    /// Writes a block to the file and lets it go from memory. Keeps the permit until then: while writing is slower than
+    /// fetching, it is writing that sets the pace, and memory stays bounded.
+    fn spill(self: &Arc<Self>, (index, block): (u64, Bytes), permit: OwnedSemaphorePermit) {
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            let _only_one = inner.writing.lock().await;
+            let writer = Arc::clone(&inner);
+            // Fails only where the runtime ends, and with it the volume.
+            let _ = tokio::task::spawn_blocking(move || writer.write(index, &block)).await;
+            drop(permit);
+        });
+    }
+
+    fn write(&self, index: u64, block: &[u8]) {
+        let place = self.lock().spill.reserve(self.source.block_size());
+        let written = place.and_then(|place| place.write(block).map(|()| place));
+        let mut store = self.lock();
+        store.memory.remove(&index);
+        match written {
+            Ok(place) => store.spill.note(index, &place),
+            // Memory stays bounded and the scan right: the block is fetched again if it is asked for again.
+            Err(error) => {
+                tracing::warn!(%error, "a block could not be kept in the directory for temporary files");
+            }
+        }
     }
 }
 
 impl Store {
     fn holds(&self, index: u64) -> bool {
-        self.memory.contains_key(&index) || self.spill.as_ref().is_some_and(|spill| spill.contains(index))
+        self.flights.contains_key(&index) || self.memory.contains_key(&index) || self.spill.contains(index)
     }
 
-    /// Copies a part of a block that is here. `None` if it is not.
-    fn read(&self, index: u64, start: u64, dst: &mut [u8]) -> Option<std::io::Result<()>> {
-        if let Some(block) = self.memory.get(&index) {
-            return Some(copy(block, start, dst).ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into()));
-        }
-        self.spill.as_ref()?.read(index, start, dst)
+    /// Where a block is. `None` if it is not here.
+    fn find(&self, index: u64) -> Option<Kept> {
+        let in_memory = self.memory.get(&index).map(|block| Kept::Memory(block.clone()));
+        in_memory.or_else(|| self.spill.place(index).map(Kept::File))
     }
 
-    /// Keeps a block in memory, and moves the oldest ones out of it when they are too many.
-    fn keep(&mut self, index: u64, block: Bytes, block_size: u32, memory: u64) {
+    /// Keeps a block in memory, and says which one has to leave it for that, if there are too many.
+    fn keep(&mut self, index: u64, block: Bytes, block_size: u32, memory: u64) -> Option<(u64, Bytes)> {
         if self.memory.insert(index, block).is_none() {
             self.order.push_back(index);
         }
-        while to_u64(self.memory.len()).saturating_mul(u64::from(block_size))
-            > memory.max(u64::from(block_size))
-        {
-            let Some(oldest) = self.order.pop_front() else { break };
-            let Some(block) = self.memory.remove(&oldest) else { continue };
-            if let Err(error) = self.spill(oldest, &block, block_size) {
-                // Memory stays bounded and the scan right: the block is fetched again if it is asked for again.
-                tracing::warn!(%error, "a block could not be kept in the directory for temporary files");
-            }
-        }
-    }
-
-    fn spill(&mut self, index: u64, block: &[u8], block_size: u32) -> std::io::Result<()> {
-        let spill = match &mut self.spill {
-            Some(spill) => spill,
-            empty => empty.insert(Spill::new(block_size)?),
-        };
-        spill.put(index, block)
+        let most = to_usize(memory / u64::from(block_size).max(1)).max(1);
+        let oldest = if self.order.len() > most { self.order.pop_front()? } else { return None };
+        self.memory.get(&oldest).map(|block| (oldest, block.clone()))
     }
 }
 
 /// Copies the part of `block` at `start` that fills `dst`.
-fn copy(block: &[u8], start: u64, dst: &mut [u8]) -> Option<()> {
+fn copy(block: &[u8], start: u64, dst: &mut [u8]) -> std::io::Result<()> {
     let start = to_usize(start);
-    dst.copy_from_slice(block.get(start..start.checked_add(dst.len())?)?);
-    Some(())
+    let source = block.get(start..start.saturating_add(dst.len()));
+    dst.copy_from_slice(source.ok_or(std::io::ErrorKind::UnexpectedEof)?);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -393,6 +419,8 @@ mod tests {
             assert_eq!(all, disk);
         }
         assert_eq!(fetched.lock().unwrap().len(), 64);
+        // A block on its way to the file has a permit.
+        let _all = runtime.block_on(volume.inner.permits.acquire_many(4)).unwrap();
         let store = volume.inner.lock();
         assert_eq!(store.memory.len(), 4);
         assert_eq!(store.flights.len(), 0);
@@ -441,20 +469,24 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_of_many_small_ranges_is_followed_as_far_as_can_be_under_way() {
+    fn a_hint_of_many_short_ranges_is_taken_whole() {
         let runtime = runtime();
-        let source = Fake::new(patterned(64));
-        let fetched = Arc::clone(&source.fetched);
-        // Memory for two blocks: what arrives is spilled.
-        let volume = CachedVolume::new(source, options(2 * 512), runtime.handle().clone());
-        let ranges: Vec<_> = (0..64 * 64).map(|index| index * 8..index * 8 + 8).collect();
+        let mut source = Fake::new(patterned(64));
+        source.latency = Duration::from_hours(1);
+        let volume = CachedVolume::new(source, options(1), runtime.handle().clone());
+        let ranges: Vec<_> = (0..64 * 16).map(|part| part * 32..part * 32 + 32).collect();
         volume.prefetch(&ranges);
-        let mut last = [0; 512];
-        volume.read_at(15 * 512, &mut last).unwrap();
-        let store = volume.inner.lock();
-        let asked: BTreeSet<_> =
-            fetched.lock().unwrap().iter().chain(store.flights.keys()).copied().collect();
-        assert_eq!(asked, (0..16).collect());
+        assert_eq!(volume.inner.lock().flights.len(), 64);
+    }
+
+    #[test]
+    fn hints_without_end_are_not_taken() {
+        let runtime = runtime();
+        let mut source = Fake::new(patterned(MOST_FLIGHTS + 100));
+        source.latency = Duration::from_hours(1);
+        let volume = CachedVolume::new(source, options(1), runtime.handle().clone());
+        volume.prefetch(std::slice::from_ref(&(0..u64::MAX)));
+        assert_eq!(volume.inner.lock().flights.len(), MOST_FLIGHTS);
     }
 
     #[test]

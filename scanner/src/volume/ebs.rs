@@ -160,10 +160,10 @@ impl<E: EbsDirect> BlockSource for SnapshotBlocks<E> {
 }
 
 /// The blocks of a snapshot and their tokens. A full disk of 1 TiB has two million of them, so the tokens stand in one
-/// text instead of one allocation each.
+/// text instead of one allocation each, from the first page on.
 #[derive(Debug, Default)]
 struct BlockList {
-    /// Ascending.
+    /// Ascending, once all pages are read.
     indexes: Vec<u32>,
     /// Where the token of the block at the same place ends. It begins where the one before it ends.
     ends: Vec<usize>,
@@ -175,32 +175,47 @@ impl BlockList {
         self.indexes.len()
     }
 
-    /// Appends a block; `None` if it is out of order.
-    fn push(&mut self, index: u32, token: &str) -> Option<()> {
-        if self.indexes.last().is_some_and(|&last| last >= index) {
-            return None;
-        }
+    fn push(&mut self, index: u32, token: &str) {
         self.indexes.push(index);
         self.tokens.push_str(token);
         self.ends.push(self.tokens.len());
-        Some(())
     }
 
-    fn token(&self, index: u64) -> Option<(u32, &str)> {
-        let number = u32::try_from(index).ok()?;
-        let place = self.indexes.binary_search(&number).ok()?;
+    /// The blocks in ascending order, in which AWS documents that they come.
+    fn sorted(self) -> Self {
+        if self.indexes.is_sorted() {
+            return self;
+        }
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_unstable_by_key(|&place| self.indexes.get(place));
+        let mut sorted = Self::default();
+        for place in order {
+            if let Some((index, token)) = self.at(place) {
+                sorted.push(index, token);
+            }
+        }
+        sorted
+    }
+
+    /// The block at this place of the list, and its token.
+    fn at(&self, place: usize) -> Option<(u32, &str)> {
         let start = match place.checked_sub(1) {
             Some(before) => *self.ends.get(before)?,
             None => 0,
         };
-        Some((number, self.tokens.get(start..*self.ends.get(place)?)?))
+        Some((*self.indexes.get(place)?, self.tokens.get(start..*self.ends.get(place)?)?))
+    }
+
+    fn token(&self, index: u64) -> Option<(u32, &str)> {
+        let number = u32::try_from(index).ok()?;
+        self.at(self.indexes.binary_search(&number).ok()?)
     }
 }
 
 /// Reads all pages of a snapshot's blocks, with the size of a block and of the volume in bytes.
 async fn read_list(ebs: &impl EbsDirect, snapshot: &str) -> Result<(BlockList, u32, u64), SnapshotError> {
     let wrong = |problem: String| SnapshotError::List { snapshot: snapshot.to_owned(), problem };
-    let mut blocks: Vec<(u32, String)> = Vec::new();
+    let mut list = BlockList::default();
     let mut geometry = None;
     let mut page = None;
     loop {
@@ -218,9 +233,11 @@ async fn read_list(ebs: &impl EbsDirect, snapshot: &str) -> Result<(BlockList, u
         if *geometry.get_or_insert((block_size, volume_gib)) != (block_size, volume_gib) {
             return Err(wrong("its pages differ in the size of the blocks or of the volume".to_owned()));
         }
-        blocks.extend(answer.blocks);
+        for (index, token) in &answer.blocks {
+            list.push(*index, token);
+        }
         let most = (volume_gib << 30) / block_size;
-        if to_u64(blocks.len()) > most {
+        if to_u64(list.len()) > most {
             return Err(wrong(format!("more than the {most} blocks of the volume")));
         }
         if answer.next.is_some() && answer.next == page {
@@ -233,13 +250,12 @@ async fn read_list(ebs: &impl EbsDirect, snapshot: &str) -> Result<(BlockList, u
     }
     let (block_size, volume_gib) = geometry.unwrap_or_default();
     let size = volume_gib << 30;
-    blocks.sort_unstable_by_key(|&(index, _)| index);
-    let mut list = BlockList::default();
-    for (index, token) in &blocks {
-        if u64::from(*index) >= size / block_size {
-            return Err(wrong(format!("block {index} lies beyond the end of the volume")));
-        }
-        list.push(*index, token).ok_or_else(|| wrong(format!("block {index} is in it twice")))?;
+    let list = list.sorted();
+    if let Some(index) = list.indexes.last().filter(|&&index| u64::from(index) >= size / block_size) {
+        return Err(wrong(format!("block {index} lies beyond the end of the volume")));
+    }
+    if let Some((index, _)) = list.indexes.iter().zip(list.indexes.iter().skip(1)).find(|(a, b)| a == b) {
+        return Err(wrong(format!("block {index} is in it twice")));
     }
     let block_size = u32::try_from(block_size).map_err(|_| wrong(format!("blocks of {block_size} bytes")))?;
     Ok((list, block_size, size))

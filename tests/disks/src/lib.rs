@@ -7,12 +7,18 @@
     reason = "the helpers of tests fail as tests do, and print figures"
 )]
 
+pub mod block_trace;
 pub mod changes;
 pub mod counting;
 pub mod debian;
 pub mod fill;
 pub mod image;
+pub mod image_blocks;
 pub mod kinds;
+pub mod large_tree;
 pub mod latency;
 pub mod layout;
+pub mod loop_device;
 pub mod manifest;
+pub mod scanner;
+pub mod work;

@@ -15,6 +15,7 @@ mod btrfs;
 mod compare_disk;
 mod corpus;
 mod ext4;
+mod kernel_floor;
 mod live;
 mod lvm;
 mod matrix;

@@ -75,9 +75,11 @@ impl<'a> Area<'a> {
         let mut window = self.window.borrow_mut();
         let have = to_u64(window.1.len()) / BASIC_BLOCK;
         if !(window.0..window.0.saturating_add(have)).contains(&block) {
-            let first = (block / WINDOW).saturating_mul(WINDOW);
-            let count = WINDOW.min(self.blocks.saturating_sub(first));
-            *window = (first, self.read(first, count)?);
+            // Aligned on the volume and not on the log, so that a look takes one block of a snapshot and not two.
+            let into = (self.start / BASIC_BLOCK).saturating_add(block) % WINDOW;
+            let first = block.saturating_sub(into);
+            let end = block.saturating_add(WINDOW.saturating_sub(into)).min(self.blocks);
+            *window = (first, self.read(first, end.saturating_sub(first))?);
         }
         let inside = to_usize(block.saturating_sub(window.0).saturating_mul(BASIC_BLOCK));
         let found = window.1.get(inside..inside.saturating_add(to_usize(BASIC_BLOCK)));

@@ -1,0 +1,60 @@
+//! A filesystem of an image as a scan reads it of a snapshot: a driver over the cache over blocks.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentless_scanner::fs::{self, FileSystem};
+use agentless_scanner::limits::Limits;
+use agentless_scanner::volume::{CacheOptions, CachedVolume};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use crate::image_blocks::{Fetches, ImageBlocks};
+
+/// Fetches the blocks of images; what it opened reads as long as it lives.
+#[derive(Debug)]
+pub struct Scanner {
+    runtime: Runtime,
+    memory: u64,
+    latency: Duration,
+}
+
+/// Blocks that are fetched at the same time, as in a scan.
+const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not zero");
+
+impl Scanner {
+    /// One with as much memory as a scan has for a volume, and without latency.
+    #[expect(clippy::new_without_default, reason = "it starts threads")]
+    pub fn new() -> Self {
+        Self { runtime: Runtime::new().unwrap(), memory: 16 << 20, latency: Duration::ZERO }
+    }
+
+    /// With room for so many bytes of blocks in memory.
+    #[must_use]
+    pub fn with_memory(self, memory: u64) -> Self {
+        Self { memory, ..self }
+    }
+
+    /// With a latency for each block.
+    #[must_use]
+    pub fn with_latency(self, latency: Duration) -> Self {
+        Self { latency, ..self }
+    }
+
+    /// The filesystem of an image, of which nothing was read yet, and what is fetched of it.
+    pub fn open(&self, image: &Path) -> (Rc<dyn FileSystem>, Arc<Fetches>) {
+        let blocks = ImageBlocks::open(image, self.latency);
+        let fetches = blocks.fetches();
+        let options = CacheOptions {
+            concurrency: CONCURRENCY,
+            memory: self.memory,
+            cancel: CancellationToken::new(),
+            traffic: Arc::default(),
+        };
+        let volume = CachedVolume::new(blocks, options, self.runtime.handle().clone());
+        (Rc::from(fs::open(Arc::new(volume), &Limits::default()).unwrap()), fetches)
+    }
+}
