@@ -213,3 +213,36 @@ impl Volume for SnapshotVolume {
 fn damaged(problem: impl Into<String>) -> FsError {
     FsError::corrupt("the snapshot's store", problem)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::MemoryVolume;
+
+    #[test]
+    fn snapshots_share_the_room_for_their_chunks() {
+        let mut store = vec![0; 8 * 512];
+        store[..4].copy_from_slice(&MAGIC.to_le_bytes());
+        store[4..8].copy_from_slice(&1_u32.to_le_bytes());
+        store[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        store[12..16].copy_from_slice(&1_u32.to_le_bytes());
+        // Two chunks of its own.
+        for (index, place) in [(0, 2_u64), (1, 3)] {
+            store[512 + index * EXCEPTION + 8..][..8].copy_from_slice(&place.to_le_bytes());
+        }
+        let store: Arc<dyn Volume> = Arc::new(MemoryVolume::new(store));
+        let limits = Limits { snapshot_exceptions: 5, ..Limits::default() };
+        let room = Room::new(&limits);
+        let read = || {
+            let origin = SliceVolume::new(Arc::clone(&store), 0, 1024).unwrap();
+            let snapshot = SnapshotVolume::open(origin, Arc::clone(&store), &room, &limits).unwrap();
+            snapshot.read_at(0, &mut [0]).map_err(|error| crate::chain(&error))
+        };
+        read().unwrap();
+        read().unwrap();
+        let error = read().unwrap_err();
+        assert!(error.ends_with("the number of the snapshots' own chunks exceeds the limit of 5"), "{error}");
+        // What failed has given its room back.
+        assert!(room.take() && !room.take());
+    }
+}
