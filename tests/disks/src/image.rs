@@ -191,13 +191,21 @@ impl Mount {
     /// What `mount` says.
     pub fn attempt(image: &Path, part: Option<&Range<u64>>, options: &str) -> Result<Self, String> {
         let point = image.with_extension("mount");
-        std::fs::create_dir_all(&point).unwrap();
         let read_only = options.split(',').any(|option| option == "ro");
         // Not the one that `mount -o loop` would make: that shares the device of an earlier mount of the same image, which
         // may be about to end. Detached while it is mounted, it stays as long as the mount.
         let device = Loop::attach(image, part, if read_only { &["--read-only"] } else { &[] });
-        let mut mount = Command::new("mount");
-        let output = mount.args(["-o", options]).arg(device.path()).arg(&point).output().unwrap();
+        Self::device(device.path(), point, options)
+    }
+
+    /// Mounts a device, if the kernel can.
+    ///
+    /// # Errors
+    ///
+    /// What `mount` says.
+    pub(crate) fn device(device: &Path, point: PathBuf, options: &str) -> Result<Self, String> {
+        std::fs::create_dir_all(&point).unwrap();
+        let output = Command::new("mount").args(["-o", options]).arg(device).arg(&point).output().unwrap();
         if output.status.success() {
             Ok(Self(point))
         } else {

@@ -23,7 +23,7 @@ use agentless_scanner::fs::survey::{self, Survey};
 use agentless_scanner::limits::Limits;
 use agentless_scanner::volume::{Volume, VolumeError};
 
-use agentless_disk_tests::image::{self, Loop, Mount, Workspace, can_mount};
+use agentless_disk_tests::image::{Workspace, can_mount};
 use agentless_disk_tests::kinds::{KINDS, Kind};
 use agentless_disk_tests::{changes, fill, layout};
 
@@ -57,7 +57,9 @@ fn flip(driver: &str) {
         return;
     }
     let started = Instant::now();
-    let kinds: Vec<_> = KINDS.iter().filter(|kind| kind.format().starts_with(driver)).collect();
+    // What is around a filesystem on several disks has flipped bits in tests of its own.
+    let kinds = KINDS.iter().filter(|kind| kind.format().starts_with(driver) && kind.layout.is_one_disk());
+    let kinds: Vec<_> = kinds.collect();
     let limits = limits();
     let disks: Vec<_> =
         kinds.iter().flat_map(|kind| disks(kind).map(|content| Disk::new(kind, content))).collect();
@@ -147,9 +149,9 @@ impl Found {
 fn disks(kind: &Kind) -> [Arc<Content>; 2] {
     let workspace = Workspace::with_snapshots();
     let disk = layout::Disk::new(&workspace, kind.layout, SIZE);
-    image::format(Loop::writable(&disk.image, &disk.place).path(), kind.mkfs);
+    disk.format(kind.mkfs);
     let in_use = {
-        let mount = Mount::part(&disk.image, &disk.place, kind.mount);
+        let mount = disk.mount(&disk.image, kind.mount);
         few_files(mount.path());
         let everything = fs::File::open(mount.path()).unwrap();
         rustix::fs::syncfs(everything).unwrap();

@@ -8,7 +8,7 @@ use std::thread;
 
 use agentless_scanner::fs::Journal;
 
-use agentless_disk_tests::image::{self, Loop, Mount, Workspace, can_mount};
+use agentless_disk_tests::image::{Workspace, can_mount};
 use agentless_disk_tests::kinds::Kind;
 use agentless_disk_tests::layout::{Disk, Layout};
 use agentless_disk_tests::{changes, debian};
@@ -28,9 +28,9 @@ fn compare(mkfs: &'static [&'static str], mount_options: &'static str) {
     let kind = Kind { name: "a running system", layout: Layout::Gpt, mkfs, mount: mount_options, many: 0 };
     let workspace = Workspace::with_snapshots();
     let disk = Disk::new(&workspace, kind.layout, SIZE);
-    image::format(Loop::writable(&disk.image, &disk.place).path(), kind.mkfs);
+    disk.format(kind.mkfs);
     let snapshots: Vec<_> = {
-        let mount = Mount::part(&disk.image, &disk.place, kind.mount);
+        let mount = disk.mount(&disk.image, kind.mount);
         debian::install(mount.path());
         let service = mount.path().join("var/lib/service");
         std::fs::create_dir(&service).unwrap();

@@ -2,15 +2,17 @@
 
 use std::fmt::{self, Write};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agentless_scanner::fs::{self, FileSystem, Journal};
+use agentless_scanner::fs::btrfs::BtrfsDriver;
+use agentless_scanner::fs::{self, Driver, FileSystem, Journal};
 use agentless_scanner::limits::Limits;
 use agentless_scanner::volume::lvm::{self, PhysicalVolume};
+use agentless_scanner::volume::raid::{self, Member};
 use agentless_scanner::volume::{FileVolume, Volume, partition};
 
-use agentless_disk_tests::image::{Mount, Workspace};
+use agentless_disk_tests::image::Workspace;
 use agentless_disk_tests::kinds::Kind;
 use agentless_disk_tests::layout::{Disk, Layout};
 use agentless_disk_tests::manifest::{self, Manifest};
@@ -60,7 +62,7 @@ impl InUse {
         report: &mut String,
     ) -> Self {
         let recovered = workspace.snapshot(snapshot, "recovered");
-        let kernel = manifest::of_kernel(Mount::part(&recovered, &disk.place, "rw").path());
+        let kernel = manifest::of_kernel(disk.mount(&recovered, "rw").path());
         let opened = open(&disk.assemble(workspace, snapshot), kind.layout, &disk.place);
         let journal = opened.journal();
         let count = Count::new(&kernel, &manifest::of_ours(opened), "in use", report);
@@ -70,29 +72,44 @@ impl InUse {
             "btrfs" => "ro,rescue=nologreplay",
             _ => "ro,noload",
         };
-        let stale = manifest::of_kernel_without_recovery(Mount::part(snapshot, &disk.place, options).path());
+        let stale = manifest::of_kernel_without_recovery(disk.mount(snapshot, options).path());
         Self { count, journal, without_recovery: manifest::differences(&kernel, &stale).len() }
     }
 }
 
-/// Opens the filesystem that a disk has at `place`, or in its logical volume.
-pub(crate) fn open(disk: &Path, layout: Layout, place: &Range<u64>) -> Box<dyn FileSystem> {
+/// Opens the filesystem that disks have at `place`, or in what is made of them.
+pub(crate) fn open(disks: &[PathBuf], layout: Layout, place: &Range<u64>) -> Box<dyn FileSystem> {
     let limits = Limits::default();
-    let disk: Arc<dyn Volume> = Arc::new(FileVolume::open(disk).unwrap());
-    let table = partition::read(&disk, &limits).unwrap();
-    assert_eq!(table.problems, []);
-    let volume = if layout == Layout::Lvm {
-        let members = table.partitions.iter().filter_map(|found| {
-            let volume: Arc<dyn Volume> = Arc::new(found.open(&disk).unwrap());
-            PhysicalVolume::read(&volume, &limits).unwrap().map(|member| (member, volume))
-        });
-        let groups = lvm::assemble(members.collect(), &limits);
-        let mut volumes = groups.into_iter().flat_map(|group| group.logical_volumes);
-        volumes.find(|volume| volume.name == "root").unwrap().volume.unwrap()
-    } else {
-        let found = table.partitions.iter().find(|found| (found.offset..found.offset + found.size) == *place);
-        let found = found.unwrap_or_else(|| panic!("no partition is at {place:?}: {:?}", table.partitions));
-        Arc::new(found.open(&disk).unwrap())
+    let mut found: Vec<(Range<u64>, Arc<dyn Volume>)> = Vec::new();
+    for disk in disks {
+        let disk: Arc<dyn Volume> = Arc::new(FileVolume::open(disk).unwrap());
+        let table = partition::read(&disk, &limits).unwrap();
+        assert_eq!(table.problems, []);
+        found.extend(table.partitions.iter().map(|found| -> (_, Arc<dyn Volume>) {
+            (found.offset..found.offset + found.size, Arc::new(found.open(&disk).unwrap()))
+        }));
+    }
+    let volumes = found.iter().map(|(_, volume)| Arc::clone(volume));
+    let volume = match layout {
+        Layout::Lvm | Layout::LvmStriped => {
+            let members =
+                volumes.filter_map(|volume| Some((PhysicalVolume::read(&volume, &limits).unwrap()?, volume)));
+            let groups = lvm::assemble(members.collect(), &limits);
+            let mut volumes = groups.into_iter().flat_map(|group| group.logical_volumes);
+            volumes.find(|volume| volume.name == "root").unwrap().volume.unwrap()
+        }
+        Layout::Raid1 => {
+            let members = volumes.filter_map(|volume| Some((Member::read(&volume).unwrap()?, volume)));
+            let mut arrays = raid::assemble(members.collect());
+            assert_eq!((arrays.len(), arrays[0].present), (1, 2), "{:?}", arrays[0].problems);
+            arrays.remove(0).volume.unwrap()
+        }
+        Layout::TwoDisks => return BtrfsDriver.open(&volumes.collect::<Vec<_>>(), &limits).unwrap(),
+        Layout::Bare | Layout::Gpt | Layout::MbrLogical => {
+            let here = found.iter().find(|(range, _)| range == place);
+            let (_, volume) = here.unwrap_or_else(|| panic!("no partition is at {place:?}: {found:?}"));
+            Arc::clone(volume)
+        }
     };
     fs::open(volume, &limits).unwrap()
 }

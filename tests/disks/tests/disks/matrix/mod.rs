@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
-use agentless_disk_tests::image::{self, Loop, Mount, Workspace, can_mount};
+use agentless_disk_tests::image::{Workspace, can_mount};
 use agentless_disk_tests::kinds::{KINDS, Kind};
 use agentless_disk_tests::layout::Disk;
 use agentless_disk_tests::manifest;
@@ -89,9 +89,9 @@ fn compare(kind: &'static Kind) -> Row {
     let started = Instant::now();
     let workspace = Workspace::with_snapshots();
     let disk = Disk::new(&workspace, kind.layout, SIZE);
-    image::format(Loop::writable(&disk.image, &disk.place).path(), kind.mkfs);
+    disk.format(kind.mkfs);
     let snapshot = {
-        let mount = Mount::part(&disk.image, &disk.place, kind.mount);
+        let mount = disk.mount(&disk.image, kind.mount);
         debian::install(mount.path());
         fill::fill(mount.path(), kind.many);
         kind.has_journal().then(|| {
@@ -101,7 +101,7 @@ fn compare(kind: &'static Kind) -> Row {
     };
     let mut report = String::new();
     let clean = {
-        let kernel = manifest::of_kernel(Mount::part(&disk.image, &disk.place, "ro").path());
+        let kernel = manifest::of_kernel(disk.mount(&disk.image, "ro").path());
         let seen = disk.assemble(&workspace, &disk.image);
         let ours = manifest::of_ours(in_use::open(&seen, kind.layout, &disk.place));
         Count::new(&kernel, &ours, "unmounted", &mut report)
