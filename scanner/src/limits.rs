@@ -148,6 +148,11 @@ impl Budget {
         self.steps.spend(1)
     }
 
+    /// Pays for what costs as much as `count` elementary steps.
+    pub fn steps(&self, count: u64) -> Result<(), FsError> {
+        self.steps.spend(count)
+    }
+
     /// Pays for reading `count` bytes.
     pub fn bytes(&self, count: u64) -> Result<(), FsError> {
         self.bytes.spend(count)

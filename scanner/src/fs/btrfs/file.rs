@@ -129,11 +129,15 @@ impl FileReader {
         data: &[u8],
         length: u64,
     ) -> Result<Vec<u8>, FsError> {
-        source.storage.budget().bytes(length)?;
+        let budget = source.storage.budget();
+        budget.bytes(length)?;
         let sector_size = source.storage.sector_size();
         let mut decompressor = self.decompressor.borrow_mut();
-        decompressor.run(compression, data, to_usize(length), sector_size).map_err(|problem| {
-            FsError::corrupt(format!("a compressed extent of Btrfs inode {}", source.objectid), problem)
+        decompressor.run(compression, data, to_usize(length), sector_size, budget).map_err(|problem| {
+            // A spent budget stays spent.
+            budget.step().err().unwrap_or_else(|| {
+                FsError::corrupt(format!("a compressed extent of Btrfs inode {}", source.objectid), problem)
+            })
         })
     }
 }

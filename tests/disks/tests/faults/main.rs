@@ -88,6 +88,7 @@ fn flip(driver: &str) {
         memory >> 20,
     );
     assert!(memory <= MOST_MEMORY, "{memory}");
+    assert!(found.other > 0 && found.refused > 0, "the bits that were flipped were never read");
 }
 
 /// A disk before its bits are flipped.

@@ -9,9 +9,14 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use ruzstd::io::Read;
 
 use super::FsError;
+use crate::limits::Budget;
 
 /// The largest window that the kernel reads, `ZSTD_BTRFS_MAX_WINDOWLOG`. A frame that asks for more memory is refused.
 const ZSTD_WINDOW: u64 = 128 << 10;
+
+/// What a block of a zstd frame costs besides its content, in steps: it may have tables of its own, and a frame of 128 KiB
+/// has room for thousands of blocks with nothing else.
+const ZSTD_BLOCK: u64 = 64;
 
 /// How an extent is compressed, `BTRFS_COMPRESS_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +61,7 @@ impl Decompressor {
         source: &[u8],
         length: usize,
         sector_size: usize,
+        budget: &Budget,
     ) -> Result<Vec<u8>, &'static str> {
         let mut content = vec![0; length];
         match compression {
@@ -66,7 +72,7 @@ impl Decompressor {
             }
             Compression::Zlib => self.zlib(source, &mut content)?,
             Compression::Lzo => lzo::decompress_extent(source, &mut content, sector_size)?,
-            Compression::Zstd => self.zstd(source, &mut content)?,
+            Compression::Zstd => self.zstd(source, &mut content, budget)?,
         }
         Ok(content)
     }
@@ -84,7 +90,7 @@ impl Decompressor {
     }
 
     /// One zstd frame.
-    fn zstd(&mut self, source: &[u8], dst: &mut [u8]) -> Result<(), &'static str> {
+    fn zstd(&mut self, source: &[u8], dst: &mut [u8], budget: &Budget) -> Result<(), &'static str> {
         const DAMAGED: &str = "its zstd frame is damaged";
         let mut source = source;
         self.zstd.set_max_window_size(ZSTD_WINDOW);
@@ -92,8 +98,9 @@ impl Decompressor {
         let mut rest = dst;
         while !rest.is_empty() {
             // Each block has at most 128 KiB, so what waits to be collected is bounded, too.
-            let wanted = BlockDecodingStrategy::UptoBytes(rest.len());
-            let finished = self.zstd.decode_blocks(&mut source, wanted).map_err(|_| DAMAGED)?;
+            budget.steps(ZSTD_BLOCK).map_err(|_| "its zstd frame has more blocks than are paid for")?;
+            let one = BlockDecodingStrategy::UptoBlocks(1);
+            let finished = self.zstd.decode_blocks(&mut source, one).map_err(|_| DAMAGED)?;
             let count = self.zstd.read(rest).map_err(|_| DAMAGED)?;
             rest = rest.get_mut(count..).unwrap_or_default();
             if finished {
@@ -107,9 +114,10 @@ impl Decompressor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
 
     fn run(compression: Compression, source: &[u8], length: usize) -> Result<Vec<u8>, &'static str> {
-        Decompressor::default().run(compression, source, length, 4096)
+        Decompressor::default().run(compression, source, length, 4096, &Budget::new(&Limits::default()))
     }
 
     #[test]
@@ -150,5 +158,19 @@ mod tests {
             frame.push(7);
         }
         assert_eq!(run(Compression::Zstd, &frame, 128 << 10).unwrap(), vec![7; 128 << 10]);
+    }
+
+    /// An empty block is three bytes.
+    #[test]
+    fn blocks_without_content_are_paid_for() {
+        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
+        frame.resize(frame.len() + 3 * 10_000, 0);
+        frame.extend([1, 0, 0]);
+        let run = |steps| {
+            let budget = Budget::new(&Limits { steps, ..Limits::default() });
+            Decompressor::default().run(Compression::Zstd, &frame, 10, 4096, &budget)
+        };
+        assert_eq!(run(10_001 * ZSTD_BLOCK).unwrap(), [0; 10]);
+        assert!(run(10_000 * ZSTD_BLOCK).unwrap_err().contains("more blocks"));
     }
 }
