@@ -8,8 +8,11 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use agentless_scanner::fs::Journal;
+use agentless_scanner::limits::Limits;
+use agentless_scanner::volume::FileVolume;
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
 use agentless_disk_tests::{fill, manifest};
@@ -222,6 +225,42 @@ fn several_subvolumes() {
             sync(root.join(path));
         }
     });
+}
+
+/// Two logs of the same size: where there is room for three quarters of both, one of them is replayed.
+#[test]
+fn the_logs_of_all_subvolumes_share_their_room() {
+    if !can_mount() {
+        return;
+    }
+    let workspace = Workspace::new();
+    let image = workspace.format("image", 200 << 20, &["mkfs.btrfs"]);
+    let dirty = {
+        let mount = Mount::with_options(&image, "rw,commit=3000");
+        for name in ["one", "two"] {
+            run(Command::new("btrfs").args(["subvolume", "create"]).arg(mount.path().join(name)));
+            write(mount.path().join(name).join("file"), 1, 5000);
+        }
+        run(Command::new("sync").arg("-f").arg(mount.path()));
+        for name in ["one", "two"] {
+            write(mount.path().join(name).join("file"), 2, 70_000);
+            sync(mount.path().join(name).join("file"));
+        }
+        workspace.copy(&image, "dirty")
+    };
+    let journal = |tree_log_bytes| {
+        let mut limits = Limits::default();
+        limits.tree_log_bytes = tree_log_bytes;
+        agentless_scanner::fs::open(Arc::new(FileVolume::open(&dirty).unwrap()), &limits).unwrap().journal()
+    };
+    let enough = (1..10_000)
+        .map(|units| units * 64)
+        .find(|&bytes| journal(bytes) == Journal::Replayed { transactions: 2 });
+    assert_eq!(
+        journal(enough.unwrap() * 3 / 4),
+        Journal::Partial { transactions: 1, reason: "the tree log is too large" }
+    );
+    assert_eq!(journal(64), Journal::Ignored { reason: "the tree log is too large" });
 }
 
 /// A log that cannot be read does not cost the last commit.
