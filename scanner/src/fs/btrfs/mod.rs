@@ -9,9 +9,9 @@
 //! access control list is an extended attribute here, and left out.
 
 mod checksum;
+mod checksum_tree;
 mod chunk;
 mod compress;
-mod csum;
 mod dir;
 mod extent;
 mod feature;
@@ -92,7 +92,7 @@ pub struct Btrfs {
     /// The root tree.
     roots: Tree,
     /// The trees with the checksums of data.
-    checksums: csum::Trees,
+    checksums: checksum_tree::Trees,
     /// What the tree log changed, by the numbers of the trees.
     overlays: HashMap<u64, Arc<Overlay>>,
     journal: Journal,
@@ -237,7 +237,7 @@ impl Btrfs {
             let bytes = item.stat.size.min(self.limits.file_bytes);
             for place in self.source(at, item).places(bytes).unwrap_or_default() {
                 if item.has_checksums() {
-                    sums.push(csum::keys(place.start, place.end.saturating_sub(place.start)));
+                    sums.push(checksum_tree::keys(place.start, place.end.saturating_sub(place.start)));
                 }
                 places.push(place);
             }
