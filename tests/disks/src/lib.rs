@@ -3,6 +3,7 @@
     clippy::missing_panics_doc,
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     clippy::print_stderr,
     reason = "the helpers of tests fail as tests do, and print figures"
 )]

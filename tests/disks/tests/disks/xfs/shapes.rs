@@ -21,14 +21,6 @@ fn field(image: &Path, inode: u64, name: &str) -> String {
     printed.trim().to_owned()
 }
 
-/// Compares with the kernel, and returns the number of entries.
-fn compare(image: &Path, what: &str) -> usize {
-    let kernel = manifest::of_kernel(Mount::read_only(image).path());
-    let ours = manifest::of_ours(open(image));
-    manifest::assert_equal(&kernel, &ours, what);
-    ours.len()
-}
-
 /// Writes blocks in an order, or with holes, that takes an extent each.
 fn fragmented(path: &Path, block: u64, extents: u64) {
     let file = File::create(path).unwrap();
@@ -60,7 +52,7 @@ fn files_of_very_many_extents() {
             (extents, fs::metadata(&path).unwrap().ino())
         };
         assert_eq!(field(&image, inode, "core.format"), "core.format = 3 (btree)");
-        compare(&image, &options.join(" "));
+        manifest::assert_equal_to_kernels(&image, &options.join(" "));
 
         // Each extent is read at once, and no block of the tree twice.
         let volume = Arc::new(CountingVolume::new(&image));
@@ -133,8 +125,7 @@ fn directories_of_100_000_entries() {
         for &inode in &inodes {
             assert_eq!(field(&image, inode, "core.format"), "core.format = 3 (btree)", "{options:?}");
         }
-        let entries = compare(&image, &options.join(" "));
-        println!("{}: {entries} entries equal", options.join(" "));
+        manifest::assert_equal_to_kernels(&image, &options.join(" "));
     }
 }
 
@@ -187,7 +178,7 @@ fn shared_extents() {
             }
         }
     }
-    compare(&image, "reflinks");
+    manifest::assert_equal_to_kernels(&image, "reflinks");
 }
 
 /// Clusters of inodes that are allocated in part: where free space is in pieces smaller than 64 inodes.
@@ -224,8 +215,7 @@ fn sparse_inodes() {
         }
     }
     assert!(has_sparse_inodes(&image));
-    let entries = compare(&image, "sparse inodes");
-    println!("{entries} entries equal");
+    manifest::assert_equal_to_kernels(&image, "sparse inodes");
 }
 
 /// Whether a leaf of the inode trees has a record `startino,holemask,count,freecount,free` with a hole.
