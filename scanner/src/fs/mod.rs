@@ -1,7 +1,11 @@
 //! Filesystems, read in user space.
 //!
 //! A driver implements [`FileSystem`] on inode handles; [`DRIVERS`] lists them, and [`probe`] finds the one for a volume.
-//! Paths and symbolic links are resolved once, above the trait, by [`Tree`], and never leave the tree.
+//! Paths and symbolic links are resolved once, above the trait, by [`Tree`], which shows the filesystems that a system
+//! mounts as one tree and never leaves it. [`walk`] lists a tree, [`fstab`] says what a system mounts.
+//!
+//! What looks for files goes through [`Tree`]; only [`storage`](crate::storage), which finds and joins the filesystems of a
+//! machine, opens them.
 
 pub mod btrfs;
 pub(crate) mod cache;
@@ -70,8 +74,8 @@ pub trait FileSystem: Debug + Send {
     /// The target of a symbolic link: at most [`path_bytes`](crate::limits::Limits::path_bytes) long.
     fn read_link(&self, inode: Inode) -> Result<Vec<u8>, FsError>;
 
-    /// Calls `visit` with each extended attribute, until it breaks. Access control lists are left out: they are stored in a form of their own,
-    /// and nothing here needs them.
+    /// Calls `visit` with each extended attribute, until it breaks. Access control lists are left out: they are stored in a
+    /// form of their own, and nothing here needs them.
     fn xattrs(
         &self,
         inode: Inode,

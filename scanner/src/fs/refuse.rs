@@ -2,8 +2,8 @@
 
 use super::FsError;
 
-/// Refuses a filesystem with a feature that its driver does not read, and names it. `known` has each flag with its name, and
-/// whether the driver reads filesystems that have it.
+/// Refuses a filesystem with a feature that its driver does not read, and names it. `known` has each flag with its name,
+/// and whether the driver reads filesystems that have it.
 pub(super) fn unread_features(format: &str, known: &[(u32, &str, bool)], flags: u32) -> Result<(), FsError> {
     let mut unsupported: Vec<String> = Vec::new();
     let mut unknown = flags;
@@ -22,7 +22,8 @@ pub(super) fn unread_features(format: &str, known: &[(u32, &str, bool)], flags: 
     Err(FsError::Unsupported { feature: format!("{format} with {}", unsupported.join(", ")) })
 }
 
-/// Refuses a filesystem of `size` bytes whose volume lacks its end, as the kernel does: any file may be in what is missing.
+/// Refuses a filesystem of `size` bytes whose volume lacks its end, as the kernel does: any file may be in what is
+/// missing.
 pub(super) fn cut_short(format: &str, size: u64, volume_size: u64) -> Result<(), FsError> {
     if size <= volume_size {
         return Ok(());
