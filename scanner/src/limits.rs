@@ -43,7 +43,8 @@ pub struct Limits {
     /// Volumes that are made of each other: a snapshot of a thin volume, whose pool is a RAID volume, and so on. Against
     /// volumes that contain themselves.
     pub volume_layers: u32,
-    /// Chunks that a snapshot of LVM2's older kind has of its own. Against a store of terabytes, each of whose entries costs memory.
+    /// Chunks that the snapshots of LVM2's older kind have of their own, those of all that are looked into together. Against
+    /// a store of terabytes, each of whose entries costs memory, and against a hundred snapshots with the same store.
     pub snapshot_exceptions: u64,
     /// Block devices of one target: partitions, logical volumes, arrays. Against a hundred disks of a thousand partitions,
     /// and volume groups with logical volumes without end.
@@ -60,7 +61,8 @@ pub struct Limits {
     /// committed, and again those of the blocks that it changes. Against a
     /// log of gigabytes that is one transaction.
     pub log_bytes: u64,
-    /// Bytes of items that a Btrfs tree log may change, all kept in memory. Against a log as large as the volume.
+    /// Bytes of items that the Btrfs tree logs of all subvolumes may change, all kept in memory. Against a log as large as
+    /// the volume.
     pub tree_log_bytes: u64,
     /// Stripes of a Btrfs filesystem's chunks, which address translation keeps in memory. Against a chunk tree as large as the
     /// volume; a filesystem of 64 TiB has about 64,000 chunks of a few stripes.

@@ -51,8 +51,8 @@ pub trait FileSystem: Debug + Send {
     fn root(&self) -> Inode;
 
     /// The trees within the filesystem that can be mounted each on its own; none for formats without.
-    fn subvolumes(&self) -> Result<Vec<Subvolume>, FsError> {
-        Ok(Vec::new())
+    fn subvolumes(&self) -> Result<Subvolumes, FsError> {
+        Ok(Subvolumes::default())
     }
 
     /// Type, mode, size and ownership of an inode.
@@ -135,6 +135,15 @@ pub struct DeviceNumbers {
     pub major: u32,
     /// Which of its devices.
     pub minor: u32,
+}
+
+/// The subvolumes of a filesystem.
+#[derive(Debug, Default)]
+pub struct Subvolumes {
+    /// Those that can be opened by their paths, by number.
+    pub found: Vec<Subvolume>,
+    /// The numbers of the others, with what is wrong: no name, or a damaged one.
+    pub problems: Vec<(u64, FsError)>,
 }
 
 /// A tree within a filesystem that can be mounted on its own.

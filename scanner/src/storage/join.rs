@@ -228,7 +228,7 @@ fn subvolume(file_system: &dyn FileSystem, entry: &Entry) -> Result<(Option<Stri
         (Some(path), _) => wanted.path == path,
         (None, id) => id == Some(wanted.id),
     };
-    let found = all.iter().find(|subvolume| fits(subvolume)).ok_or_else(|| {
+    let found = all.found.iter().find(|subvolume| fits(subvolume)).ok_or_else(|| {
         let name = path.map_or_else(
             || format!("with the number {}", id.unwrap_or_default()),
             |path| FsPath::new(path).to_string(),

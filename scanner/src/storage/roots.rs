@@ -77,7 +77,12 @@ fn subvolumes(
     problems: &mut Vec<String>,
 ) -> Vec<Root> {
     let mut subvolumes = match opened.subvolumes() {
-        Ok(subvolumes) => subvolumes,
+        Ok(subvolumes) => {
+            let describe =
+                |(id, error): &(u64, FsError)| format!("its subvolume {id}: {}", crate::chain(error));
+            problems.extend(subvolumes.problems.iter().map(describe));
+            subvolumes.found
+        }
         Err(error) => {
             problems.push(format!("its subvolumes: {}", crate::chain(&error)));
             return Vec::new();

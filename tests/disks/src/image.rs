@@ -27,6 +27,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("mdadm", "mdadm"),
     ("sgdisk", "gdisk"),
     ("sfdisk", "fdisk"),
+    ("setfattr", "attr"),
     ("mount", "mount"),
     ("debootstrap", "debootstrap"),
 ];

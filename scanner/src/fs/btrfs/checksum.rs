@@ -10,11 +10,11 @@ use super::FsError;
 use crate::fs::checksum;
 
 /// The room for a checksum in the superblock and in the header of a node, `BTRFS_CSUM_SIZE`.
-pub(super) const ROOM: usize = 32;
+pub(in crate::fs) const ROOM: usize = 32;
 
 /// `enum btrfs_csum_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ChecksumType {
+pub(in crate::fs) enum ChecksumType {
     Crc32c,
     Xxhash64,
     Sha256,
@@ -23,7 +23,7 @@ pub(super) enum ChecksumType {
 
 impl ChecksumType {
     /// From `csum_type` of the superblock.
-    pub(super) fn from_number(number: u16) -> Result<Self, FsError> {
+    pub(in crate::fs) fn from_number(number: u16) -> Result<Self, FsError> {
         match number {
             0 => Ok(Self::Crc32c),
             1 => Ok(Self::Xxhash64),
@@ -34,7 +34,7 @@ impl ChecksumType {
     }
 
     /// How many bytes of a checksum are recorded.
-    pub(super) fn size(self) -> usize {
+    pub(in crate::fs) fn size(self) -> usize {
         match self {
             Self::Crc32c => 4,
             Self::Xxhash64 => 8,
@@ -43,7 +43,7 @@ impl ChecksumType {
     }
 
     /// The checksum of `data`, as it is recorded; behind [`size`](Self::size) zeros.
-    pub(super) fn compute(self, data: &[u8]) -> [u8; ROOM] {
+    pub(in crate::fs) fn compute(self, data: &[u8]) -> [u8; ROOM] {
         let mut checksum = [0; ROOM];
         match self {
             Self::Crc32c => fill(&mut checksum, &crc32c::crc32c(data).to_le_bytes()),

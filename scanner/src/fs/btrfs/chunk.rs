@@ -16,7 +16,7 @@ const STRIPE: usize = 32;
 const STRIPE_LEN: u64 = 64 << 10;
 
 /// The chunks of a filesystem by their logical addresses. They do not overlap.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ChunkMap {
     chunks: BTreeMap<u64, Chunk>,
     /// Stripes of all chunks, as a measure of the memory they take.
@@ -24,12 +24,12 @@ pub(super) struct ChunkMap {
 }
 
 /// A range of logical addresses.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Chunk {
     length: u64,
     profile: Profile,
-    /// Not empty, and as many as the profile needs.
-    stripes: Vec<Stripe>,
+    /// As many as the profile has, or for those that take turns at least as many as it needs.
+    stripes: Box<[Stripe]>,
 }
 
 /// A range of a device that belongs to a chunk.
@@ -152,15 +152,20 @@ impl Chunk {
                 "it has {length} bytes in {num_stripes} stripes of {stripe_len} bytes"
             )));
         }
-        let (profile, least) = match kind & PROFILES {
-            0 | RAID1 | DUP | RAID1C3 | RAID1C4 => (Profile::Copies, 1),
-            RAID0 => (Profile::Striped, 1),
-            RAID10 => (Profile::StripedCopies { copies: sub_stripes }, sub_stripes),
-            RAID5 => (Profile::Parity { parity: 1 }, 2),
-            RAID6 => (Profile::Parity { parity: 2 }, 3),
+        // How many stripes there can be, as `btrfs_check_chunk_valid` has it.
+        let any = usize::MAX;
+        let (profile, count) = match kind & PROFILES {
+            0 => (Profile::Copies, 1..=1),
+            RAID1 | DUP => (Profile::Copies, 2..=2),
+            RAID1C3 => (Profile::Copies, 3..=3),
+            RAID1C4 => (Profile::Copies, 4..=4),
+            RAID0 => (Profile::Striped, 1..=any),
+            RAID10 => (Profile::StripedCopies { copies: 2 }, 2..=any),
+            RAID5 => (Profile::Parity { parity: 1 }, 2..=any),
+            RAID6 => (Profile::Parity { parity: 2 }, 3..=any),
             other => return Err(damaged(format!("its profile is {other:#x}"))),
         };
-        if num_stripes < least || (profile == Profile::StripedCopies { copies: 0 }) {
+        if !count.contains(&num_stripes) || (kind & RAID10 != 0 && sub_stripes != 2) {
             return Err(damaged(format!("it has {num_stripes} stripes, in groups of {sub_stripes}")));
         }
         let stripes = (0..num_stripes)
@@ -262,6 +267,9 @@ mod tests {
         assert!(refused(0, &chunk(4096, 0, 0, &[])).contains("0 stripes"));
         assert!(refused(0, &chunk(4096, RAID10, 0, &[(1, 0)])).contains("groups of 0"));
         assert!(refused(0, &chunk(4096, RAID6, 0, &[(1, 0)])).contains("1 stripes"));
+        // Each copy that is wrong would be another one to try, for each block.
+        assert!(refused(0, &chunk(4096, RAID1, 0, &[(1, 0); 1000])).contains("1000 stripes"));
+        assert!(refused(0, &chunk(4096, 0, 0, &[(1, 0); 2])).contains("2 stripes"));
         assert!(refused(0, &chunk(4096, RAID0 | RAID1, 0, &[(1, 0)])).contains("its profile is 0x18"));
         assert!(refused(0, &good[..60]).contains("ends before its field"));
     }

@@ -7,12 +7,13 @@ use super::key::{Key, kind};
 use super::storage::Storage;
 use super::tree::{Item, Tree};
 use crate::fs::FileType;
+use crate::limits::Budget;
 use crate::volume::bytes::Bytes;
 
 /// The length of an entry without its name and data.
 const HEADER: usize = 30;
 /// `BTRFS_NAME_LEN`
-const NAME_LEN: usize = 255;
+pub(super) const NAME_LEN: usize = 255;
 
 /// One entry of a `DIR_ITEM`, `DIR_INDEX` or `XATTR_ITEM` item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,23 +50,25 @@ impl DirItem<'_> {
     }
 }
 
-/// The entries of one item: names with the same hash share one.
-pub(super) fn names(item: &Item) -> Result<Vec<DirItem<'_>>, FsError> {
-    parse(item.data()).map_err(|_| {
-        let Key { objectid, offset, .. } = item.key;
-        FsError::corrupt(
+/// The entries of one item: names with the same hash share one. An item may have thousands, so each is paid for.
+pub(super) fn names<'i>(budget: &Budget, item: &'i Item) -> Result<Vec<DirItem<'i>>, FsError> {
+    let Key { objectid, offset, .. } = item.key;
+    parse(budget, item.data()).map_err(|error| match error {
+        FsError::Limit { .. } => error,
+        _ => FsError::corrupt(
             format!("the name item {offset} of Btrfs inode {objectid}"),
             "a name is not within it",
-        )
+        ),
     })
 }
 
 /// As [`names`], of the data alone.
-pub(super) fn parse(data: &[u8]) -> Result<Vec<DirItem<'_>>, FsError> {
+pub(super) fn parse<'d>(budget: &Budget, data: &'d [u8]) -> Result<Vec<DirItem<'d>>, FsError> {
     let bytes = Bytes(data);
     let mut names = Vec::new();
     let mut at = 0_usize;
     while at < data.len() {
+        budget.step()?;
         let data_len = usize::from(bytes.le16(at.saturating_add(25))?);
         let name_len = usize::from(bytes.le16(at.saturating_add(27))?);
         let name_at = at.saturating_add(HEADER);
@@ -98,12 +101,13 @@ pub(super) fn find<T>(
     found: impl FnOnce(&DirItem<'_>) -> Result<T, FsError>,
 ) -> Result<Option<T>, FsError> {
     let Some(item) = tree.get(storage, hashed_key(dir, kind::DIR_ITEM, name))? else { return Ok(None) };
-    names(&item)?.iter().find(|each| each.name == name).map(found).transpose()
+    names(storage.budget(), &item)?.iter().find(|each| each.name == name).map(found).transpose()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
 
     #[test]
     fn entries_follow_each_other() {
@@ -117,7 +121,8 @@ mod tests {
             data.extend(name);
             data.extend(value);
         }
-        let names = parse(&data).unwrap();
+        let budget = Budget::new(&Limits { steps: 7, ..Limits::default() });
+        let names = parse(&budget, &data).unwrap();
         assert_eq!(
             (names[0].name, names[0].data, names[0].file_type()),
             (&b"user.a"[..], &b"value"[..], None)
@@ -126,9 +131,12 @@ mod tests {
         assert_eq!(names[1].location, Key::new(257, 1, 0));
         let again: Vec<u8> = names.iter().flat_map(|name| name.to_bytes(0)).collect();
         assert_eq!(again, data);
-        assert!(parse(&data[..data.len() - 1]).is_err());
+        assert!(parse(&budget, &data[..data.len() - 1]).is_err());
+        parse(&budget, &data).unwrap();
+        let error = parse(&budget, &data).unwrap_err();
+        assert!(matches!(error, FsError::Limit { .. }), "each name is paid for: {error}");
         data[27..29].fill(0xff);
-        assert!(parse(&data).is_err());
+        assert!(parse(&Budget::new(&Limits::default()), &data).is_err());
     }
 
     /// The value that every `default` entry in a root tree has as the offset of its key.

@@ -2,7 +2,9 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use super::FsError;
+use super::key::{Key, kind};
 use crate::fs::{DeviceNumbers, FileType, Stat};
+use crate::limits::Budget;
 use crate::volume::bytes::{Bytes, to_usize};
 
 /// `BTRFS_INODE_NODATASUM`: the file's data has no checksums.
@@ -60,12 +62,21 @@ pub(super) struct InodeRef<'a> {
     pub(super) name: &'a [u8],
 }
 
-/// The names in an `INODE_REF` item, `struct btrfs_inode_ref`: its key says which directory they are in.
-pub(super) fn refs(parent: u64, data: &[u8]) -> Result<Vec<InodeRef<'_>>, FsError> {
+/// The names in an `INODE_REF` or `INODE_EXTREF` item. An item may have thousands, so each is paid for.
+pub(super) fn names<'d>(budget: &Budget, key: Key, data: &'d [u8]) -> Result<Vec<InodeRef<'d>>, FsError> {
+    match key.kind {
+        kind::INODE_REF => refs(budget, key.offset, data),
+        _ => extended_refs(budget, data),
+    }
+}
+
+/// `struct btrfs_inode_ref`: the item's key says which directory the names are in.
+fn refs<'d>(budget: &Budget, parent: u64, data: &'d [u8]) -> Result<Vec<InodeRef<'d>>, FsError> {
     let item = Bytes(data);
     let mut refs = Vec::new();
     let mut at = 0_usize;
     while at < data.len() {
+        budget.step()?;
         let (index, length) = (item.le64(at)?, usize::from(item.le16(at.saturating_add(8))?));
         let name = item.get(at.saturating_add(10), length)?;
         refs.push(InodeRef { parent, index, name });
@@ -74,12 +85,13 @@ pub(super) fn refs(parent: u64, data: &[u8]) -> Result<Vec<InodeRef<'_>>, FsErro
     Ok(refs)
 }
 
-/// The names in an `INODE_EXTREF` item, `struct btrfs_inode_extref`.
-pub(super) fn extended_refs(data: &[u8]) -> Result<Vec<InodeRef<'_>>, FsError> {
+/// `struct btrfs_inode_extref`.
+fn extended_refs<'d>(budget: &Budget, data: &'d [u8]) -> Result<Vec<InodeRef<'d>>, FsError> {
     let item = Bytes(data);
     let mut refs = Vec::new();
     let mut at = 0_usize;
     while at < data.len() {
+        budget.step()?;
         let (parent, index) = (item.le64(at)?, item.le64(at.saturating_add(8))?);
         let length = to_usize(item.le16(at.saturating_add(16))?);
         let name = item.get(at.saturating_add(18), length)?;
@@ -92,6 +104,7 @@ pub(super) fn extended_refs(data: &[u8]) -> Result<Vec<InodeRef<'_>>, FsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
 
     #[test]
     fn device_numbers_have_twenty_bits_of_minor() {
@@ -107,7 +120,8 @@ mod tests {
             data.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
             data.extend(name);
         }
-        let found = refs(256, &data).unwrap();
+        let budget = Budget::new(&Limits { steps: 4, ..Limits::default() });
+        let found = refs(&budget, 256, &data).unwrap();
         assert_eq!(
             found,
             [
@@ -115,7 +129,10 @@ mod tests {
                 InodeRef { parent: 256, index: 3, name: b"name" }
             ]
         );
-        assert!(refs(256, &data[..data.len() - 1]).is_err());
-        assert!(extended_refs(&data[..5]).is_err());
+        let error = refs(&budget, 256, &data[..data.len() - 1]).unwrap_err();
+        assert!(matches!(error, FsError::Corrupt { .. }), "{error}");
+        let error = extended_refs(&budget, &data).unwrap_err();
+        assert!(matches!(error, FsError::Limit { .. }), "each name is paid for: {error}");
+        assert!(extended_refs(&Budget::new(&Limits::default()), &data[..5]).is_err());
     }
 }

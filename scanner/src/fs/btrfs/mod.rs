@@ -8,7 +8,7 @@
 //! Not read: zoned devices, extent tree v2, raid stripe trees, and what only parity of RAID5 and RAID6 could restore. An
 //! access control list is an extended attribute here, and left out.
 
-mod checksum;
+pub(super) mod checksum;
 mod checksum_tree;
 mod chunk;
 mod compress;
@@ -23,18 +23,15 @@ mod log;
 mod node;
 mod open;
 mod overlay;
-mod recompute;
 mod root;
 mod storage;
-mod superblock;
+pub(super) mod superblock;
 mod tree;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-
-pub(super) use self::recompute::recompute;
 
 use self::dir::DirItem;
 use self::file::{FileReader, Source};
@@ -272,13 +269,13 @@ impl FileSystem for Btrfs {
         self.root
     }
 
-    fn subvolumes(&self) -> Result<Vec<super::Subvolume>, FsError> {
+    fn subvolumes(&self) -> Result<super::Subvolumes, FsError> {
         let default = self.handles.borrow().resolve(self.root)?.0;
-        let mut found = Vec::new();
-        for (id, item, path) in
-            open::subvolumes(&self.storage, &self.roots, &self.limits, |id| self.subvolume(id))?
-        {
-            found.push(super::Subvolume {
+        let open = |id| self.subvolume(id);
+        let (listed, problems) = open::subvolumes(&self.storage, &self.roots, &self.limits, open)?;
+        let mut subvolumes = super::Subvolumes { found: Vec::new(), problems };
+        for (id, item, path) in listed {
+            subvolumes.found.push(super::Subvolume {
                 id,
                 path,
                 root: self.handles.borrow_mut().inode(Place::Subvolume(id), item.root_dir)?,
@@ -286,7 +283,7 @@ impl FileSystem for Btrfs {
                 is_default: default == Place::Subvolume(id),
             });
         }
-        Ok(found)
+        Ok(subvolumes)
     }
 
     fn stat(&self, inode: Inode) -> Result<Stat, FsError> {
@@ -310,7 +307,7 @@ impl FileSystem for Btrfs {
             (Key::first(at.objectid, kind::DIR_INDEX), Key::last(at.objectid, kind::DIR_INDEX));
         let mut items = at.subvolume.tree.range(&self.storage, first, last);
         while let Some(item) = items.next()? {
-            for entry in dir::names(&item)? {
+            for entry in dir::names(self.storage.budget(), &item)? {
                 if !DirEntry::is_name(entry.name) {
                     return Err(FsError::corrupt(
                         format!("the Btrfs directory {}", at.objectid),
@@ -368,7 +365,7 @@ impl FileSystem for Btrfs {
             (Key::first(at.objectid, kind::XATTR_ITEM), Key::last(at.objectid, kind::XATTR_ITEM));
         let mut items = at.subvolume.tree.range(&self.storage, first, last);
         while let Some(item) = items.next()? {
-            for DirItem { name, data: value, .. } in dir::names(&item)? {
+            for DirItem { name, data: value, .. } in dir::names(self.storage.budget(), &item)? {
                 if !name.starts_with(ACL) && visit(Xattr { name, value }).is_break() {
                     return Ok(());
                 }
@@ -381,7 +378,7 @@ impl FileSystem for Btrfs {
         let Resolved::Located(at) = self.resolve(inode)? else { return Ok(None) };
         let key = dir::hashed_key(at.objectid, kind::XATTR_ITEM, name);
         let Some(item) = at.subvolume.tree.get(&self.storage, key)? else { return Ok(None) };
-        let names = dir::names(&item)?;
+        let names = dir::names(self.storage.budget(), &item)?;
         Ok(names
             .iter()
             .find(|each| each.name == name && !name.starts_with(ACL))

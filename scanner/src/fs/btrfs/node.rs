@@ -1,6 +1,8 @@
 //! Nodes of the trees. Offsets are those of the kernel's `struct btrfs_header`, `btrfs_item` and `btrfs_key_ptr`.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use std::ops::Range;
+
 use super::key::Key;
 use crate::volume::bytes::{Bytes, Truncated, to_usize};
 
@@ -49,13 +51,18 @@ impl Node {
             return Err(format!("it claims {count} entries"));
         }
         let mut before = None;
+        // The items' data lies behind all entries, the last one's first, and no two share a byte: what a leaf holds is no
+        // more than its size.
+        let (first, mut free) = (count.saturating_mul(ITEM), room);
         for index in 0..count {
             let key = node.key(index);
             if key.is_none() || key <= before {
                 return Err(format!("its key {index} is out of order"));
             }
-            if level == 0 && node.item(index).is_none() {
-                return Err(format!("its item {index} is not within it"));
+            if level == 0 {
+                let place = node.place(index).filter(|place| place.start >= first && place.end <= free);
+                let place = place.ok_or_else(|| format!("its item {index} is not within it"))?;
+                free = place.start;
             }
             before = key;
         }
@@ -72,12 +79,23 @@ impl Node {
         Key::parse(Bytes(&self.bytes), self.entry(index)?).ok()
     }
 
+    /// The last key; none of an empty leaf.
+    pub(super) fn last_key(&self) -> Option<Key> {
+        self.key(self.count.checked_sub(1)?)
+    }
+
     /// The data of an item, if this is a leaf.
     pub(super) fn item(&self, index: usize) -> Option<&[u8]> {
+        let place = self.place(index)?;
+        self.bytes.get(HEADER..)?.get(place)
+    }
+
+    /// Where a leaf's item has its data, counted from behind the header.
+    fn place(&self, index: usize) -> Option<Range<usize>> {
         let (bytes, at) = (Bytes(&self.bytes), self.entry(index)?);
         let start = to_usize(bytes.le32(at.checked_add(17)?).ok()?);
         let length = to_usize(bytes.le32(at.checked_add(21)?).ok()?);
-        bytes.get(start.checked_add(HEADER)?, length).ok()
+        Some(start..start.checked_add(length)?)
     }
 
     /// A child, if this is an inner node.
@@ -126,7 +144,7 @@ impl Node {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A leaf of three items with the data `a`, `bb` and nothing.
@@ -147,6 +165,11 @@ mod tests {
 
     fn parse(bytes: Vec<u8>) -> Result<Node, String> {
         Node::parse(bytes.into(), 65536, &[7; 16])
+    }
+
+    /// A leaf with keys of the objects 1 to 3.
+    pub(in super::super) fn node() -> Node {
+        parse(leaf()).unwrap()
     }
 
     #[test]
@@ -173,6 +196,14 @@ mod tests {
         assert_eq!(refused(97, 1), "it claims 259 entries");
         assert_eq!(refused(HEADER + ITEM, 0), "its key 1 is out of order");
         assert_eq!(refused(HEADER + 19, 1), "its item 0 is not within it");
+        assert_eq!(
+            refused(HEADER + ITEM + 21, 3),
+            "its item 1 is not within it",
+            "into that of the item before"
+        );
+        let mut low = leaf();
+        low[HEADER + ITEM * 2 + 17..][..4].copy_from_slice(&74_u32.to_le_bytes());
+        assert_eq!(parse(low).unwrap_err(), "its item 2 is not within it", "in the list of items");
         let mut inner = leaf();
         (inner[96], inner[100]) = (0, 1);
         assert_eq!(parse(inner).unwrap_err(), "it claims 0 entries");

@@ -2,9 +2,10 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::chunk::ChunkMap;
 use super::file::FileReader;
 use super::handles::{Handles, Place};
 use super::key::{Key, kind, object};
@@ -97,6 +98,7 @@ fn devices(volumes: &[Arc<dyn Volume>]) -> Result<(Superblock, Devices), FsError
 /// The chunks that the superblock lists: those that hold the chunk tree.
 fn add_system_chunks(storage: &mut Storage, sb: &Superblock, limits: &Limits) -> Result<(), FsError> {
     let array = Bytes(&sb.system_chunks);
+    let mut chunks = ChunkMap::default();
     let mut at = 0_usize;
     while at < sb.system_chunks.len() {
         let key = Key::parse(array, at)?;
@@ -105,9 +107,10 @@ fn add_system_chunks(storage: &mut Storage, sb: &Superblock, limits: &Limits) ->
         }
         at = at.saturating_add(Key::SIZE);
         let length = chunk::item_length(array, at)?;
-        storage.add_chunk(key.offset, array.get(at, length)?, limits)?;
+        chunks.add(key.offset, array.get(at, length)?, limits)?;
         at = at.saturating_add(length);
     }
+    storage.set_chunks(chunks);
     Ok(())
 }
 
@@ -115,18 +118,14 @@ fn add_chunks(storage: &mut Storage, sb: &Superblock, limits: &Limits) -> Result
     let tree = Tree::new(sb.chunk_root, Owner::Tree(object::CHUNK_TREE));
     let first = Key::first(object::FIRST_CHUNK_TREE, kind::CHUNK_ITEM);
     let last = Key::last(object::FIRST_CHUNK_TREE, kind::CHUNK_ITEM);
-    let mut found = Vec::new();
+    // Those of the superblock are what the tree itself is read by.
+    let mut chunks = storage.chunks().clone();
     let mut items = tree.range(storage, first, last);
     while let Some(item) = items.next()? {
-        if to_u64(found.len()) >= limits.chunk_stripes {
-            let limit = limits.chunk_stripes;
-            return Err(FsError::Limit { what: "the number of chunks of a Btrfs filesystem", limit });
-        }
-        found.push(item);
+        chunks.add(item.key.offset, item.data(), limits)?;
     }
-    for item in found {
-        storage.add_chunk(item.key.offset, item.data(), limits)?;
-    }
+    drop(items);
+    storage.set_chunks(chunks);
     Ok(())
 }
 
@@ -139,16 +138,58 @@ fn default_subvolume(storage: &Storage, roots: &Tree, root_dir: u64) -> Result<u
 /// A subvolume's number, its root item, and its path from the top level.
 type Listed = (u64, RootItem, Vec<u8>);
 
-/// Every subvolume that is not being deleted.
+/// The numbers of subvolumes, with what is wrong with them.
+type Problems = Vec<(u64, FsError)>;
+
+/// Where a subvolume is: the number of its parent, and its name there.
+type Names = HashMap<u64, (u64, RootRef)>;
+
+/// What the root tree says of a subvolume, or what is wrong with it.
+type Described<T> = Result<T, FsError>;
+
+/// Every subvolume that is not being deleted; and those that cannot be read or have no path, with what is wrong.
+///
+/// # Errors
+///
+/// What prevents the list as a whole: a damaged root tree, or a limit.
 pub(super) fn subvolumes(
     storage: &Storage,
     roots: &Tree,
     limits: &Limits,
     open: impl Fn(u64) -> Result<Arc<Subvolume>, FsError>,
-) -> Result<Vec<Listed>, FsError> {
-    let mut items: BTreeMap<u64, RootItem> = BTreeMap::new();
-    // Where a subvolume is: the number of its parent, and its name there.
-    let mut named: HashMap<u64, (u64, RootRef)> = HashMap::new();
+) -> Result<(Vec<Listed>, Problems), FsError> {
+    let (items, names) = described(storage, roots, limits)?;
+    let (mut listed, mut problems) = (Vec::new(), Vec::new());
+    let mut bytes = 0_u64;
+    for (id, item) in items {
+        let found = match item {
+            Ok(item) if item.refs == 0 => continue,
+            Ok(item) => subvolume_path(storage, id, &names, limits, &open).map(|path| (id, item, path)),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(found) => {
+                bytes = bytes.saturating_add(to_u64(found.2.len()));
+                check_bytes(bytes, limits)?;
+                listed.push(found);
+            }
+            // The work for the whole filesystem is spent.
+            Err(error @ FsError::Limit { .. }) if storage.budget().step().is_err() => return Err(error),
+            Err(error) => problems.push((id, error)),
+        }
+    }
+    Ok((listed, problems))
+}
+
+/// The items and the names of all subvolumes, by their numbers.
+fn described(
+    storage: &Storage,
+    roots: &Tree,
+    limits: &Limits,
+) -> Result<(BTreeMap<u64, Described<RootItem>>, Names), FsError> {
+    let mut items = BTreeMap::new();
+    let mut names = Names::new();
+    let mut bytes = 0_u64;
     let first = Key::first(object::FS_TREE, kind::ROOT_ITEM);
     let last = Key::last(object::LAST_FREE, kind::ROOT_BACKREF);
     let mut entries = roots.range(storage, first, last);
@@ -159,40 +200,52 @@ pub(super) fn subvolumes(
         }
         match kind {
             // The newest item comes last.
-            kind::ROOT_ITEM => drop(items.insert(objectid, RootItem::parse(entry.data())?)),
-            kind::ROOT_BACKREF => drop(named.insert(objectid, (offset, RootRef::parse(entry.data())?))),
+            kind::ROOT_ITEM => drop(items.insert(objectid, root::item(objectid, entry.data()))),
+            kind::ROOT_BACKREF => {
+                // One without a name that can be read is as one without a name.
+                let Ok(name) = RootRef::parse(entry.data()) else { continue };
+                bytes = bytes.saturating_add(to_u64(name.name.len()));
+                check_bytes(bytes, limits)?;
+                names.insert(objectid, (offset, name));
+            }
             _ => {}
         }
-        if to_u64(items.len()) > limits.dir_entries {
+        if to_u64(items.len().max(names.len())) > limits.dir_entries {
             return Err(FsError::Limit { what: "the number of Btrfs subvolumes", limit: limits.dir_entries });
         }
     }
-    let mut listed = Vec::new();
-    for (id, item) in items.into_iter().filter(|(_, item)| item.refs > 0) {
-        listed.push((id, item, subvolume_path(storage, id, &named, limits, &open)?));
+    Ok((items, names))
+}
+
+fn check_bytes(bytes: u64, limits: &Limits) -> Result<(), FsError> {
+    if bytes <= limits.dir_bytes {
+        return Ok(());
     }
-    Ok(listed)
+    Err(FsError::Limit { what: "the bytes of all names of Btrfs subvolumes", limit: limits.dir_bytes })
 }
 
 fn subvolume_path(
     storage: &Storage,
     id: u64,
-    named: &HashMap<u64, (u64, RootRef)>,
+    names: &Names,
     limits: &Limits,
     open: &impl Fn(u64) -> Result<Arc<Subvolume>, FsError>,
 ) -> Result<Vec<u8>, FsError> {
     let damaged = |problem| FsError::corrupt(format!("the name of Btrfs subvolume {id}"), problem);
     let mut parts = Vec::new();
-    let mut passed = HashSet::new();
+    let mut length = 0_usize;
     let mut here = id;
+    // Each round adds a name to the path, whose length is bounded: subvolumes inside each other end there.
     while here != object::FS_TREE {
-        if !passed.insert(here) {
-            return Err(damaged("it is inside itself"));
-        }
-        let (parent, name) = named.get(&here).ok_or_else(|| damaged("there is none"))?;
+        storage.budget().step()?;
+        let (parent, name) = names.get(&here).ok_or_else(|| damaged("there is none"))?;
         let around = open(*parent)?;
         parts.push(name.name.clone());
         let dir = root::path(storage, &around.tree, around.root_dir, name.dir, limits)?;
+        length = length.saturating_add(name.name.len()).saturating_add(dir.len()).saturating_add(1);
+        if length > limits.path_bytes {
+            return Err(damaged("its path is too long, or it is inside itself"));
+        }
         if !dir.is_empty() {
             parts.push(dir);
         }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::dir::NAME_LEN;
 use super::key::{Key, kind};
 use super::overlay::Overlay;
 use super::storage::{Owner, Storage};
@@ -45,8 +46,12 @@ impl RootItem {
 pub(super) fn find(storage: &Storage, roots: &Tree, id: u64) -> Result<Option<RootItem>, FsError> {
     let item = roots.floor(storage, Key::last(id, kind::ROOT_ITEM))?;
     let Some(item) = item.filter(|item| item.key >= Key::first(id, kind::ROOT_ITEM)) else { return Ok(None) };
-    RootItem::parse(item.data())
-        .map(Some)
+    self::item(id, item.data()).map(Some)
+}
+
+/// What an item of the root tree says of the tree with this number.
+pub(super) fn item(id: u64, data: &[u8]) -> Result<RootItem, FsError> {
+    RootItem::parse(data)
         .map_err(|_| FsError::corrupt(format!("the root item of Btrfs tree {id}"), "it is too short"))
 }
 
@@ -77,9 +82,15 @@ pub(super) struct RootRef {
 }
 
 impl RootRef {
-    pub(super) fn parse(data: &[u8]) -> Result<Self, Truncated> {
+    pub(super) fn parse(data: &[u8]) -> Result<Self, FsError> {
         let item = Bytes(data);
         let length = usize::from(item.le16(16)?);
+        if length > NAME_LEN {
+            return Err(FsError::corrupt(
+                "a reference to a Btrfs subvolume",
+                format!("its name has {length} bytes"),
+            ));
+        }
         Ok(Self { dir: item.le64(0)?, name: item.get(18, length)?.to_vec() })
     }
 }
@@ -102,7 +113,7 @@ pub(super) fn path(
         let item =
             item.ok_or_else(|| FsError::corrupt(format!("the Btrfs inode {here}"), "it has no name"))?;
         let parent = item.key.offset;
-        let refs = inode::refs(parent, item.data())?;
+        let refs = inode::names(storage.budget(), item.key, item.data())?;
         let name = refs.first().map(|each| each.name).unwrap_or_default();
         length = name.len().saturating_add(length).saturating_add(1);
         if length > limits.path_bytes {

@@ -44,6 +44,9 @@ pub(super) struct NodePointer {
     pub(super) generation: u64,
     /// Known of all but a tree's root.
     pub(super) first_key: Option<Key>,
+    /// The key that the node next to it begins with: its own are before it. So every node has one place in its tree, and
+    /// none is visited twice.
+    pub(super) end: Option<Key>,
     pub(super) owner: Owner,
 }
 
@@ -83,9 +86,14 @@ impl Storage {
         self.sector_size
     }
 
-    /// Adds a chunk to what can be read.
-    pub(super) fn add_chunk(&mut self, logical: u64, item: &[u8], limits: &Limits) -> Result<(), FsError> {
-        self.chunks.add(logical, item, limits)
+    /// What can be read so far.
+    pub(super) fn chunks(&self) -> &ChunkMap {
+        &self.chunks
+    }
+
+    /// Says where everything is.
+    pub(super) fn set_chunks(&mut self, chunks: ChunkMap) {
+        self.chunks = chunks;
     }
 
     /// A node, from memory where it was read before; otherwise from the first copy that is right.
@@ -245,6 +253,8 @@ impl NodePointer {
             format!("its generation is {} instead of {}", node.generation, self.generation)
         } else if self.first_key.is_some() && node.key(0) != self.first_key {
             "its first key is not the one that its parent has".to_owned()
+        } else if self.end.is_some_and(|end| node.last_key() >= Some(end)) {
+            "its last key belongs into the node behind it".to_owned()
         } else if !self.owner.allows(node.owner) {
             format!("it belongs to tree {}", node.owner)
         } else {
@@ -284,4 +294,32 @@ fn no_chunk(logical: u64) -> FsError {
         format!("a reference to the Btrfs address {logical}"),
         "it is in no chunk, or in no further copy",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::node::tests::node;
+    use super::*;
+
+    /// If a node could reach into what is behind it, several parents could have it: eight levels of a few nodes each would
+    /// be a tree without end.
+    #[test]
+    fn a_node_has_one_place_in_its_tree() {
+        let key = |objectid| Key::new(objectid, 0, 0);
+        let check = |first_key, end| {
+            let wanted = NodePointer {
+                logical: 65536,
+                level: 0,
+                generation: 0,
+                first_key,
+                end,
+                owner: Owner::Tree(0),
+            };
+            wanted.check(&node()).map_err(|error| error.to_string())
+        };
+        check(None, None).unwrap();
+        check(Some(key(1)), Some(key(4))).unwrap();
+        assert!(check(Some(key(1)), Some(key(3))).unwrap_err().ends_with("belongs into the node behind it"));
+        assert!(check(Some(key(2)), None).unwrap_err().contains("its first key"));
+    }
 }

@@ -8,9 +8,9 @@ use crate::volume::Volume;
 use crate::volume::bytes::{Bytes, to_u64, to_usize};
 
 /// Where the superblock is on a device, and where its mirrors are if the device is large enough: `btrfs_sb_offset`.
-pub(super) const OFFSETS: [u64; 3] = [64 << 10, 64 << 20, 256 << 30];
+pub(in crate::fs) const OFFSETS: [u64; 3] = [64 << 10, 64 << 20, 256 << 30];
 /// `BTRFS_SUPER_INFO_SIZE`
-pub(super) const SIZE: usize = 4096;
+pub(in crate::fs) const SIZE: usize = 4096;
 /// Where the magic number is in it.
 const MAGIC_AT: usize = 64;
 const MAGIC: &[u8; 8] = b"_BHRfS_M";

@@ -47,7 +47,10 @@ impl Tree {
     /// The tree with this number whose root node is at `root`.
     pub(super) fn new(root: RootPointer, owner: Owner) -> Self {
         let RootPointer { logical, generation, level } = root;
-        Self { root: NodePointer { logical, level, generation, first_key: None, owner }, overlay: None }
+        Self {
+            root: NodePointer { logical, level, generation, first_key: None, end: None, owner },
+            overlay: None,
+        }
     }
 
     /// The same tree with what the tree log changed.
@@ -94,6 +97,9 @@ impl Tree {
     /// Goes down level by level: the nodes of one are fetched together and then say where those of the next are. Leaves
     /// are fetched, not read. What cannot be read is left out.
     pub(super) fn prefetch(&self, storage: &Storage, ranges: &[(Key, Key)]) {
+        /// Nodes of one level, which are kept in memory. Against a hint for a directory as large as the volume.
+        const NODES: usize = 1 << 16;
+
         if ranges.is_empty() {
             return;
         }
@@ -103,8 +109,8 @@ impl Tree {
             for pointer in &level {
                 let Ok(node) = storage.node(pointer) else { continue };
                 for index in 0..node.len() {
-                    if storage.budget().step().is_err() {
-                        return;
+                    if below.len() >= NODES || storage.budget().step().is_err() {
+                        break;
                     }
                     let (Some(child), next) =
                         (child(&node, index, pointer), node.key(index.saturating_add(1)))
@@ -249,6 +255,7 @@ fn child(node: &Node, index: usize, parent: &NodePointer) -> Option<NodePointer>
         level,
         generation: child.generation,
         first_key: Some(child.first_key),
+        end: node.key(index.checked_add(1)?).or(parent.end),
         owner: parent.owner,
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::group::{Group, Logical, Physical};
 use super::segment::{Area, Image, Kind, Segment};
-use super::snapshot::SnapshotVolume;
+use super::snapshot::{Room, SnapshotVolume};
 use super::thin::{Pool, ThinVolume};
 use super::{LogicalVolume, Uuid, raid};
 use crate::limits::Limits;
@@ -18,11 +18,13 @@ use crate::volume::{SliceVolume, Unreadable, Volume};
 pub(super) fn logical_volumes(
     group: &Group,
     disks: &HashMap<Uuid, Arc<dyn Volume>>,
+    room: &Arc<Room>,
     limits: &Limits,
 ) -> Vec<LogicalVolume> {
     let mut builder = Builder {
         group,
         disks,
+        room,
         limits,
         physical: group.physical_volumes.iter().map(|pv| (pv.name.as_str(), pv)).collect(),
         logical: group.by_name(),
@@ -91,6 +93,8 @@ impl<'a> Snapshot<'a> {
 struct Builder<'a> {
     group: &'a Group,
     disks: &'a HashMap<Uuid, Arc<dyn Volume>>,
+    /// What all snapshots share.
+    room: &'a Arc<Room>,
     limits: &'a Limits,
     physical: HashMap<&'a str, &'a Physical>,
     logical: HashMap<&'a str, &'a Logical>,
@@ -294,7 +298,7 @@ impl<'a> Builder<'a> {
         let length = self.bytes(snapshot.extents)?;
         let origin = self.part(snapshot.origin, 0, length, 0, &mut 0)?;
         let store = self.below(snapshot.store, 0, &mut 0)?;
-        Ok(Arc::new(SnapshotVolume::open(origin, store, self.limits)?))
+        Ok(Arc::new(SnapshotVolume::open(origin, store, self.room, self.limits)?))
     }
 
     /// The pool of a thin volume.

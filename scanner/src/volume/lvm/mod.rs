@@ -27,6 +27,7 @@ use std::sync::Arc;
 pub use uuid::Uuid;
 
 use self::group::Group;
+use self::snapshot::Room;
 use super::{Unreadable, Volume};
 use crate::fs::FsError;
 use crate::limits::Limits;
@@ -153,8 +154,13 @@ pub fn assemble(members: Vec<(PhysicalVolume, Arc<dyn Volume>)>, limits: &Limits
             Entry::Vacant(free) => drop(free.insert(volume)),
         }
     }
-    let mut groups: Vec<VolumeGroup> =
-        newest.into_values().map(|group| assemble_group(&group, &disks, &duplicates, limits)).collect();
+    // The nodes of all thin pools are kept in memory.
+    let pools =
+        newest.values().flat_map(|group| &group.logical_volumes).filter(|lv| lv.kind() == "thin-pool");
+    let limits = limits.shared_by(pools.count());
+    let room = Room::new(&limits);
+    let assemble = |group: Arc<Group>| assemble_group(&group, &disks, &duplicates, &room, &limits);
+    let mut groups: Vec<VolumeGroup> = newest.into_values().map(assemble).collect();
     groups.sort_by(|a, b| (&a.name, a.uuid).cmp(&(&b.name, b.uuid)));
     groups
 }
@@ -167,13 +173,14 @@ pub fn assemble(members: Vec<(PhysicalVolume, Arc<dyn Volume>)>, limits: &Limits
 pub fn assemble_text(text: &[u8], disk: &Arc<dyn Volume>, limits: &Limits) -> Result<VolumeGroup, FsError> {
     let group = Group::parse(text).map_err(metadata_area::damaged)?;
     let disks = group.physical_volumes.iter().map(|pv| (pv.uuid, Arc::clone(disk))).collect();
-    Ok(assemble_group(&group, &disks, &[], limits))
+    Ok(assemble_group(&group, &disks, &[], &Room::new(limits), limits))
 }
 
 fn assemble_group(
     group: &Group,
     disks: &HashMap<Uuid, Arc<dyn Volume>>,
     duplicates: &[Uuid],
+    room: &Arc<Room>,
     limits: &Limits,
 ) -> VolumeGroup {
     let members: Vec<GroupMember> = group
@@ -201,7 +208,7 @@ fn assemble_group(
         extent_size: group.extent_size,
         sequence_number: group.seqno,
         physical_volumes: members,
-        logical_volumes: build::logical_volumes(group, disks, limits),
+        logical_volumes: build::logical_volumes(group, disks, room, limits),
         problems,
     }
 }

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::fs::FsError;
@@ -28,7 +29,27 @@ pub(super) struct SnapshotVolume {
     /// The chunks that are in the store, with their places there, sorted. Read when the first byte is: most snapshots are
     /// never looked into.
     exceptions: OnceLock<Result<Vec<(u64, u64)>, FsError>>,
+    room: Arc<Room>,
     limits: Limits,
+}
+
+/// How many more chunks the snapshots together may have of their own, all of which are kept in memory.
+#[derive(Debug)]
+pub(super) struct Room(AtomicU64);
+
+impl Room {
+    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(limits.snapshot_exceptions)))
+    }
+
+    /// Takes room for one; false if there is none.
+    fn take(&self) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+
+    fn give_back(&self, count: usize) {
+        self.0.fetch_add(to_u64(count), Ordering::Relaxed);
+    }
 }
 
 impl SnapshotVolume {
@@ -36,6 +57,7 @@ impl SnapshotVolume {
     pub(super) fn open(
         origin: SliceVolume,
         store: Arc<dyn Volume>,
+        room: &Arc<Room>,
         limits: &Limits,
     ) -> Result<Self, FsError> {
         let mut header = vec![0; to_usize(store.size().min(SECTOR))];
@@ -56,7 +78,14 @@ impl SnapshotVolume {
         if chunk_size == 0 || chunk_size > store.size() {
             return Err(damaged(format!("its chunks have {chunk_size} bytes")));
         }
-        Ok(Self { origin, store, chunk_size, exceptions: OnceLock::new(), limits: limits.clone() })
+        Ok(Self {
+            origin,
+            store,
+            chunk_size,
+            exceptions: OnceLock::new(),
+            room: Arc::clone(room),
+            limits: limits.clone(),
+        })
     }
 
     fn exceptions(&self) -> Result<&[(u64, u64)], String> {
@@ -64,11 +93,24 @@ impl SnapshotVolume {
         result.as_deref().map_err(|error| crate::chain(error))
     }
 
-    /// Reads all areas: one chunk of exceptions, then as many chunks of data, and so on behind the header.
     fn read_exceptions(&self) -> Result<Vec<(u64, u64)>, FsError> {
+        let mut exceptions = Vec::new();
+        match self.read_areas(&mut exceptions) {
+            Ok(()) => {
+                exceptions.sort_unstable();
+                Ok(exceptions)
+            }
+            Err(error) => {
+                self.room.give_back(exceptions.len());
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads all areas: one chunk of exceptions, then as many chunks of data, and so on behind the header.
+    fn read_areas(&self, exceptions: &mut Vec<(u64, u64)>) -> Result<(), FsError> {
         let budget = Budget::new(&self.limits);
         let area_chunks = self.chunk_size.checked_div(to_u64(EXCEPTION)).unwrap_or(0).saturating_add(1);
-        let mut exceptions = Vec::new();
         // A piece at a time: a chunk may be as large as the store.
         let mut piece = vec![0; to_usize(self.chunk_size.min(64 << 10))];
         let mut area = 1_u64;
@@ -90,9 +132,12 @@ impl SnapshotVolume {
                     if new == 0 {
                         break 'areas;
                     }
-                    if to_u64(exceptions.len()) >= self.limits.snapshot_exceptions {
+                    if !self.room.take() {
                         let limit = self.limits.snapshot_exceptions;
-                        return Err(FsError::Limit { what: "the number of a snapshot's own chunks", limit });
+                        return Err(FsError::Limit {
+                            what: "the number of the snapshots' own chunks",
+                            limit,
+                        });
                     }
                     exceptions.push((old, new));
                 }
@@ -100,8 +145,7 @@ impl SnapshotVolume {
             }
             area = area.saturating_add(area_chunks);
         }
-        exceptions.sort_unstable();
-        Ok(exceptions)
+        Ok(())
     }
 
     /// The part of `offset..end` that begins with `offset` and is in one place: its length, and where it is in the store,
@@ -168,4 +212,37 @@ impl Volume for SnapshotVolume {
 
 fn damaged(problem: impl Into<String>) -> FsError {
     FsError::corrupt("the snapshot's store", problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::MemoryVolume;
+
+    #[test]
+    fn snapshots_share_the_room_for_their_chunks() {
+        let mut store = vec![0; 8 * 512];
+        store[..4].copy_from_slice(&MAGIC.to_le_bytes());
+        store[4..8].copy_from_slice(&1_u32.to_le_bytes());
+        store[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        store[12..16].copy_from_slice(&1_u32.to_le_bytes());
+        // Two chunks of its own.
+        for (index, place) in [(0, 2_u64), (1, 3)] {
+            store[512 + index * EXCEPTION + 8..][..8].copy_from_slice(&place.to_le_bytes());
+        }
+        let store: Arc<dyn Volume> = Arc::new(MemoryVolume::new(store));
+        let limits = Limits { snapshot_exceptions: 5, ..Limits::default() };
+        let room = Room::new(&limits);
+        let read = || {
+            let origin = SliceVolume::new(Arc::clone(&store), 0, 1024).unwrap();
+            let snapshot = SnapshotVolume::open(origin, Arc::clone(&store), &room, &limits).unwrap();
+            snapshot.read_at(0, &mut [0]).map_err(|error| crate::chain(&error))
+        };
+        read().unwrap();
+        read().unwrap();
+        let error = read().unwrap_err();
+        assert!(error.ends_with("the number of the snapshots' own chunks exceeds the limit of 5"), "{error}");
+        // What failed has given its room back.
+        assert!(room.take() && !room.take());
+    }
 }

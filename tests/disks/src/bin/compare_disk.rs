@@ -261,7 +261,10 @@ impl Device {
 /// All subvolumes, where the filesystem has them: from the top level, which holds the others.
 fn whole_tree(file_system: Box<dyn FileSystem>, limits: &Limits) -> Result<Tree, String> {
     let subvolumes = file_system.subvolumes().map_err(|error| chain(&error))?;
-    let top = subvolumes.iter().find(|subvolume| subvolume.path.is_empty());
+    if let Some((id, error)) = subvolumes.problems.first() {
+        return Err(format!("the subvolume {id}: {}", chain(error)));
+    }
+    let top = subvolumes.found.iter().find(|subvolume| subvolume.path.is_empty());
     let root = top.map_or_else(|| file_system.root(), |subvolume| subvolume.root);
     Ok(Tree::with_root(Rc::from(file_system), root, limits.clone()))
 }

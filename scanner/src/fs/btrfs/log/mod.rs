@@ -43,16 +43,19 @@ pub(super) fn replay(
 ) -> Result<Replayed, FsError> {
     let mut replayed = Replayed { overlays: HashMap::new(), logs: Vec::new(), journal: Journal::Clean };
     let Some(log_root) = sb.log_root else { return Ok(replayed) };
-    let (logs, mut failed) = match logs(storage, log_root) {
+    // What the changes of all logs together may take.
+    let mut left = limits.tree_log_bytes;
+    let (logs, mut failed) = match logs(storage, log_root, &mut left) {
         Ok(logs) => (logs, None),
         Err(error) => (Vec::new(), Some(reason(error)?)),
     };
     let mut transactions = 0_u64;
     for (id, log) in logs {
-        match replay_subvolume(storage, sb, roots, id, &log, limits) {
+        match replay_subvolume(storage, sb, roots, id, &log, left) {
             // The subvolume was deleted since.
             Ok(None) => {}
             Ok(Some(overlay)) => {
+                left = left.saturating_sub(overlay.bytes());
                 replayed.overlays.insert(id, Arc::new(overlay));
                 replayed.logs.push(log);
                 transactions = transactions.saturating_add(1);
@@ -68,14 +71,19 @@ pub(super) fn replay(
     Ok(replayed)
 }
 
-/// The subvolumes that have something in their logs, and their logs.
-fn logs(storage: &Storage, log_root: RootPointer) -> Result<Vec<(u64, Tree)>, FsError> {
+/// The subvolumes that have something in their logs, and their logs. Takes what these need from the memory that is `left`.
+fn logs(storage: &Storage, log_root: RootPointer, left: &mut u64) -> Result<Vec<(u64, Tree)>, FsError> {
+    /// An upper bound of what one log takes.
+    const LOG: u64 = 256;
+
     let tree = Tree::new(log_root, Owner::Tree(object::TREE_LOG));
     let (first, last) =
         (Key::first(object::TREE_LOG, kind::ROOT_ITEM), Key::last(object::TREE_LOG, kind::ROOT_ITEM));
     let mut items = tree.range(storage, first, last);
     let mut logs = Vec::new();
     while let Some(item) = items.next()? {
+        let rest = left.checked_sub(LOG);
+        *left = rest.ok_or(FsError::Limit { what: replay::TOO_LARGE, limit: *left })?;
         let root = RootItem::parse(item.data())?.root;
         logs.push((item.key.offset, root::tree(object::TREE_LOG, root)?));
     }
@@ -88,11 +96,11 @@ fn replay_subvolume(
     roots: &Tree,
     id: u64,
     log: &Tree,
-    limits: &Limits,
+    most_bytes: u64,
 ) -> Result<Option<Overlay>, FsError> {
     let Some(item) = root::find(storage, roots, id)? else { return Ok(None) };
     let tree = root::tree(id, item.root)?;
-    Replay::new(storage, sb, log, tree, limits).run().map(Some)
+    Replay::new(storage, sb, log, tree, most_bytes).run().map(Some)
 }
 
 /// Why a log was not replayed; what concerns the volume or the whole filesystem's budget is passed on.

@@ -47,9 +47,9 @@ impl Replay<'_> {
             let mut from = Some(Key::new(dir, kind::DIR_INDEX, range.key.offset));
             while let Some(item) = self.next_item(from, Key::new(dir, kind::DIR_INDEX, end))? {
                 from = item.key.next();
-                let Some(entry) = entry(dir, &item)? else { continue };
+                let Some(entry) = self.entry(dir, &item)? else { continue };
                 let logged = log.get(self.storage, item.key)?;
-                let logged = logged.map(|item| self::entry(dir, &item)).transpose()?.flatten();
+                let logged = logged.map(|item| self.entry(dir, &item)).transpose()?.flatten();
                 if logged.is_none_or(|logged| logged.name != entry.name) {
                     self.drop_entry(&entry, Some(item.key.offset))?;
                 }
@@ -63,7 +63,7 @@ impl Replay<'_> {
         let mut from = Some(Key::first(dir, kind::DIR_INDEX));
         while let Some(item) = self.next_item(from, Key::last(dir, kind::DIR_INDEX))? {
             from = item.key.next();
-            if let Some(entry) = entry(dir, &item)? {
+            if let Some(entry) = self.entry(dir, &item)? {
                 self.drop_entry(&entry, Some(item.key.offset))?;
             }
         }
@@ -73,7 +73,7 @@ impl Replay<'_> {
     /// Adds a name that a logged directory lists, unless the inode does not exist, or is in the log itself with this name.
     pub(super) fn directory_entry(&mut self, item: &Item) -> Result<(), FsError> {
         let (dir, index) = (item.key.objectid, item.key.offset);
-        let Some(logged) = entry(dir, item)? else { return Ok(()) };
+        let Some(logged) = self.entry(dir, item)? else { return Ok(()) };
         if self.stat(dir)?.is_none() {
             return Err(FsError::corrupt(
                 "the Btrfs tree log",
@@ -194,6 +194,11 @@ impl Replay<'_> {
         Ok(false)
     }
 
+    /// The one entry of a `DIR_INDEX` item.
+    fn entry(&self, dir: u64, item: &Item) -> Result<Option<Entry>, FsError> {
+        Ok(dir::names(self.storage.budget(), item)?.first().map(|name| Entry::new(dir, name)))
+    }
+
     /// The entry with this name in a directory.
     fn by_name(&self, dir: u64, name: &[u8]) -> Result<Option<Entry>, FsError> {
         dir::find(self.storage, &self.tree, dir, name, |found| Ok(Entry::new(dir, found)))
@@ -202,7 +207,7 @@ impl Replay<'_> {
     /// The entry at this place of a directory's list, if it has this name.
     fn by_index(&self, dir: u64, index: u64, name: &[u8]) -> Result<Option<Entry>, FsError> {
         let item = self.tree.get(self.storage, Key::new(dir, kind::DIR_INDEX, index))?;
-        let found = item.map(|item| entry(dir, &item)).transpose()?.flatten();
+        let found = item.map(|item| self.entry(dir, &item)).transpose()?.flatten();
         Ok(found.filter(|found| found.name == name))
     }
 
@@ -231,7 +236,7 @@ impl Replay<'_> {
         let key = dir::hashed_key(dir, kind::DIR_ITEM, name);
         if let Some(data) = self.get(key)? {
             let generation = self.generation;
-            let names = dir::parse(&data)?;
+            let names = dir::parse(self.storage.budget(), &data)?;
             let rest = names.iter().filter(|each| each.name != name);
             let rest: Vec<u8> = rest.flat_map(|each| each.to_bytes(generation)).collect();
             self.set_or_remove(key, &rest)?;
@@ -261,16 +266,9 @@ impl Replay<'_> {
         Ok(None)
     }
 
-    /// The names in an `INODE_REF` or `INODE_EXTREF` item. An item may have thousands, so each is paid for.
-    fn refs<'d>(&self, key: Key, data: &'d [u8]) -> Result<Vec<InodeRef<'d>>, FsError> {
-        let refs = match key.kind {
-            kind::INODE_REF => inode::refs(key.offset, data)?,
-            _ => inode::extended_refs(data)?,
-        };
-        for _ in &refs {
-            self.storage.budget().step()?;
-        }
-        Ok(refs)
+    /// The names in an `INODE_REF` or `INODE_EXTREF` item.
+    pub(super) fn refs<'d>(&self, key: Key, data: &'d [u8]) -> Result<Vec<InodeRef<'d>>, FsError> {
+        inode::names(self.storage.budget(), key, data)
     }
 
     /// Adds a name to an inode.
@@ -280,11 +278,6 @@ impl Replay<'_> {
         data.extend(to_bytes(kind::INODE_REF, &name));
         self.set(key, &data)
     }
-}
-
-/// The one entry of a `DIR_INDEX` item.
-fn entry(dir: u64, item: &Item) -> Result<Option<Entry>, FsError> {
-    Ok(dir::names(item)?.first().map(|name| Entry::new(dir, name)))
 }
 
 /// Directory and name of each of these names.

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::super::FsError;
-use super::super::inode::{self, InodeItem};
+use super::super::inode::InodeItem;
 use super::super::key::{Key, kind};
 use super::super::overlay::Overlay;
 use super::super::storage::Storage;
@@ -13,7 +13,6 @@ use super::super::superblock::Superblock;
 use super::super::tree::{Item, Tree};
 use super::super::{dir, feature};
 use crate::fs::FileType;
-use crate::limits::Limits;
 use crate::volume::bytes::{Bytes, to_u64};
 
 /// What is exceeded by a log that does not fit into [`Limits::tree_log_bytes`].
@@ -33,6 +32,7 @@ pub(super) struct Replay<'a> {
     pub(super) generation: u64,
     /// Holes have no items.
     pub(super) no_holes: bool,
+    /// How much memory its changes may take.
     most_bytes: u64,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Replay<'a> {
         sb: &Superblock,
         log: &'a Tree,
         tree: Tree,
-        limits: &Limits,
+        most_bytes: u64,
     ) -> Self {
         Self {
             storage,
@@ -52,7 +52,7 @@ impl<'a> Replay<'a> {
             ignored: BTreeSet::new(),
             generation: sb.generation.saturating_add(1),
             no_holes: sb.incompat & feature::NO_HOLES != 0,
-            most_bytes: limits.tree_log_bytes,
+            most_bytes,
         }
     }
 
@@ -145,10 +145,11 @@ impl<'a> Replay<'a> {
         while let Some(item) = self.next_item(from, Key::last(objectid, kind::XATTR_ITEM))? {
             from = item.key.next();
             let logged = self.log.get(self.storage, item.key)?;
-            let logged = logged.as_ref().map(dir::names).transpose()?.unwrap_or_default();
+            let parse = |item| dir::names(self.storage.budget(), item);
+            let logged = logged.as_ref().map(parse).transpose()?.unwrap_or_default();
             let logged: HashSet<_> = logged.iter().map(|each| each.name).collect();
             let is_logged = |name: &dir::DirItem<'_>| logged.contains(name.name);
-            let names = dir::names(&item)?;
+            let names = dir::names(self.storage.budget(), &item)?;
             let kept: Vec<_> = names.iter().filter(|name| is_logged(name)).collect();
             if kept.len() < names.len() {
                 let data: Vec<u8> = kept.iter().flat_map(|name| name.to_bytes(self.generation)).collect();
@@ -168,10 +169,7 @@ impl<'a> Replay<'a> {
             let mut from = Some(Key::first(objectid, kind::INODE_REF));
             while let Some(item) = self.next_item(from, Key::last(objectid, kind::INODE_EXTREF))? {
                 from = item.key.next();
-                let names = match item.key.kind {
-                    kind::INODE_REF => inode::refs(item.key.offset, item.data())?.len(),
-                    _ => inode::extended_refs(item.data())?.len(),
-                };
+                let names = self.refs(item.key, item.data())?.len();
                 links = links.saturating_add(u32::try_from(names).unwrap_or(u32::MAX));
             }
             let stat = InodeItem::parse(objectid, &item)?.stat;

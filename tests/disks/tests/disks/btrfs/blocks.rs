@@ -35,7 +35,8 @@ fn a_file_costs_a_few_blocks_and_hints_are_never_in_vain() {
     assert_eq!(content, fill::content(100, 10_000));
     let touched = volume.touched();
     println!("one of 16,000 files costs {touched} blocks");
-    assert!(touched <= 8, "{touched}");
+    // Superblock, chunk tree, root tree and the nodes on the way: where they lie depends on when the kernel committed.
+    assert!(touched <= 12, "{touched}");
 
     // Level by level, each level's inodes and directories fetched together; then every file.
     let mut level = vec![file_system.root()];

@@ -61,7 +61,7 @@ fn compression() {
 
 /// Text, numbers, runs, and parts that do not compress, of sizes around those of sectors and extents.
 fn compressible(root: &Path) {
-    let dir = root.join("compressible");
+    let dir = root.join("compressible-sizes");
     fs::create_dir(&dir).unwrap();
     for size in [1, 20, 100, 1000, 2047, 2048, 4095, 4096, 4097, 20_000, 131_071, 131_072, 131_073, 1_000_000]
     {

@@ -76,7 +76,7 @@ fn subvolumes_are_crossed_as_the_kernel_does() {
     drop(mount);
 
     let file_system = open(&image);
-    let found = file_system.subvolumes().unwrap();
+    let found = file_system.subvolumes().unwrap().found;
     let mut ours: Vec<(u64, String)> = found
         .iter()
         .map(|each| (each.id, String::from_utf8(each.path.clone()).unwrap()))
@@ -90,6 +90,46 @@ fn subvolumes_are_crossed_as_the_kernel_does() {
         assert_eq!(each.is_snapshot, ["read-only", "writable", "of-deleted"].contains(&&*path), "{path}");
         assert_eq!(find(&*file_system, &path), each.root, "{path}");
     }
+}
+
+/// The length of the name in the items that name a subvolume, made longer than a name can be.
+#[test]
+fn a_damaged_name_costs_its_subvolume() {
+    const NODE: usize = 16 << 10;
+
+    if !can_mount() {
+        return;
+    }
+    let workspace = Workspace::new();
+    let image = workspace.format("image", 300 << 20, &["mkfs.btrfs"]);
+    {
+        let mount = Mount::writable(&image);
+        for name in ["good", "the-damaged-one"] {
+            btrfs(&["subvolume", "create"], &[&mount.path().join(name)]);
+        }
+    }
+    let mut bytes = fs::read(&image).unwrap();
+    let fsid: [u8; 16] = bytes[65_536 + 32..][..16].try_into().unwrap();
+    // `owner` of `struct btrfs_header`: the root tree.
+    let of_root_tree = |node: &&mut [u8]| node[32..48] == fsid && node[88..96] == 1_u64.to_le_bytes();
+    for node in bytes.chunks_exact_mut(NODE).filter(of_root_tree) {
+        let name = b"the-damaged-one";
+        let places: Vec<usize> =
+            (103..NODE - name.len()).filter(|&at| node[at..].starts_with(name)).collect();
+        for at in places {
+            node[at - 2..at].fill(0xff);
+        }
+        let sum = crc32c::crc32c(&node[32..]);
+        node[..4].copy_from_slice(&sum.to_le_bytes());
+    }
+    fs::write(&image, bytes).unwrap();
+
+    let subvolumes = open(&image).subvolumes().unwrap();
+    let paths: Vec<&[u8]> = subvolumes.found.iter().map(|each| &*each.path).collect();
+    assert_eq!(paths, [&b""[..], b"good"]);
+    let problems: Vec<String> =
+        subvolumes.problems.iter().map(|(id, error)| format!("{id}: {error}")).collect();
+    assert_eq!(problems, ["257: the name of Btrfs subvolume 257 is damaged: there is none"]);
 }
 
 /// What `btrfs subvolume list` says.
@@ -121,7 +161,7 @@ fn the_default_subvolume_is_the_root() {
     let mount = Mount::read_only(&image);
     equal_but_for_made_up_times(mount.path(), &image, "default subvolume");
     drop(mount);
-    let default = open(&image).subvolumes().unwrap().into_iter().find(|each| each.is_default).unwrap();
+    let default = open(&image).subvolumes().unwrap().found.into_iter().find(|each| each.is_default).unwrap();
     assert_eq!(default.path, b"var/lib/machines");
 }
 

@@ -189,29 +189,35 @@ fn sparse_inodes() {
     }
     let workspace = Workspace::new();
     let image = workspace.format("image", 320 << 20, &["mkfs.xfs", "-b", "size=1024"]);
-    {
+    // Unmounted in between, because the kernel gives back what a removed file had only some time later.
+    let written = {
         let mount = Mount::writable(&image);
         let filler = mount.path().join("filler");
         fs::create_dir(&filler).unwrap();
-        // Files of 24 KiB until nothing fits, every other one removed: holes too small for 64 inodes of 512 bytes.
+        // Files of 24 KiB until nothing fits.
         let content = fill::content(1, 24 << 10);
-        let written = (0..20_000).take_while(|index| {
-            let path = filler.join(index.to_string());
-            fs::write(path, &content).is_ok()
-        });
-        let written = written.count();
+        let fits = |index: &u32| fs::write(filler.join(index.to_string()), &content).is_ok();
+        (0..20_000).take_while(fits).count()
+    };
+    {
+        let mount = Mount::writable(&image);
+        let filler = mount.path().join("filler");
+        // Every other one removed: holes too small for 64 inodes of 512 bytes.
         for index in (0..written).step_by(2) {
             fs::remove_file(filler.join(index.to_string())).unwrap();
         }
+        let last = filler.join(written.to_string());
+        if last.exists() {
+            fs::remove_file(last).unwrap();
+        }
+    }
+    {
+        let mount = Mount::writable(&image);
         let dir = mount.path().join("dir");
         fs::create_dir(&dir).unwrap();
         // More than inodes became free.
         for index in 0..25_000 {
             fs::write(dir.join(index.to_string()), index.to_string()).unwrap();
-        }
-        let last = filler.join(written.to_string());
-        if last.exists() {
-            fs::remove_file(last).unwrap();
         }
     }
     assert!(has_sparse_inodes(&image));

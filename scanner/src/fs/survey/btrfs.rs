@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::checksum::{ChecksumType, ROOM};
-use super::superblock;
+use crate::fs::btrfs::checksum::{ChecksumType, ROOM};
+use crate::fs::btrfs::superblock;
 use crate::volume::bytes::{Bytes, Truncated, to_u64, to_usize};
 
 /// The length of a sector in the encoded form of [`SparseVolume`](crate::volume::SparseVolume), and that of its number.
@@ -12,7 +12,7 @@ const SECTOR: usize = 512;
 const NUMBER: usize = 4;
 
 /// An encoded image with the checksums of its superblock and of whatever looks like a node computed anew.
-pub(in crate::fs) fn recompute(encoded: &[u8]) -> Vec<u8> {
+pub(super) fn with_right_checksums(encoded: &[u8]) -> Vec<u8> {
     let mut image = encoded.to_vec();
     let records = encoded.get(NUMBER..).unwrap_or_default().chunks_exact(NUMBER.saturating_add(SECTOR));
     let numbers = records.map(|record| Bytes(record).le32(0).map_or(0, u64::from));
