@@ -239,7 +239,7 @@ impl Tree {
     /// [`FsError::Invalid`] if it is no regular file.
     pub fn open_node(&self, node: Node, stat: &Stat) -> Result<File<'_>, FsError> {
         if stat.file_type != FileType::Regular {
-            return Err(FsError::Invalid { problem: "not a regular file" });
+            return Err(FsError::NOT_A_FILE);
         }
         Ok(File { tree: self, node, size: stat.size })
     }
@@ -252,7 +252,7 @@ impl Tree {
     pub fn read_dir(&self, path: &FsPath) -> Result<Option<Vec<Entry>>, FsError> {
         let Some((node, stat)) = self.lookup(path)? else { return Ok(None) };
         if stat.file_type != FileType::Directory {
-            return Err(FsError::Invalid { problem: "not a directory" });
+            return Err(FsError::NOT_A_DIRECTORY);
         }
         self.read_dir_node(node).map(Some)
     }

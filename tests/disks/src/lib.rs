@@ -19,6 +19,8 @@ pub mod large_tree;
 pub mod latency;
 pub mod layout;
 pub mod loop_device;
+pub mod lvm_tools;
 pub mod manifest;
 pub mod scanner;
+pub mod shut_down;
 pub mod work;

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::partition;
-use crate::image::{Loop, Workspace, run};
+use crate::image::{Workspace, run};
+use crate::loop_device::Loop;
+use crate::lvm_tools;
 
 /// Copies a filesystem of `size` bytes into the logical volume `system/root` of a new disk.
 ///
@@ -15,7 +17,7 @@ pub(super) fn around(workspace: &Workspace, filesystem: &Path, size: u64) -> Pat
     let disk = workspace.image(name.to_str().unwrap(), size + (256 << 20));
     run(Command::new("sgdisk").args(["-n1:0:+64M", "-n2::0", "-t2:8e00"]).arg(&disk));
     let place = partition(&disk, 2);
-    let device = Loop::writable(&disk, &place);
+    let device = Loop::writable_part(&disk, &place);
     let tools = Tools { workspace, device: device.path() };
     tools.run("pvcreate", &[]);
     tools.run("vgcreate", &["system"]);
@@ -47,22 +49,10 @@ struct Tools<'a> {
 
 impl Tools<'_> {
     fn run(&self, tool: &str, arguments: &[&str]) -> String {
-        let locks = self.workspace.path("lvm-locks");
-        std::fs::create_dir_all(&locks).unwrap();
-        // Metadata only: neither this machine's own volumes nor its device-mapper, if it has one, are touched.
-        let config = format!(
-            "global/activation=0 global/locking_dir=\"{}\" backup/backup=0 backup/archive=0 devices/hints=\"none\"",
-            locks.display()
-        );
-        let mut command = Command::new(tool);
-        command
-            .env("LVM_SUPPRESS_FD_WARNINGS", "1")
-            .args(["--config", &config, "--devices"])
-            .arg(self.device);
+        let mut command = lvm_tools::command(self.workspace, tool, [self.device]);
+        command.args(arguments);
         if ["pvcreate", "vgcreate"].contains(&tool) {
-            command.args(arguments).arg(self.device);
-        } else {
-            command.args(arguments);
+            command.arg(self.device);
         }
         run(&mut command)
     }

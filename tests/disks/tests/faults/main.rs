@@ -23,8 +23,9 @@ use agentless_scanner::fs::survey::{self, Survey};
 use agentless_scanner::limits::Limits;
 use agentless_scanner::volume::{Volume, VolumeError};
 
-use agentless_disk_tests::image::{self, Loop, Mount, Workspace, can_mount};
+use agentless_disk_tests::image::{self, Mount, Workspace, can_mount};
 use agentless_disk_tests::kinds::{KINDS, Kind};
+use agentless_disk_tests::loop_device::Loop;
 use agentless_disk_tests::{changes, fill, layout};
 
 use self::flipped::{Content, Flipped};
@@ -147,7 +148,7 @@ impl Found {
 fn disks(kind: &Kind) -> [Arc<Content>; 2] {
     let workspace = Workspace::with_snapshots();
     let disk = layout::Disk::new(&workspace, kind.layout, SIZE);
-    image::format(Loop::writable(&disk.image, &disk.place).path(), kind.mkfs);
+    image::format(Loop::writable_part(&disk.image, &disk.place).path(), kind.mkfs);
     let in_use = {
         let mount = Mount::part(&disk.image, &disk.place, kind.mount);
         few_files(mount.path());

@@ -8,9 +8,10 @@ use std::thread;
 
 use agentless_scanner::fs::Journal;
 
-use agentless_disk_tests::image::{self, Loop, Mount, Workspace, can_mount};
+use agentless_disk_tests::image::{self, Mount, Workspace, can_mount};
 use agentless_disk_tests::kinds::Kind;
 use agentless_disk_tests::layout::{Disk, Layout};
+use agentless_disk_tests::loop_device::Loop;
 use agentless_disk_tests::{changes, debian};
 
 use crate::matrix::in_use::InUse;
@@ -28,7 +29,7 @@ fn compare(mkfs: &'static [&'static str], mount_options: &'static str) {
     let kind = Kind { name: "a running system", layout: Layout::Gpt, mkfs, mount: mount_options, many: 0 };
     let workspace = Workspace::with_snapshots();
     let disk = Disk::new(&workspace, kind.layout, SIZE);
-    image::format(Loop::writable(&disk.image, &disk.place).path(), kind.mkfs);
+    image::format(Loop::writable_part(&disk.image, &disk.place).path(), kind.mkfs);
     let snapshots: Vec<_> = {
         let mount = Mount::part(&disk.image, &disk.place, kind.mount);
         debian::install(mount.path());

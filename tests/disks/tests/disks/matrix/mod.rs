@@ -11,9 +11,10 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
-use agentless_disk_tests::image::{self, Loop, Mount, Workspace, can_mount};
+use agentless_disk_tests::image::{self, Mount, Workspace, can_mount};
 use agentless_disk_tests::kinds::{KINDS, Kind};
 use agentless_disk_tests::layout::Disk;
+use agentless_disk_tests::loop_device::Loop;
 use agentless_disk_tests::manifest;
 use agentless_disk_tests::{changes, debian, fill};
 
@@ -89,7 +90,7 @@ fn compare(kind: &'static Kind) -> Row {
     let started = Instant::now();
     let workspace = Workspace::with_snapshots();
     let disk = Disk::new(&workspace, kind.layout, SIZE);
-    image::format(Loop::writable(&disk.image, &disk.place).path(), kind.mkfs);
+    image::format(Loop::writable_part(&disk.image, &disk.place).path(), kind.mkfs);
     let snapshot = {
         let mount = Mount::part(&disk.image, &disk.place, kind.mount);
         debian::install(mount.path());
