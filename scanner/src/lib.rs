@@ -1,8 +1,8 @@
 //! Reads disks and lists packages.
 //!
 //! The parts, from the target to the list: [`target`] finds out what to read, [`volume`] gives its bytes, [`storage`] the
-//! systems on its disks, [`fs`] their files, [`extract`] what is installed, [`sbom`] and [`output`] write it down. [`scan`] runs them one after the other; [`analyse`]
-//! is the part that touches what a disk says, and nothing else.
+//! systems on its disks, [`fs`] their files, [`extract`] what is installed, [`sbom`] and [`output`] write it down. [`scan`]
+//! runs them one after the other; [`analyse`] is the part that touches what a disk says, and nothing else.
 
 #![forbid(unsafe_code)]
 

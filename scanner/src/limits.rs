@@ -107,6 +107,15 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Refuses a symbolic link whose target has more bytes than [`path_bytes`](Self::path_bytes).
+    pub(crate) fn check_link(&self, bytes: u64) -> Result<(), FsError> {
+        let limit = to_u64(self.path_bytes);
+        if bytes > limit {
+            return Err(FsError::Limit { what: "the length of a symbolic link", limit });
+        }
+        Ok(())
+    }
+
     /// The limits of each of several filesystems that are open at the same time. What is kept in memory is as much for a
     /// few of them as for one; more of them share what those few would have had.
     #[must_use]

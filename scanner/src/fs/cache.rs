@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use crate::volume::bytes::to_usize;
 
-/// Recently used blocks by their numbers, in two generations: when the young one is full, the old one is dropped and the young one becomes
-/// the old. What is used stays, the number of blocks is bounded, and no order of use has to be kept.
+/// Recently used blocks by their numbers, in two generations: when the young one is full, the old one is dropped and the
+/// young one becomes the old. What is used stays, the number of blocks is bounded, and no order of use has to be kept.
 #[derive(Debug)]
 pub(crate) struct Cache<T> {
     young: HashMap<u64, T>,
@@ -15,8 +15,9 @@ pub(crate) struct Cache<T> {
 }
 
 impl<T: Clone> Cache<T> {
-    /// Room for this many blocks.
-    pub(crate) fn new(blocks: u64) -> Self {
+    /// Room for what `bytes` hold of blocks of `size` bytes each.
+    pub(crate) fn of_bytes(bytes: u64, size: u64) -> Self {
+        let blocks = bytes.checked_div(size).unwrap_or(0);
         Self { young: HashMap::new(), old: HashMap::new(), generation: to_usize(blocks / 2).max(1) }
     }
 
@@ -52,7 +53,7 @@ mod tests {
 
     #[test]
     fn the_cache_keeps_what_is_used_and_no_more_than_its_size() {
-        let mut cache = Cache::new(4);
+        let mut cache = Cache::of_bytes(400, 100);
         for block in 0..100 {
             cache.insert(block, ());
             assert!(cache.get(block).is_some());

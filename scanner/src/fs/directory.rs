@@ -203,7 +203,7 @@ impl FileSystem for Directory {
 
     fn lookup(&self, dir: Inode, name: &[u8]) -> Result<Option<Inode>, FsError> {
         self.budget.step()?;
-        if name.is_empty() || name.contains(&b'/') || name.contains(&0) || matches!(name, b"." | b"..") {
+        if !DirEntry::is_name(name) || matches!(name, b"." | b"..") {
             return Err(FsError::Invalid { problem: "not the name of a directory entry" });
         }
         let descriptor = self.descriptor(dir, OFlags::PATH | OFlags::DIRECTORY)?;
@@ -218,7 +218,7 @@ impl FileSystem for Directory {
         self.budget.step()?;
         self.budget.bytes(to_u64(dst.len()))?;
         if self.stat(inode)?.file_type != FileType::Regular {
-            return Err(FsError::Invalid { problem: "not a regular file" });
+            return Err(FsError::NOT_A_FILE);
         }
         // The file may have been exchanged since: without O_NONBLOCK, a pipe in its place would make us wait.
         let descriptor = self.descriptor(inode, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
@@ -241,10 +241,7 @@ impl FileSystem for Directory {
         let target = rustix::fs::readlinkat(&descriptor, "", Vec::new())
             .map_err(|errno| self.failed_at(inode, errno))?
             .into_bytes();
-        if target.len() > self.limits.path_bytes {
-            let limit = to_u64(self.limits.path_bytes);
-            return Err(FsError::Limit { what: "the length of a symbolic link", limit });
-        }
+        self.limits.check_link(to_u64(target.len()))?;
         Ok(target)
     }
 

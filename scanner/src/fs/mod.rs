@@ -1,15 +1,21 @@
 //! Filesystems, read in user space.
 //!
 //! A driver implements [`FileSystem`] on inode handles; [`DRIVERS`] lists them, and [`probe`] finds the one for a volume.
-//! Paths and symbolic links are resolved once, above the trait, by [`Tree`], and never leave the tree.
+//! Paths and symbolic links are resolved once, above the trait, by [`Tree`], which shows the filesystems that a system
+//! mounts as one tree and never leaves it. [`walk`] lists a tree, [`fstab`] says what a system mounts.
+//!
+//! What looks for files goes through [`Tree`]; only [`storage`](crate::storage), which finds and joins the filesystems of a
+//! machine, opens them.
 
 pub mod btrfs;
 pub(crate) mod cache;
+mod checksum;
 mod directory;
 pub mod ext4;
 pub mod fstab;
 mod path;
 mod recognise;
+mod refuse;
 pub mod survey;
 mod tree;
 pub mod walk;
@@ -68,8 +74,8 @@ pub trait FileSystem: Debug + Send {
     /// The target of a symbolic link: at most [`path_bytes`](crate::limits::Limits::path_bytes) long.
     fn read_link(&self, inode: Inode) -> Result<Vec<u8>, FsError>;
 
-    /// Calls `visit` with each extended attribute, until it breaks. Access control lists are left out: they are stored in a form of their own,
-    /// and nothing here needs them.
+    /// Calls `visit` with each extended attribute, until it breaks. Access control lists are left out: they are stored in a
+    /// form of their own, and nothing here needs them.
     fn xattrs(
         &self,
         inode: Inode,
@@ -289,6 +295,10 @@ pub enum FsError {
 }
 
 impl FsError {
+    pub(crate) const NOT_A_DIRECTORY: Self = Self::Invalid { problem: "not a directory" };
+    pub(crate) const NOT_A_FILE: Self = Self::Invalid { problem: "not a regular file" };
+    pub(crate) const NOT_A_LINK: Self = Self::Invalid { problem: "not a symbolic link" };
+
     /// A structure that contradicts the format's specification.
     pub(crate) fn corrupt(structure: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Corrupt { structure: structure.into(), problem: problem.into() }
@@ -303,7 +313,42 @@ impl DeviceNumbers {
     }
 }
 
+impl DirEntry<'_> {
+    /// Whether an entry can have this name.
+    pub(crate) fn is_name(name: &[u8]) -> bool {
+        !name.is_empty() && !name.contains(&b'/') && !name.contains(&0)
+    }
+}
+
 impl FileType {
+    /// From the type in a directory entry, which is the same in all formats: `FT_*` of the kernel's
+    /// `include/linux/fs_types.h`. `None` where the number means nothing.
+    pub(crate) fn from_entry(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Regular),
+            2 => Some(Self::Directory),
+            3 => Some(Self::CharacterDevice),
+            4 => Some(Self::BlockDevice),
+            5 => Some(Self::Fifo),
+            6 => Some(Self::Socket),
+            7 => Some(Self::Symlink),
+            _ => None,
+        }
+    }
+
+    /// The number that [`from_entry`](Self::from_entry) takes for this type.
+    pub(crate) fn entry_number(self) -> u8 {
+        match self {
+            Self::Regular => 1,
+            Self::Directory => 2,
+            Self::CharacterDevice => 3,
+            Self::BlockDevice => 4,
+            Self::Fifo => 5,
+            Self::Socket => 6,
+            Self::Symlink => 7,
+        }
+    }
+
     /// From the format bits of a Unix mode, `None` where they mean nothing.
     pub(crate) fn from_mode(mode: u32) -> Option<Self> {
         match mode & 0o170_000 {

@@ -1,7 +1,8 @@
 //! What a volume holds, by its signatures.
 //!
-//! A volume is matched against the drivers of this program and against the signatures of what it does not read, so that
-//! a report can say "a Btrfs filesystem was not read" and not "nothing was found".
+//! A volume is matched against the drivers of this program and against the signatures of everything else that is known, so
+//! that a report can say "a LUKS2 encrypted volume was not read" and not "nothing was found". Members of volume groups and
+//! arrays are only named here: [`storage`](crate::storage) hands them to [`volume`](crate::volume), which puts them together.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -51,7 +52,8 @@ pub static DRIVERS: &[&dyn Driver] = &[&btrfs::BtrfsDriver, &ext4::Ext4Driver, &
 pub enum Recognised {
     /// A filesystem that this driver reads.
     Driver(&'static dyn Driver),
-    /// Something well-known that this version does not read.
+    /// Something well-known that is no filesystem of these drivers: a part of a volume group or of an array, or something
+    /// that this version does not read.
     Other {
         /// What it is called.
         name: &'static str,

@@ -27,10 +27,9 @@ pub struct Tree {
     limits: Limits,
 }
 
-/// A directory of a filesystem, and where it is in the tree.
+/// A directory of a filesystem that is seen in the tree.
 #[derive(Debug)]
 struct Mount {
-    path: FsPath,
     file_system: Rc<dyn FileSystem>,
     root: Inode,
     /// The index of the first mount of the same filesystem.
@@ -73,7 +72,7 @@ impl Tree {
 
     /// A tree over the part of `file_system` below the directory `root`, such as a subvolume.
     pub fn with_root(file_system: Rc<dyn FileSystem>, root: Inode, limits: Limits) -> Self {
-        let top = Mount { path: FsPath::root(), file_system, root, first: 0 };
+        let top = Mount { file_system, root, first: 0 };
         Self { mounts: vec![top], covered: HashMap::new(), limits }
     }
 
@@ -105,15 +104,9 @@ impl Tree {
             .ok_or(FsError::Limit { what: "the number of mounts", limit: u64::from(self.limits.mounts) })?;
         let same = self.mounts.iter().find(|mount| Rc::ptr_eq(&mount.file_system, &file_system));
         let first = same.map_or(index, |mount| mount.first);
-        self.mounts.push(Mount { path: at.clone(), file_system, root, first });
+        self.mounts.push(Mount { file_system, root, first });
         self.covered.insert(point, index);
         Ok(())
-    }
-
-    /// What is mounted: the path that it was mounted at, and the filesystem. The first one is the root's; one that is
-    /// mounted several times appears as often.
-    pub fn file_systems(&self) -> impl Iterator<Item = (&FsPath, &Rc<dyn FileSystem>)> {
-        self.mounts.iter().map(|mount| (&mount.path, &mount.file_system))
     }
 
     /// The bounds that reading through this tree keeps.
@@ -239,7 +232,7 @@ impl Tree {
     /// [`FsError::Invalid`] if it is no regular file.
     pub fn open_node(&self, node: Node, stat: &Stat) -> Result<File<'_>, FsError> {
         if stat.file_type != FileType::Regular {
-            return Err(FsError::Invalid { problem: "not a regular file" });
+            return Err(FsError::NOT_A_FILE);
         }
         Ok(File { tree: self, node, size: stat.size })
     }
@@ -252,7 +245,7 @@ impl Tree {
     pub fn read_dir(&self, path: &FsPath) -> Result<Option<Vec<Entry>>, FsError> {
         let Some((node, stat)) = self.lookup(path)? else { return Ok(None) };
         if stat.file_type != FileType::Directory {
-            return Err(FsError::Invalid { problem: "not a directory" });
+            return Err(FsError::NOT_A_DIRECTORY);
         }
         self.read_dir_node(node).map(Some)
     }
@@ -493,8 +486,6 @@ mod tests {
         assert_eq!(read(&tree, "/var/covered"), None);
         assert_eq!(read(&tree, "/var/log/above/dpkg/status"), None);
         assert_eq!(names(&tree, "/var"), ["absolute", "lib", "log", "relative"]);
-        let paths: Vec<_> = tree.file_systems().map(|(path, _)| path.to_string()).collect();
-        assert_eq!(paths, ["/", "/var", "/logs"]);
     }
 
     #[test]

@@ -85,8 +85,8 @@ const UNTYPED: usize = 512;
 ///
 /// # Errors
 ///
-/// [`FsError::Limit`] for more directories than [`Limits::walk_bytes`](crate::limits::Limits::walk_bytes) has room for. What concerns one directory goes to
-/// [`Visitor::unread`].
+/// [`FsError::Limit`] for more directories than [`Limits::walk_bytes`](crate::limits::Limits::walk_bytes) has room for. What
+/// concerns one directory goes to [`Visitor::unread`].
 pub fn walk(tree: &Tree, visitor: &mut dyn Visitor) -> Result<(), FsError> {
     let mut walk = Walk { tree, directories: Directories::default(), visited: HashSet::new(), bytes: 0 };
     match walk.run(visitor) {

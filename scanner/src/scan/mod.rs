@@ -169,7 +169,7 @@ mod tests {
 
     /// An ext4 filesystem with these files.
     fn disk(files: &[(&str, &str)], label: &str) -> Vec<u8> {
-        crate::storage::image::ext4(files, &["-L", label])
+        crate::storage::test_image::ext4(files, &["-L", label])
     }
 
     fn options() -> Options {

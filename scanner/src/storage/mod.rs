@@ -10,12 +10,12 @@
 mod devices;
 mod filesystems;
 mod identity;
-#[cfg(test)]
-pub(crate) mod image;
 mod join;
 mod members;
 mod roots;
 mod source;
+#[cfg(test)]
+pub(crate) mod test_image;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::image::{ext4, mbr, mirrored};
+use super::test_image::{ext4, mbr, mirrored};
 use super::{Disk, DiskState, Source, Storage};
 use crate::fs::FsPath;
 use crate::limits::Limits;

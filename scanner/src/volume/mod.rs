@@ -1,7 +1,9 @@
-//! Read-only runs of bytes: an EBS snapshot, a file, a partition of either.
+//! Read-only runs of bytes: an EBS snapshot, a file, and what is made of these: partitions, logical volumes of LVM2, arrays
+//! of Linux RAID.
 //!
 //! Everything above this module reads through [`Volume`] and nothing else, so a filesystem driver cannot tell a snapshot
-//! from an image file. A volume is never written to: no trait here offers it.
+//! from an image file, or a partition from a logical volume. A volume is never written to: no trait here offers it.
+//! [`storage`](crate::storage) decides which volumes are divided and put together; the formats of that are here.
 
 mod block_source;
 pub(crate) mod bytes;

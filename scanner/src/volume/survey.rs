@@ -61,3 +61,15 @@ fn visit(volume: Option<&dyn Volume>, survey: &mut Survey) {
         }
     }
 }
+
+/// Numbers for mutation tests, the same in every run: each call gives one below its argument.
+#[cfg(test)]
+pub(super) fn numbers() -> impl FnMut(usize) -> usize {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 33).unwrap() % below
+    }
+}

@@ -9,7 +9,7 @@ use nix::sys::stat::{major, minor};
 use tempfile::TempDir;
 
 use crate::image_blocks::BLOCK;
-use crate::loop_device::LoopDevice;
+use crate::loop_device::Loop;
 
 /// The sectors of read-ahead that a device has by default, and none.
 pub const READ_AHEAD: [u32; 2] = [256, 0];
@@ -22,7 +22,7 @@ pub fn blocks_of_kernel<T>(
     read_ahead: u32,
     work: impl FnOnce(&Path) -> T,
 ) -> Option<(BTreeSet<u64>, T)> {
-    let device = LoopDevice::attach(image);
+    let device = Loop::cold(image);
     device.set_read_ahead(read_ahead);
     let trace = BlockTrace::start(device.number())?;
     let mount = device.mount(kind);

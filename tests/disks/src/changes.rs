@@ -24,6 +24,23 @@ pub fn make(root: &Path) {
     replace(&root.join("var/lib/dpkg/status"), 123_456, 99);
 }
 
+/// Writes what a package manager writes: small files that replace each other, each made durable.
+pub fn install_packages(root: &Path, count: u64) {
+    let dir = root.join("var/lib/dpkg");
+    fs::create_dir_all(dir.join("info")).unwrap();
+    for index in 0..count {
+        let new = dir.join("status-new");
+        fs::write(&new, fill::content(index, 3000 + usize::try_from(index).unwrap() * 17)).unwrap();
+        File::open(&new).unwrap().sync_all().unwrap();
+        fs::rename(&new, dir.join("status")).unwrap();
+        fs::write(dir.join(format!("info/package-{index}.list")), format!("/usr/share/{index}\n")).unwrap();
+        if index % 3 == 0 && index > 6 {
+            fs::remove_file(dir.join(format!("info/package-{}.list", index - 5))).unwrap();
+        }
+        File::open(&dir).unwrap().sync_all().unwrap();
+    }
+}
+
 /// One round of a service that keeps its state in `dir`: it makes files of all kinds, and deletes older ones.
 pub fn serve(dir: &Path, round: u64) {
     for index in 0..5 {

@@ -12,6 +12,8 @@ use agentless_scanner::limits::Limits;
 use agentless_scanner::volume::FileVolume;
 use tempfile::TempDir;
 
+use crate::loop_device::Loop;
+
 /// The programs that make the images, and the Debian packages that have them.
 const TOOLS: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
@@ -128,37 +130,6 @@ pub fn format(device: &Path, mkfs: &[&str]) {
     run(Command::new(program).args(options).args(["-q", force]).arg(device));
 }
 
-/// A loop device over an image or a part of it, which ends with the value.
-#[derive(Debug)]
-pub struct Loop(PathBuf);
-
-impl Loop {
-    /// A device that can be written.
-    pub fn writable(image: &Path, part: &Range<u64>) -> Self {
-        Self::attach(image, Some(part), &[])
-    }
-
-    fn attach(image: &Path, part: Option<&Range<u64>>, options: &[&str]) -> Self {
-        let mut losetup = Command::new("losetup");
-        losetup.args(["--find", "--show"]).args(options);
-        if let Some(Range { start, end }) = part {
-            losetup.args(["--offset", &start.to_string(), "--sizelimit", &(end - start).to_string()]);
-        }
-        Self(PathBuf::from(run(losetup.arg(image)).trim_end()))
-    }
-
-    /// The device's name below `/dev`.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("--detach").arg(&self.0).status();
-    }
-}
-
 /// A mount that ends with the value, also when a test panics.
 #[derive(Debug)]
 pub struct Mount(PathBuf);
@@ -194,7 +165,7 @@ impl Mount {
         let read_only = options.split(',').any(|option| option == "ro");
         // Not the one that `mount -o loop` would make: that shares the device of an earlier mount of the same image, which
         // may be about to end. Detached while it is mounted, it stays as long as the mount.
-        let device = Loop::attach(image, part, if read_only { &["--read-only"] } else { &[] });
+        let device = Loop::attach(image, part, read_only);
         Self::device(device.path(), point, options)
     }
 

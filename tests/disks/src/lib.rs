@@ -3,6 +3,7 @@
     clippy::missing_panics_doc,
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     clippy::print_stderr,
     reason = "the helpers of tests fail as tests do, and print figures"
 )]
@@ -19,6 +20,8 @@ pub mod large_tree;
 pub mod latency;
 pub mod layout;
 pub mod loop_device;
+pub mod lvm_tools;
 pub mod manifest;
 pub mod scanner;
+pub mod shut_down;
 pub mod work;

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use twox_hash::XxHash64;
 
 use super::FsError;
+use crate::fs::checksum;
 
 /// The room for a checksum in the superblock and in the header of a node, `BTRFS_CSUM_SIZE`.
 pub(in crate::fs) const ROOM: usize = 32;
@@ -72,12 +73,7 @@ fn fill(room: &mut [u8; ROOM], checksum: &[u8]) {
 
 /// The hash of names in directories, `btrfs_name_hash`: CRC-32C from the seed ¬1, with the register not inverted.
 pub(super) fn name_hash(name: &[u8]) -> u32 {
-    raw_crc32c(!1, name)
-}
-
-/// CRC-32C as Linux's `crc32c` computes it: without inverting the register before or after.
-pub(super) fn raw_crc32c(seed: u32, data: &[u8]) -> u32 {
-    !crc32c::crc32c_append(!seed, data)
+    checksum::crc32c(!1, name)
 }
 
 #[cfg(test)]

@@ -30,32 +30,7 @@ pub(super) struct DirItem<'a> {
 impl DirItem<'_> {
     /// The type of what a directory entry stands for.
     pub(super) fn file_type(&self) -> Option<FileType> {
-        Self::type_of(self.kind)
-    }
-
-    pub(super) fn type_of(kind: u8) -> Option<FileType> {
-        match kind {
-            1 => Some(FileType::Regular),
-            2 => Some(FileType::Directory),
-            3 => Some(FileType::CharacterDevice),
-            4 => Some(FileType::BlockDevice),
-            5 => Some(FileType::Fifo),
-            6 => Some(FileType::Socket),
-            7 => Some(FileType::Symlink),
-            _ => None,
-        }
-    }
-
-    pub(super) fn kind_of(file_type: FileType) -> u8 {
-        match file_type {
-            FileType::Regular => 1,
-            FileType::Directory => 2,
-            FileType::CharacterDevice => 3,
-            FileType::BlockDevice => 4,
-            FileType::Fifo => 5,
-            FileType::Socket => 6,
-            FileType::Symlink => 7,
-        }
+        FileType::from_entry(self.kind)
     }
 
     /// The entry as an item has it, written by this transaction.

@@ -11,7 +11,7 @@ use super::extent::{CompressedExtent, Content, FileExtent, INLINE_DATA};
 use super::key::{Key, kind};
 use super::storage::Storage;
 use super::tree::{Item, Tree};
-use super::{FsError, csum};
+use super::{FsError, checksum_tree};
 use crate::volume::bytes::{to_u64, to_usize};
 
 /// How many decompressed extents are kept, of at most 128 KiB each, so that reading a file in small parts decompresses
@@ -209,7 +209,8 @@ impl<'a> Source<'a> {
         let mut position = logical;
         for part in dst.chunks_mut(window) {
             let sectors = part.len().checked_div(self.storage.sector_size()).unwrap_or(0);
-            let checksums = self.checksums.map(|trees| csum::look_up(self.storage, trees, position, sectors));
+            let checksums =
+                self.checksums.map(|trees| checksum_tree::look_up(self.storage, trees, position, sectors));
             self.storage.data(position, part, checksums.transpose()?.as_deref())?;
             position = position.saturating_add(to_u64(part.len()));
         }

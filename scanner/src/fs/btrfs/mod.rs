@@ -9,9 +9,9 @@
 //! access control list is an extended attribute here, and left out.
 
 pub(super) mod checksum;
+mod checksum_tree;
 mod chunk;
 mod compress;
-mod csum;
 mod dir;
 mod extent;
 mod feature;
@@ -48,7 +48,7 @@ use super::{
 };
 use crate::limits::Limits;
 use crate::volume::Volume;
-use crate::volume::bytes::{Bytes, to_u64, to_usize};
+use crate::volume::bytes::{Bytes, to_usize};
 
 /// The driver for Btrfs.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ pub struct Btrfs {
     /// The root tree.
     roots: Tree,
     /// The trees with the checksums of data.
-    checksums: csum::Trees,
+    checksums: checksum_tree::Trees,
     /// What the tree log changed, by the numbers of the trees.
     overlays: HashMap<u64, Arc<Overlay>>,
     journal: Journal,
@@ -183,7 +183,7 @@ impl Btrfs {
             Resolved::EmptyDirectoryIn(_) => Ok(None),
             Resolved::Located(at) => {
                 if self.item(&at)?.stat.file_type != FileType::Directory {
-                    return Err(FsError::Invalid { problem: "not a directory" });
+                    return Err(FsError::NOT_A_DIRECTORY);
                 }
                 Ok(Some(at))
             }
@@ -234,7 +234,7 @@ impl Btrfs {
             let bytes = item.stat.size.min(self.limits.file_bytes);
             for place in self.source(at, item).places(bytes).unwrap_or_default() {
                 if item.has_checksums() {
-                    sums.push(csum::keys(place.start, place.end.saturating_sub(place.start)));
+                    sums.push(checksum_tree::keys(place.start, place.end.saturating_sub(place.start)));
                 }
                 places.push(place);
             }
@@ -308,7 +308,7 @@ impl FileSystem for Btrfs {
         let mut items = at.subvolume.tree.range(&self.storage, first, last);
         while let Some(item) = items.next()? {
             for entry in dir::names(self.storage.budget(), &item)? {
-                if entry.name.is_empty() || entry.name.iter().any(|&byte| byte == b'/' || byte == 0) {
+                if !DirEntry::is_name(entry.name) {
                     return Err(FsError::corrupt(
                         format!("the Btrfs directory {}", at.objectid),
                         "a name in it is none",
@@ -331,10 +331,10 @@ impl FileSystem for Btrfs {
     }
 
     fn read(&self, inode: Inode, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
-        let Resolved::Located(at) = self.resolve(inode)? else { return Err(NOT_REGULAR) };
+        let Resolved::Located(at) = self.resolve(inode)? else { return Err(FsError::NOT_A_FILE) };
         let item = self.item(&at)?;
         if item.stat.file_type != FileType::Regular {
-            return Err(NOT_REGULAR);
+            return Err(FsError::NOT_A_FILE);
         }
         let available = to_usize(item.stat.size.saturating_sub(offset));
         let length = dst.len().min(available);
@@ -344,16 +344,12 @@ impl FileSystem for Btrfs {
     }
 
     fn read_link(&self, inode: Inode) -> Result<Vec<u8>, FsError> {
-        let not_a_link = FsError::Invalid { problem: "not a symbolic link" };
-        let Resolved::Located(at) = self.resolve(inode)? else { return Err(not_a_link) };
+        let Resolved::Located(at) = self.resolve(inode)? else { return Err(FsError::NOT_A_LINK) };
         let item = self.item(&at)?;
         if item.stat.file_type != FileType::Symlink {
-            return Err(not_a_link);
+            return Err(FsError::NOT_A_LINK);
         }
-        if item.stat.size > to_u64(self.limits.path_bytes) {
-            let limit = to_u64(self.limits.path_bytes);
-            return Err(FsError::Limit { what: "the length of a symbolic link", limit });
-        }
+        self.limits.check_link(item.stat.size)?;
         let mut target = vec![0; to_usize(item.stat.size)];
         self.files.read(self.source(&at, &item), 0, &mut target)?;
         Ok(target)
@@ -418,8 +414,6 @@ impl FileSystem for Btrfs {
         }
     }
 }
-
-const NOT_REGULAR: FsError = FsError::Invalid { problem: "not a regular file" };
 
 /// What the names of access control lists begin with.
 const ACL: &[u8] = b"system.posix_acl_";

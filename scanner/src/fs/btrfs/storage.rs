@@ -62,7 +62,6 @@ pub(super) enum Owner {
 impl Storage {
     /// With no chunks yet.
     pub(super) fn new(devices: Devices, sb: &Superblock, limits: &Limits) -> Self {
-        let nodes = limits.cache_bytes.checked_div(u64::from(sb.node_size)).unwrap_or(0);
         Self {
             devices,
             chunks: ChunkMap::default(),
@@ -70,7 +69,7 @@ impl Storage {
             sector_size: to_usize(sb.sector_size),
             node_size: to_usize(sb.node_size),
             metadata_uuid: sb.metadata_uuid,
-            nodes: RefCell::new(Cache::new(nodes)),
+            nodes: RefCell::new(Cache::of_bytes(limits.cache_bytes, u64::from(sb.node_size))),
             budget: Budget::new(limits),
         }
     }

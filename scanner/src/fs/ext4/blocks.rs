@@ -28,8 +28,7 @@ pub(super) struct Blocks {
 impl Blocks {
     /// The first `count` blocks of `volume`.
     pub(super) fn new(volume: Arc<dyn Volume>, block_size: u32, count: u64, limits: &Limits) -> Self {
-        let cache =
-            RefCell::new(Cache::new(limits.cache_bytes.checked_div(u64::from(block_size)).unwrap_or(0)));
+        let cache = RefCell::new(Cache::of_bytes(limits.cache_bytes, u64::from(block_size)));
         Self { volume, block_size, count, overlay: Overlay::default(), cache, budget: Budget::new(limits) }
     }
 

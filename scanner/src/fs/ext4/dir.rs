@@ -234,13 +234,13 @@ impl<'a> Entries<'a> {
             return Ok(None);
         }
         let name = entry.get(8, name_len).map_err(|_| TRUNCATED)?;
-        if name.is_empty() || name.contains(&b'/') || name.contains(&0) {
+        if !DirEntry::is_name(name) {
             return Err("an entry has an impossible name");
         }
         if inode > self.inodes_count {
             return Err("an entry refers to an inode that does not exist");
         }
-        let file_type = if self.has_file_type { file_type_of(file_type) } else { None };
+        let file_type = if self.has_file_type { FileType::from_entry(file_type) } else { None };
         Ok(Some(DirEntry { name, inode: Inode(u64::from(inode)), file_type }))
     }
 }
@@ -272,19 +272,5 @@ fn record_length(recorded: u16, block_size: usize) -> usize {
     match recorded {
         0 | u16::MAX => block_size,
         other => to_usize(u32::from(other & !3) | (u32::from(other & 3) << 16)),
-    }
-}
-
-/// `file_type` of an entry.
-fn file_type_of(recorded: u8) -> Option<FileType> {
-    match recorded {
-        1 => Some(FileType::Regular),
-        2 => Some(FileType::Directory),
-        3 => Some(FileType::CharacterDevice),
-        4 => Some(FileType::BlockDevice),
-        5 => Some(FileType::Fifo),
-        6 => Some(FileType::Socket),
-        7 => Some(FileType::Symlink),
-        _ => None,
     }
 }

@@ -4,6 +4,7 @@
 //! say what else is there.
 
 use super::FsError;
+use crate::fs::refuse;
 
 /// `COMPAT_HAS_JOURNAL`
 pub(super) const COMPAT_HAS_JOURNAL: u32 = 0x4;
@@ -114,22 +115,7 @@ pub(super) fn names(compat: u32, incompat: u32, ro_compat: u32) -> Vec<String> {
 
 /// Refuses a filesystem with an incompatible feature that this driver does not know, and names it.
 pub(super) fn check(incompat: u32) -> Result<(), FsError> {
-    let mut unsupported: Vec<String> = Vec::new();
-    let mut unknown = incompat;
-    for (bit, name, supported) in INCOMPAT {
-        unknown &= !bit;
-        if incompat & bit != 0 && !supported {
-            unsupported.push(name.to_owned());
-        }
-    }
-    if unknown != 0 {
-        unsupported.push(format!("unknown feature flags {unknown:#x}"));
-    }
-    if unsupported.is_empty() {
-        Ok(())
-    } else {
-        Err(FsError::Unsupported { feature: format!("ext4 with {}", unsupported.join(", ")) })
-    }
+    refuse::unread_features("ext4", &INCOMPAT, incompat)
 }
 
 #[cfg(test)]

@@ -37,10 +37,11 @@ use self::htree::Answer;
 use self::inode::InodeRecord;
 use self::superblock::Superblock;
 use super::cache::Cache;
+use super::refuse;
 use super::{DirEntry, Driver, FileSystem, FileType, FsError, Identity, Inode, Journal, Stat, Xattr};
 use crate::limits::Limits;
 use crate::volume::Volume;
-use crate::volume::bytes::{Bytes, to_u64, to_usize};
+use crate::volume::bytes::{Bytes, to_usize};
 
 /// The driver for ext2, ext3 and ext4: one format, told apart by feature flags.
 #[derive(Debug)]
@@ -89,30 +90,18 @@ impl Ext4 {
         let blocks = Blocks::new(volume, sb.block_size, sb.blocks_count, limits);
         // An eighth of what blocks may take; a record is its inode and less than as much again.
         let record = u64::from(sb.inode_size).saturating_mul(2).saturating_add(128);
-        let inodes = RefCell::new(Cache::new(limits.cache_bytes / 8 / record));
+        let inodes = RefCell::new(Cache::of_bytes(limits.cache_bytes / 8, record));
         let mut opened = Self { sb, blocks, inodes, journal: Journal::Clean, limits: limits.clone() };
-        opened.check_size(volume_size)?;
+        refuse::cut_short("ext4", opened.sb.size(), volume_size)?;
         match (opened.sb.needs_recovery(), opened.sb.has_journal()) {
             (false, _) => {}
             (true, true) => {
                 opened.replay()?;
-                opened.check_size(volume_size)?;
+                refuse::cut_short("ext4", opened.sb.size(), volume_size)?;
             }
             (true, false) => opened.journal = Journal::Ignored { reason: "the journal is missing" },
         }
         Ok(opened)
-    }
-
-    /// Refuses a volume that lacks its end, as the kernel does: any file may be in what is missing.
-    fn check_size(&self, volume_size: u64) -> Result<(), FsError> {
-        let size = self.sb.size();
-        if size <= volume_size {
-            return Ok(());
-        }
-        Err(FsError::corrupt(
-            "the ext4 filesystem",
-            format!("it has {size} bytes, but its volume only {volume_size}: the image was cut short"),
-        ))
     }
 
     /// Replays the journal, and reads the superblock again as the journal leaves it.
@@ -164,7 +153,7 @@ impl Ext4 {
     fn directory(&self, inode: Inode) -> Result<Arc<InodeRecord>, FsError> {
         let record = self.inode(inode)?;
         if record.stat.file_type != FileType::Directory {
-            return Err(FsError::Invalid { problem: "not a directory" });
+            return Err(FsError::NOT_A_DIRECTORY);
         }
         record.check_readable()?;
         Ok(record)
@@ -239,7 +228,7 @@ impl FileSystem for Ext4 {
     fn read(&self, inode: Inode, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
         let record = self.inode(inode)?;
         if record.stat.file_type != FileType::Regular {
-            return Err(FsError::Invalid { problem: "not a regular file" });
+            return Err(FsError::NOT_A_FILE);
         }
         record.check_readable()?;
         let available = to_usize(record.stat.size.saturating_sub(offset));
@@ -260,13 +249,10 @@ impl FileSystem for Ext4 {
     fn read_link(&self, inode: Inode) -> Result<Vec<u8>, FsError> {
         let record = self.inode(inode)?;
         if record.stat.file_type != FileType::Symlink {
-            return Err(FsError::Invalid { problem: "not a symbolic link" });
+            return Err(FsError::NOT_A_LINK);
         }
         record.check_readable()?;
-        if record.stat.size > to_u64(self.limits.path_bytes) {
-            let limit = to_u64(self.limits.path_bytes);
-            return Err(FsError::Limit { what: "the length of a symbolic link", limit });
-        }
+        self.limits.check_link(record.stat.size)?;
         if record.has_inline_data() {
             return inline::content(&record);
         }

@@ -29,8 +29,11 @@ fn place(index: usize, waiting: &mut [Option<Entry>], ordered: &mut Vec<Entry>) 
 impl Entry {
     /// Whether `other` has to be mounted first: the mount point, or the directory to be shown there, is in it.
     fn needs(&self, other: &Self) -> bool {
-        let shows = |directory: &Spec| matches!(directory, Spec::Path(path) if self.role() == Role::Bind && path.starts_with(&other.mount_point));
-        self.mount_point.starts_with(&other.mount_point) || shows(&self.spec)
+        let shows_a_part = match &self.spec {
+            Spec::Path(path) => self.role() == Role::Bind && path.starts_with(&other.mount_point),
+            _ => false,
+        };
+        self.mount_point.starts_with(&other.mount_point) || shows_a_part
     }
 }
 

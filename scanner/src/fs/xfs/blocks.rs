@@ -58,8 +58,7 @@ impl Blocks {
         budget: Budget,
     ) -> Self {
         // Most structures are one block; those of directories may be larger.
-        let unit = u64::from(sb.dirblksize());
-        let cache = RefCell::new(Cache::new(limits.cache_bytes.checked_div(unit).unwrap_or(0)));
+        let cache = RefCell::new(Cache::of_bytes(limits.cache_bytes, u64::from(sb.dirblksize())));
         Self { sb, limits: limits.clone(), budget, volume, overlay, cache }
     }
 

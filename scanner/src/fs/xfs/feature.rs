@@ -2,6 +2,7 @@
 
 use super::FsError;
 use super::superblock::Superblock;
+use crate::fs::refuse;
 
 /// `XFS_SB_VERSION_NUMBITS`: the version within `sb_versionnum`.
 pub(super) const VERSION_NUMBER: u16 = 0xf;
@@ -46,22 +47,7 @@ const INCOMPAT: [(u32, &str, bool); 11] = [
 /// Refuses a filesystem with an incompatible feature that this driver does not read, and names it. Read-only compatible
 /// features, known or not, are no obstacle to who only reads.
 pub(super) fn check(incompat: u32) -> Result<(), FsError> {
-    let mut unsupported: Vec<String> = Vec::new();
-    let mut unknown = incompat;
-    for (bit, name, supported) in INCOMPAT {
-        unknown &= !bit;
-        if incompat & bit != 0 && !supported {
-            unsupported.push(name.to_owned());
-        }
-    }
-    if unknown != 0 {
-        unsupported.push(format!("unknown feature flags {unknown:#x}"));
-    }
-    if unsupported.is_empty() {
-        Ok(())
-    } else {
-        Err(FsError::Unsupported { feature: format!("XFS with {}", unsupported.join(", ")) })
-    }
+    refuse::unread_features("XFS", &INCOMPAT, incompat)
 }
 
 /// The names of a filesystem's features, as `xfs_info` prints them and in its order.

@@ -36,6 +36,7 @@ use self::inode::InodeRecord;
 pub use self::log::replay_log;
 use self::superblock::Superblock;
 use super::cache::Cache;
+use super::refuse;
 use super::{DirEntry, Driver, FileSystem, FileType, FsError, Identity, Inode, Journal, Stat, Xattr};
 use crate::limits::{Budget, Limits};
 use crate::volume::Volume;
@@ -83,19 +84,17 @@ impl Xfs {
         let mut head = vec![0; superblock::MOST_BYTES.min(to_usize(volume.size()))];
         volume.read_at(0, &mut head)?;
         let mut sb = Superblock::parse(&head)?;
-        check_size(&sb, volume.size())?;
+        refuse::cut_short("XFS", sb.size(), volume.size())?;
         let budget = Budget::new(limits);
         let (overlay, journal) = log::recover(&volume, &sb, limits, &budget)?;
         if !overlay.is_empty() {
             // A filesystem that grew has its new size in the log.
             overlay.apply(0, &mut head);
             sb = Superblock::parse(&head)?;
-            check_size(&sb, volume.size())?;
+            refuse::cut_short("XFS", sb.size(), volume.size())?;
         }
-        let inodes = Cache::new(
-            limits.cache_bytes.checked_div(u64::from(sb.inodesize).saturating_add(RECORD_BYTES)).unwrap_or(0)
-                / 4,
-        );
+        let record = u64::from(sb.inodesize).saturating_add(RECORD_BYTES);
+        let inodes = Cache::of_bytes(limits.cache_bytes / 4, record);
         let blocks = Blocks::new(volume, sb, overlay, limits, budget);
         Ok(Self { blocks, journal, inodes: RefCell::new(inodes) })
     }
@@ -113,22 +112,10 @@ impl Xfs {
     fn directory(&self, inode: Inode) -> Result<Arc<InodeRecord>, FsError> {
         let record = self.inode(inode)?;
         if record.stat.file_type != FileType::Directory {
-            return Err(FsError::Invalid { problem: "not a directory" });
+            return Err(FsError::NOT_A_DIRECTORY);
         }
         Ok(record)
     }
-}
-
-/// Refuses a volume that lacks its end, as the kernel does: any file may be in what is missing.
-fn check_size(sb: &Superblock, volume_size: u64) -> Result<(), FsError> {
-    let size = sb.size();
-    if size <= volume_size {
-        return Ok(());
-    }
-    Err(FsError::corrupt(
-        "the XFS filesystem",
-        format!("it has {size} bytes, but its volume only {volume_size}: the image was cut short"),
-    ))
 }
 
 impl FileSystem for Xfs {
@@ -174,7 +161,7 @@ impl FileSystem for Xfs {
     fn read(&self, inode: Inode, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
         let record = self.inode(inode)?;
         if record.stat.file_type != FileType::Regular {
-            return Err(FsError::Invalid { problem: "not a regular file" });
+            return Err(FsError::NOT_A_FILE);
         }
         if record.is_realtime {
             return Err(FsError::Unsupported { feature: "a file on an XFS realtime device".to_owned() });
@@ -189,7 +176,7 @@ impl FileSystem for Xfs {
     fn read_link(&self, inode: Inode) -> Result<Vec<u8>, FsError> {
         let record = self.inode(inode)?;
         if record.stat.file_type != FileType::Symlink {
-            return Err(FsError::Invalid { problem: "not a symbolic link" });
+            return Err(FsError::NOT_A_LINK);
         }
         symlink::target(&self.blocks, &record)
     }

@@ -20,10 +20,7 @@ const MOST_BYTES: u64 = 1024;
 pub(super) fn target(blocks: &Blocks, link: &InodeRecord) -> Result<Vec<u8>, FsError> {
     let damaged = |problem: &str| FsError::corrupt(format!("symbolic link inode {}", link.number), problem);
     let size = link.stat.size;
-    if size > to_u64(blocks.limits.path_bytes) {
-        let limit = to_u64(blocks.limits.path_bytes);
-        return Err(FsError::Limit { what: "the length of a symbolic link", limit });
-    }
+    blocks.limits.check_link(size)?;
     if size == 0 || size > MOST_BYTES {
         return Err(damaged(&format!("its target has {size} bytes")));
     }

@@ -218,6 +218,7 @@ mod tests {
     use super::test_image::{AREA, AREA_SIZE, SECTOR, disk, group, seal_area, seal_label};
     use super::*;
     use crate::volume::MemoryVolume;
+    use crate::volume::survey::numbers;
 
     const SIZE: usize = 256 << 10;
     const LINEAR: &str =
@@ -440,13 +441,7 @@ mod tests {
         let volumes: Vec<(&str, &[&str])> =
             segments.iter().zip(&slices).map(|((name, _), segment)| (*name, &segment[..])).collect();
         let text = group(b'a', &volumes).into_bytes();
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            usize::try_from(state >> 33).unwrap() % below
-        };
+        let mut random = numbers();
         let words: [&[u8]; 10] = [
             b"0",
             b"9223372036854775807",

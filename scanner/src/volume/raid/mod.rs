@@ -303,6 +303,7 @@ mod tests {
     use super::superblock::{PLACE, seal};
     use super::*;
     use crate::volume::MemoryVolume;
+    use crate::volume::survey::numbers;
 
     const SIZE: usize = 64 << 10;
 
@@ -387,13 +388,7 @@ mod tests {
     /// Thousands of changes to every field, each with its checksum made right again.
     #[test]
     fn hostile_superblocks_end() {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            usize::try_from(state >> 33).unwrap() % below
-        };
+        let mut random = numbers();
         let (mut readable, mut refused) = (0, 0);
         for _ in 0..3000 {
             let mut members = Vec::new();

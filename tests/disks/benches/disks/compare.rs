@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use agentless_disk_tests::block_trace::{READ_AHEAD, blocks_of_kernel};
 use agentless_disk_tests::image::Workspace;
-use agentless_disk_tests::loop_device::LoopDevice;
+use agentless_disk_tests::loop_device::Loop;
 use agentless_disk_tests::scanner::Scanner;
 use agentless_disk_tests::work::{Tally, Work};
 
@@ -72,7 +72,7 @@ pub(crate) fn compare(workspace: &Workspace, kind: &Kind, rounds: u32) -> Compar
                 compared.work.by_us(file_system)
             });
             compared.cpu.push(cpu);
-            let device = LoopDevice::attach(&image);
+            let device = Loop::cold(&image);
             let (cpu, (theirs, mount)) = measured(|| {
                 let mount = device.mount(format);
                 (compared.work.by_kernel(mount.path()), mount)

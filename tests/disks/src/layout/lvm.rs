@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::partition;
-use crate::image::{Loop, Workspace, run};
+use crate::image::{Workspace, run};
+use crate::loop_device::Loop;
+use crate::lvm_tools;
 
 /// Copies a filesystem of `size` bytes into the logical volume `system/root` of a new disk.
 ///
@@ -83,7 +85,7 @@ impl<'a> Machine<'a> {
         let images: Vec<PathBuf> = (0..disks).map(image).collect();
         let places: Vec<_> = images.iter().map(|disk| partition(disk, 2)).collect();
         let devices: Vec<_> =
-            images.iter().zip(&places).map(|(disk, place)| Loop::writable(disk, place)).collect();
+            images.iter().zip(&places).map(|(disk, place)| Loop::writable_part(disk, place)).collect();
         let machine = Self { workspace, images, places, devices };
         let paths = machine.paths();
         machine.run("pvcreate", &paths);
@@ -97,16 +99,8 @@ impl<'a> Machine<'a> {
 
     /// Runs one of LVM2's tools, which sees these devices and no others.
     fn run(&self, tool: &str, arguments: &[&str]) -> String {
-        let locks = self.workspace.path("lvm-locks");
-        std::fs::create_dir_all(&locks).unwrap();
-        // Metadata only: neither this machine's own volumes nor its device-mapper, if it has one, are touched.
-        let config = format!(
-            "global/activation=0 global/locking_dir=\"{}\" backup/backup=0 backup/archive=0 devices/hints=\"none\"",
-            locks.display()
-        );
-        let devices = self.paths().join(",");
-        let options = ["--config", &config, "--devices", &devices];
-        run(Command::new(tool).env("LVM_SUPPRESS_FD_WARNINGS", "1").args(options).args(arguments))
+        let devices = self.devices.iter().map(Loop::path);
+        run(lvm_tools::command(self.workspace, tool, devices).args(arguments))
     }
 
     fn create(&self, name: &str, options: &[&str]) {

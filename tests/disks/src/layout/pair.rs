@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::image::{Loop, Mount, Workspace, run};
+use crate::image::{Mount, Workspace, run};
+use crate::loop_device::Loop;
 
 /// The devices in an image.
 #[derive(Debug)]
@@ -12,7 +13,7 @@ pub(super) struct Pair([Loop; 2]);
 
 impl Pair {
     pub(super) fn attach(image: &Path, places: &[Range<u64>; 2]) -> Self {
-        Self(places.each_ref().map(|place| Loop::writable(image, place)))
+        Self(places.each_ref().map(|place| Loop::writable_part(image, place)))
     }
 
     pub(super) fn format(&self, mkfs: &[&str]) {

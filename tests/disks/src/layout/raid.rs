@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::partition;
-use crate::image::{Loop, Workspace, run};
+use crate::image::{Workspace, run};
+use crate::loop_device::Loop;
 
 const SECTOR: u64 = 512;
 /// Where the superblock is, and where the data begins.
@@ -28,7 +29,7 @@ pub(super) fn around(workspace: &Workspace, filesystem: &Path, size: u64) -> Vec
         file.write_all_at(&superblock(number, size), place.start + SUPERBLOCK).unwrap();
         let request = format!("reflink {} 0 {} {size}", filesystem.display(), place.start + DATA);
         run(Command::new("xfs_io").args(["-c", &request]).arg(&disk));
-        let device = Loop::writable(&disk, &place);
+        let device = Loop::writable_part(&disk, &place);
         let examined = run(Command::new("mdadm").arg("--examine").arg(device.path()));
         for line in ["Raid Level : raid1", "Raid Devices : 2", " - correct"] {
             assert!(examined.contains(line), "no {line:?} in {examined}");

@@ -6,11 +6,14 @@ mod ours;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::path::Path;
 
-use agentless_scanner::fs::{DeviceNumbers, FileType, FsPath};
+use agentless_scanner::fs::{DeviceNumbers, FileType, FsPath, Journal};
 
 pub use kernel::{of_kernel, of_kernel_without_recovery};
 pub use ours::{of_damaged, of_ours, of_tree};
+
+use crate::image::{Mount, open};
 
 /// What one path shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +118,16 @@ pub fn assert_equal(kernel: &Manifest, ours: &Manifest, what: &str) {
         kernel.len(),
         describe(&differences, 10)
     );
+}
+
+/// Compares a filesystem that was unmounted with what the kernel shows of it.
+pub fn assert_equal_to_kernels(image: &Path, what: &str) {
+    let kernel = of_kernel(Mount::read_only(image).path());
+    let file_system = open(image);
+    assert_eq!(file_system.journal(), Journal::Clean, "{what}");
+    let ours = of_ours(file_system);
+    assert_equal(&kernel, &ours, what);
+    println!("{what}: {} entries equal", ours.len());
 }
 
 /// A path with what the kernel shows there, and what we show.

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use agentless_disk_tests::image::{self, Loop, Mount, Workspace, can_mount, run};
+use agentless_disk_tests::image::{self, Mount, Workspace, can_mount, run};
 use agentless_disk_tests::layout::{Disk, Layout};
+use agentless_disk_tests::loop_device::Loop;
 use agentless_disk_tests::{changes, fill};
 
 fn compare_disk(disk: &Path, options: &[&str]) -> Output {
@@ -27,7 +28,7 @@ fn a_disk_is_compared_as_it_was_unmounted_and_as_it_was_in_use() {
     for mkfs in ["mkfs.ext4", "mkfs.xfs", "mkfs.btrfs"] {
         let workspace = Workspace::with_snapshots();
         let disk = Disk::new(&workspace, Layout::Gpt, 1 << 30);
-        image::format(Loop::writable(&disk.image, &disk.place).path(), &[mkfs]);
+        image::format(Loop::writable_part(&disk.image, &disk.place).path(), &[mkfs]);
         let in_use = {
             let mount = Mount::part(&disk.image, &disk.place, "rw");
             fill::fill(mount.path(), 100);

@@ -16,9 +16,9 @@ use agentless_scanner::limits::Limits;
 use agentless_scanner::volume::{MemoryVolume, SparseVolume, Volume, VolumeError};
 
 use crate::ext4::attributes;
-use crate::ext4::dirty_journals::shut_down;
-use crate::xfs::dirty_logs::{Stop, log_place, shut_down as stop};
+use crate::xfs::dirty_logs::log_place;
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, run};
+use agentless_disk_tests::shut_down::{Stop, shut_down};
 
 /// Seeds are in the repository, so they are small.
 const MOST_BYTES: usize = 64 << 10;
@@ -111,7 +111,7 @@ fn dirty_journals(workspace: &Workspace) {
         let dirty = {
             let mount = Mount::with_options(&image, "rw,data=journal");
             write_and_revoke(mount.path());
-            shut_down(mount.path());
+            shut_down(mount.path(), Stop::AtOnce);
             workspace.copy(&image, &format!("{name}-dirty"))
         };
         let dump = workspace.path(&format!("{name}-journal"));
@@ -146,7 +146,7 @@ fn dirty_logs(workspace: &Workspace) {
         let dirty = {
             let mount = Mount::with_options(&image, mount_options);
             write_and_free(mount.path());
-            stop(mount.path(), Stop::AtOnce);
+            shut_down(mount.path(), Stop::AtOnce);
             workspace.copy(&image, &format!("{name}-dirty"))
         };
         let mut dirty_image = fs::read(&dirty).unwrap();

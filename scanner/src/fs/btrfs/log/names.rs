@@ -4,13 +4,13 @@
 use std::collections::HashSet;
 
 use super::super::FsError;
-use super::super::checksum::raw_crc32c;
 use super::super::dir::{self, DirItem};
 use super::super::inode::{self, InodeRef};
 use super::super::key::{Key, kind};
 use super::super::tree::Item;
 use super::replay::Replay;
 use crate::fs::FileType;
+use crate::fs::checksum::crc32c;
 use crate::volume::bytes::{Bytes, to_u64};
 
 /// A directory entry, kept while the items that it is in change.
@@ -105,7 +105,7 @@ impl Replay<'_> {
         }
         self.add_ref(target, InodeRef { parent: dir, index, name: &logged.name })?;
         self.link(&logged, index)?;
-        if DirItem::type_of(logged.kind) != Some(FileType::Directory) {
+        if FileType::from_entry(logged.kind) != Some(FileType::Directory) {
             self.recount.insert(target);
         }
         Ok(())
@@ -153,7 +153,7 @@ impl Replay<'_> {
                 dir: name.parent,
                 name: name.name.to_vec(),
                 location: Key::first(objectid, kind::INODE_ITEM),
-                kind: DirItem::kind_of(stat.file_type),
+                kind: stat.file_type.entry_number(),
             };
             self.link(&entry, name.index)?;
         }
@@ -301,7 +301,7 @@ fn to_bytes(kind: u8, name: &InodeRef<'_>) -> Vec<u8> {
 fn extended_key(objectid: u64, parent: u64, name: &[u8]) -> Key {
     // The seed is the lower half of the parent's number.
     let seed = u32::try_from(parent & 0xffff_ffff).unwrap_or(0);
-    Key::new(objectid, kind::INODE_EXTREF, u64::from(raw_crc32c(seed, name)))
+    Key::new(objectid, kind::INODE_EXTREF, u64::from(crc32c(seed, name)))
 }
 
 /// What a name adds to its directory's size: it is there twice.

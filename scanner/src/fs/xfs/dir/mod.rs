@@ -180,25 +180,11 @@ fn check<'a>(
     number: u64,
     file_type: Option<u8>,
 ) -> Result<DirEntry<'a>, &'static str> {
-    if name.is_empty() || name.contains(&b'/') || name.contains(&0) {
+    if !DirEntry::is_name(name) {
         return Err("an entry has an impossible name");
     }
     if !inode::is_possible(&blocks.sb, number) {
         return Err("an entry refers to an inode that does not exist");
     }
-    Ok(DirEntry { name, inode: Inode(number), file_type: file_type.and_then(file_type_of) })
-}
-
-/// `XFS_DIR3_FT_*`
-fn file_type_of(recorded: u8) -> Option<FileType> {
-    match recorded {
-        1 => Some(FileType::Regular),
-        2 => Some(FileType::Directory),
-        3 => Some(FileType::CharacterDevice),
-        4 => Some(FileType::BlockDevice),
-        5 => Some(FileType::Fifo),
-        6 => Some(FileType::Socket),
-        7 => Some(FileType::Symlink),
-        _ => None,
-    }
+    Ok(DirEntry { name, inode: Inode(number), file_type: file_type.and_then(FileType::from_entry) })
 }

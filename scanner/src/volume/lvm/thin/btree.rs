@@ -41,8 +41,8 @@ pub(super) struct Nodes {
 
 impl Nodes {
     pub(super) fn new(metadata: Arc<dyn Volume>, limits: &Limits) -> Self {
-        let blocks = limits.cache_bytes.checked_div(to_u64(BLOCK)).unwrap_or(0);
-        Self { metadata, cache: Cache::new(blocks), budget: Budget::new(limits) }
+        let cache = Cache::of_bytes(limits.cache_bytes, to_u64(BLOCK));
+        Self { metadata, cache, budget: Budget::new(limits) }
     }
 
     /// The value of `key` in the tree with this root.

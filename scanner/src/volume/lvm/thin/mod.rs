@@ -85,6 +85,7 @@ fn checksum_is_right(block: &[u8], mix: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::volume::survey::numbers;
     use crate::volume::{MemoryVolume, Volume};
 
     const DATA_BLOCK: u64 = 64 << 10;
@@ -237,13 +238,7 @@ mod tests {
     /// Thousands of changes to every field, each with its checksum made right again.
     #[test]
     fn hostile_metadata_ends() {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            usize::try_from(state >> 33).unwrap() % below
-        };
+        let mut random = numbers();
         let (whole, data) = (metadata(), data());
         let (mut readable, mut refused) = (0, 0);
         for _ in 0..4000 {

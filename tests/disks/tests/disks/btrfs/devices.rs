@@ -13,32 +13,29 @@ use agentless_scanner::limits::Limits;
 use agentless_scanner::volume::{FileVolume, Volume};
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
+use agentless_disk_tests::loop_device::Loop;
 use agentless_disk_tests::{fill, manifest};
 
 use super::{find, read};
 
-/// Loop devices that end with the value.
-struct Loops(Vec<PathBuf>);
+/// Loop devices that the kernel knows as those of a filesystem, until the value ends.
+struct Scanned(Vec<Loop>);
 
-impl Loops {
+impl Scanned {
     fn attach(images: &[PathBuf]) -> Self {
-        let attach = |image: &PathBuf| {
-            PathBuf::from(run(Command::new("losetup").args(["-f", "--show"]).arg(image)).trim())
-        };
-        let loops = Self(images.iter().map(attach).collect());
+        let loops = Self(images.iter().map(|image| Loop::writable(image)).collect());
         // The kernel learns of a filesystem's devices before it mounts one of them.
         for device in &loops.0 {
-            run(Command::new("btrfs").args(["device", "scan"]).arg(device));
+            run(Command::new("btrfs").args(["device", "scan"]).arg(device.path()));
         }
         loops
     }
 }
 
-impl Drop for Loops {
+impl Drop for Scanned {
     fn drop(&mut self) {
         for device in &self.0 {
-            let _ = Command::new("btrfs").args(["device", "scan", "--forget"]).arg(device).output();
-            let _ = Command::new("losetup").arg("-d").arg(device).output();
+            let _ = Command::new("btrfs").args(["device", "scan", "--forget"]).arg(device.path()).output();
         }
     }
 }
@@ -83,9 +80,9 @@ impl Pool {
     }
 
     fn mounted<T>(&self, images: &[PathBuf], options: &str, work: impl FnOnce(&Path) -> T) -> T {
-        let loops = Loops::attach(images);
+        let loops = Scanned::attach(images);
         let point = self.workspace.path("mount");
-        let mount = DeviceMount::new(&loops.0[0], &point, options);
+        let mount = DeviceMount::new(loops.0[0].path(), &point, options);
         work(mount.0)
     }
 

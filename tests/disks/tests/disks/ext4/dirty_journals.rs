@@ -12,19 +12,8 @@ use std::process::Command;
 use agentless_scanner::fs::Journal;
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
-use agentless_disk_tests::{fill, manifest};
-
-/// Stops the filesystem that `file` is on, like a power failure, after what was committed.
-pub(crate) fn shut_down(root: &Path) {
-    // `_IOR('X', 125, __u32)`, EXT4_GOING_FLAGS_NOLOGFLUSH
-    const SHUTDOWN: rustix::ioctl::Opcode = rustix::ioctl::opcode::read::<u32>(b'X', 125);
-    let root = File::open(root).unwrap();
-    #[expect(unsafe_code, reason = "the kernel reads one u32, which the setter holds")]
-    // SAFETY: the opcode takes a pointer to a u32, which is what `Setter` passes.
-    unsafe {
-        rustix::ioctl::ioctl(&root, rustix::ioctl::Setter::<SHUTDOWN, u32>::new(2)).unwrap();
-    }
-}
+use agentless_disk_tests::shut_down::{Stop, shut_down};
+use agentless_disk_tests::{changes, fill, manifest};
 
 /// What a test does to a filesystem that will be stopped.
 struct Case<'a> {
@@ -40,7 +29,7 @@ fn compare(case: &Case<'_>, work: impl FnOnce(&Path)) -> RawJournal {
     let dirty = {
         let mount = Mount::with_options(&image, case.mount_options);
         work(mount.path());
-        shut_down(mount.path());
+        shut_down(mount.path(), Stop::AtOnce);
         // Unmounting writes what is in memory to its place, journal or not; a snapshot sees the disk before.
         workspace.copy(&image, "dirty")
     };
@@ -125,23 +114,6 @@ impl RawJournal {
     }
 }
 
-/// Writes what a package manager writes: small files that replace each other, each made durable.
-fn transactions(root: &Path, count: u64) {
-    let dir = root.join("var/lib/dpkg");
-    fs::create_dir_all(dir.join("info")).unwrap();
-    for index in 0..count {
-        let new = dir.join("status-new");
-        fs::write(&new, fill::content(index, 3000 + usize::try_from(index).unwrap() * 17)).unwrap();
-        File::open(&new).unwrap().sync_all().unwrap();
-        fs::rename(&new, dir.join("status")).unwrap();
-        fs::write(dir.join(format!("info/package-{index}.list")), format!("/usr/share/{index}\n")).unwrap();
-        if index % 3 == 0 && index > 6 {
-            fs::remove_file(dir.join(format!("info/package-{}.list", index - 5))).unwrap();
-        }
-        File::open(&dir).unwrap().sync_all().unwrap();
-    }
-}
-
 #[test]
 fn several_transactions() {
     if !can_mount() {
@@ -155,7 +127,9 @@ fn several_transactions() {
         &["mkfs.ext4", "-O", "inline_data"],
         &["mkfs.ext3"],
     ] {
-        compare(&Case { mkfs, mount_options: "rw", size: 64 << 20 }, |root| transactions(root, 40));
+        compare(&Case { mkfs, mount_options: "rw", size: 64 << 20 }, |root| {
+            changes::install_packages(root, 40);
+        });
     }
 }
 
@@ -176,7 +150,7 @@ fn everything_that_is_hard_to_read_at_once() {
             fill::fill(root, 1000);
             File::open(root).unwrap().sync_all().unwrap();
             fs::remove_dir_all(root.join("many")).unwrap();
-            transactions(root, 5);
+            changes::install_packages(root, 5);
         });
     }
 }
@@ -192,7 +166,7 @@ fn a_journal_that_wraps() {
         let mkfs = ["mkfs.ext4", "-b", block_size, "-J", journal];
         let wrapped = [140, 170, 200, 230, 260, 290].into_iter().filter(|&count| {
             let case = Case { mkfs: &mkfs, mount_options: "rw", size: 64 << 20 };
-            compare(&case, |root| transactions(root, count)).wrapped
+            compare(&case, |root| changes::install_packages(root, count)).wrapped
         });
         assert!(wrapped.count() > 0, "no log wrapped");
     }

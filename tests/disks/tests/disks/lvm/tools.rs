@@ -4,33 +4,18 @@ use std::cell::OnceCell;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use agentless_scanner::limits::Limits;
 use agentless_scanner::volume::lvm::{self, PhysicalVolume, VolumeGroup};
 use agentless_scanner::volume::{FileVolume, Volume};
 
-use agentless_disk_tests::fill;
 use agentless_disk_tests::image::{Workspace, run};
+use agentless_disk_tests::loop_device::Loop;
+use agentless_disk_tests::{fill, lvm_tools};
 
 pub(super) const MIB: u64 = 1 << 20;
-
-/// A loop device that is detached at the end.
-struct Loop(String);
-
-impl Loop {
-    fn attach(image: &Path) -> Self {
-        Self(run(Command::new("losetup").args(["--find", "--show"]).arg(image)).trim().to_owned())
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("--detach").arg(&self.0).status();
-    }
-}
 
 /// Disks for physical volumes, and the tools that see these and no others.
 pub(super) struct Machine {
@@ -55,32 +40,24 @@ impl Machine {
         for image in &images {
             File::create(image).unwrap().set_len(mib * MIB).unwrap();
         }
-        let loops = images.iter().map(|image| Loop::attach(image)).collect();
+        let loops = images.iter().map(|image| Loop::writable(image)).collect();
         Self { workspace, images, loops, data_start: OnceCell::new(), mib }
     }
 
     /// The loop device of a disk.
     pub(super) fn device(&self, disk: usize) -> &str {
-        &self.loops[disk].0
+        self.loops[disk].path().to_str().unwrap()
     }
 
     pub(super) fn devices(&self) -> Vec<&str> {
-        self.loops.iter().map(|each| each.0.as_str()).collect()
+        self.loops.iter().map(|each| each.path().to_str().unwrap()).collect()
     }
 
     /// Runs one of LVM2's tools with arguments separated by spaces.
     pub(super) fn lvm(&self, command: &str) -> String {
         let (tool, arguments) = command.split_once(' ').unwrap();
-        // Metadata only: neither this machine's own volumes nor its device-mapper, if it has one, are touched.
-        let config = format!(
-            "global/activation=0 global/locking_dir=\"{0}\" backup/backup=0 backup/archive=0 devices/hints=\"none\"",
-            self.workspace.path("lock").display()
-        );
-        std::fs::create_dir_all(self.workspace.path("lock")).unwrap();
-        run(Command::new(tool)
-            .env("LVM_SUPPRESS_FD_WARNINGS", "1")
-            .args(["--devices", &self.devices().join(","), "--config", &config])
-            .args(arguments.split(' ')))
+        let devices = self.loops.iter().map(Loop::path);
+        run(lvm_tools::command(&self.workspace, tool, devices).args(arguments.split(' ')))
     }
 
     /// A report: the fields of each line.

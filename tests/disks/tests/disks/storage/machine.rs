@@ -58,21 +58,6 @@ impl Drop for Mounted {
     }
 }
 
-/// A loop device that is detached at the end.
-pub(super) struct Loop(pub(super) String);
-
-impl Loop {
-    pub(super) fn attach(image: &Path) -> Self {
-        Self(run(Command::new("losetup").args(["--find", "--show"]).arg(image)).trim().to_owned())
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("--detach").arg(&self.0).status();
-    }
-}
-
 /// What we make of these disks.
 pub(super) fn open(disks: &[PathBuf]) -> Storage {
     let disks: Vec<_> = disks

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, run};
+use agentless_disk_tests::loop_device::Loop;
 
-use super::machine::{Loop, Mounted, files, mounts, open, unknowns};
+use super::machine::{Mounted, files, mounts, open, unknowns};
 
 const MIB: u64 = 1 << 20;
 
@@ -88,13 +89,13 @@ fn a_system_on_a_filesystem_of_two_disks_is_read() {
     }
     run(Command::new("mkfs.btrfs").args(["-q", "-f", "-d", "raid0", "-m", "raid1"]).args(&disks));
     {
-        let loops = disks.each_ref().map(|disk| Loop::attach(disk));
+        let loops = disks.each_ref().map(|disk| Loop::writable(disk));
         let point = workspace.path("both");
         fs::create_dir(&point).unwrap();
         run(Command::new("mount")
             .arg("-o")
-            .arg(format!("device={}", loops[1].0))
-            .arg(&loops[0].0)
+            .arg(format!("device={}", loops[1].path().display()))
+            .arg(loops[0].path())
             .arg(&point));
         for (path, content) in [("etc/os-release", "ID=test\n".to_owned()), ("var/x", "y".repeat(1 << 20))] {
             fs::create_dir_all(point.join(path).parent().unwrap()).unwrap();

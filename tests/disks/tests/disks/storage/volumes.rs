@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use agentless_disk_tests::image::{Workspace, can_mount, run};
+use agentless_disk_tests::loop_device::Loop;
+use agentless_disk_tests::lvm_tools;
 
-use super::machine::{Loop, Mounted, directory, files, mounts, open, unknowns};
+use super::machine::{Mounted, directory, files, mounts, open, unknowns};
 
 const MIB: u64 = 1 << 20;
 
@@ -24,20 +26,11 @@ pub(super) fn write(disk: &Path, offset: u64, content: &[u8]) {
 /// Makes the group `data` on two disks with these images as the content of its volumes, which are linear and may go over
 /// the end of the first disk. The tools say where their segments are: nothing is mapped by the kernel.
 pub(super) fn group(workspace: &Workspace, disks: &[PathBuf], volumes: &[(&str, &Path)]) {
-    let loops: Vec<_> = disks.iter().map(|disk| Loop::attach(disk)).collect();
-    let devices: Vec<_> = loops.iter().map(|each| &*each.0).collect();
-    let lock = workspace.path("lock");
-    std::fs::create_dir_all(&lock).unwrap();
-    // Metadata only: neither this machine's own volumes nor its device-mapper, if it has one, are touched.
-    let config = format!(
-        "global/activation=0 global/locking_dir=\"{}\" backup/backup=0 backup/archive=0 devices/hints=\"none\"",
-        lock.display()
-    );
+    let loops: Vec<_> = disks.iter().map(|disk| Loop::writable(disk)).collect();
+    let devices: Vec<_> = loops.iter().map(|each| each.path().to_str().unwrap()).collect();
     let lvm = |tool: &str, arguments: &str| {
-        run(Command::new(tool)
-            .env("LVM_SUPPRESS_FD_WARNINGS", "1")
-            .args(["--devices", &devices.join(","), "--config", &config])
-            .args(arguments.split(' ')))
+        let devices = loops.iter().map(Loop::path);
+        run(lvm_tools::command(workspace, tool, devices).args(arguments.split(' ')))
     };
     lvm("vgcreate", &format!("-s 1m data {}", devices.join(" ")));
     for (name, image) in volumes {

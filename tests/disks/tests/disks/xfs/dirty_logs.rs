@@ -17,33 +17,8 @@ use rustix::fs::FallocateFlags;
 
 use super::churn::Churn;
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
-use agentless_disk_tests::{fill, manifest};
-
-/// How a filesystem is stopped.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Stop {
-    /// `XFS_FSOP_GOING_FLAGS_LOGFLUSH`: after what is committed in memory was written to the log.
-    Flushed,
-    /// `XFS_FSOP_GOING_FLAGS_NOLOGFLUSH`: like a power failure.
-    AtOnce,
-}
-
-/// Stops the filesystem that `root` is on.
-pub(crate) fn shut_down(root: &Path, stop: Stop) {
-    // `_IOR('X', 125, __u32)`
-    const GOING_DOWN: rustix::ioctl::Opcode = rustix::ioctl::opcode::read::<u32>(b'X', 125);
-    // What is stopped already cannot be opened.
-    let Ok(root) = File::open(root) else { return };
-    let flags = match stop {
-        Stop::Flushed => 1,
-        Stop::AtOnce => 2,
-    };
-    #[expect(unsafe_code, reason = "the kernel reads one u32, which the setter holds")]
-    // SAFETY: the opcode takes a pointer to a u32, which is what `Setter` passes.
-    unsafe {
-        rustix::ioctl::ioctl(&root, rustix::ioctl::Setter::<GOING_DOWN, u32>::new(flags)).unwrap();
-    }
-}
+use agentless_disk_tests::shut_down::{Stop, shut_down};
+use agentless_disk_tests::{changes, fill, manifest};
 
 /// What a test does to a filesystem that will be stopped.
 struct Case<'a> {
@@ -149,23 +124,6 @@ fn records(image: &Path) -> Vec<Header> {
     found
 }
 
-/// Writes what a package manager writes: small files that replace each other, each made durable.
-fn transactions(root: &Path, count: u64) {
-    let dir = root.join("var/lib/dpkg");
-    fs::create_dir_all(dir.join("info")).unwrap();
-    for index in 0..count {
-        let new = dir.join("status-new");
-        fs::write(&new, fill::content(index, 3000 + usize::try_from(index).unwrap() * 17)).unwrap();
-        File::open(&new).unwrap().sync_all().unwrap();
-        fs::rename(&new, dir.join("status")).unwrap();
-        fs::write(dir.join(format!("info/package-{index}.list")), format!("/usr/share/{index}\n")).unwrap();
-        if index % 3 == 0 && index > 6 {
-            fs::remove_file(dir.join(format!("info/package-{}.list", index - 5))).unwrap();
-        }
-        File::open(&dir).unwrap().sync_all().unwrap();
-    }
-}
-
 /// A way to format a filesystem, and to mount it.
 const VARIANTS: [(&[&str], &str); 12] = [
     (&[], "rw"),
@@ -190,7 +148,8 @@ fn small_durable_files() {
     for (mkfs, mount_options) in VARIANTS {
         let case = Case { mkfs, mount_options, ..Case::default() };
         let mut counts = [9, 40].into_iter();
-        let wrong = compare(&mkfs.join(" "), &case, |root| transactions(root, counts.next().unwrap()));
+        let wrong =
+            compare(&mkfs.join(" "), &case, |root| changes::install_packages(root, counts.next().unwrap()));
         assert_ne!(wrong, 0, "this image does not need its log");
     }
 }
@@ -209,7 +168,7 @@ fn everything_that_is_hard_to_read_at_once() {
             fill::fill(&dir, 1000);
             run(Command::new("sync").arg("-f").arg(root));
             fs::remove_dir_all(dir.join("many")).unwrap();
-            transactions(root, 5);
+            changes::install_packages(root, 5);
         });
         assert_ne!(wrong, 0, "this image does not need its log");
     }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use self::pair::Pair;
-use crate::image::{self, Loop, Mount, Workspace, run};
+use crate::image::{self, Mount, Workspace, run};
+use crate::loop_device::Loop;
 
 /// What is between the disk and the filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl Disk {
     pub fn format(&self, mkfs: &[&str]) {
         match self.layout {
             Layout::TwoDisks => Pair::attach(&self.image, &self.halves()).format(mkfs),
-            _ => image::format(Loop::writable(&self.image, &self.place).path(), mkfs),
+            _ => image::format(Loop::writable_part(&self.image, &self.place).path(), mkfs),
         }
     }
 
