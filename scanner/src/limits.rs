@@ -19,7 +19,9 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Entries of one directory. Against a directory that lists names without end, all kept in memory to be sorted.
     pub dir_entries: u64,
-    /// Bytes of one directory that is listed, with its empty parts. Against a directory inode that claims the whole volume.
+    /// Bytes of one directory that is listed. Against a directory inode that claims the whole volume. In ext4 with their
+    /// empty parts; in XFS, which gives a directory that has outgrown 4 MiB a block of 64 KiB for every second name, those
+    /// of the entries and of the blocks' headers.
     pub dir_bytes: u64,
     /// Symbolic links followed for one path, as in Linux. Against links that form a circle.
     pub symlinks: u32,
@@ -31,8 +33,8 @@ pub struct Limits {
     pub walk_bytes: u64,
     /// Filesystems mounted into one tree. Against an `/etc/fstab` that mounts a directory on every other.
     pub mounts: u32,
-    /// Depth of a file's extent tree. Five levels address every file ext4 can hold. Against a tree whose nodes point at
-    /// themselves.
+    /// Depth of a file's extent tree. Five levels address every file that ext4 can hold, and every one of XFS but those of
+    /// billions of extents. Against a tree whose nodes point at themselves.
     pub extent_depth: u16,
     /// Partitions of one volume. Against a partition table that claims 2³² entries, and chains of logical partitions
     /// that form a circle.
@@ -58,8 +60,7 @@ pub struct Limits {
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     pub journal_blocks: u64,
     /// Bytes that recovering the log of an XFS filesystem keeps in memory: those of transactions that are not yet
-    /// committed, and again those of the blocks that it changes. Against a
-    /// log of gigabytes that is one transaction.
+    /// committed, and those of the blocks that it changes. Against a log of gigabytes that is one transaction.
     pub log_bytes: u64,
     /// Bytes of items that the Btrfs tree logs of all subvolumes may change, all kept in memory. Against a log as large as
     /// the volume.
@@ -160,6 +161,15 @@ impl Budget {
     /// Pays for what costs as much as `count` elementary steps.
     pub fn steps(&self, count: u64) -> Result<(), FsError> {
         self.steps.spend(count)
+    }
+
+    /// Pays for handling `count` bytes of metadata in a way that looks at each: copying them, computing their checksum. A
+    /// structure of 64 KiB takes a thousand times as long as one number, so that it counts as many steps.
+    pub fn work(&self, count: u64) -> Result<(), FsError> {
+        /// Bytes that are handled in about the time of another step.
+        const EACH: u64 = 256;
+
+        self.steps(count.div_ceil(EACH))
     }
 
     /// Pays for reading `count` bytes.

@@ -1,6 +1,11 @@
-//! XFS on a disk without partitions. Any outcome but a panic is right.
+//! XFS on a disk without partitions, with checksums made right. Any outcome but a panic is right.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_scanner_fuzz::fs::survey::encoded_volume(
-    encoded
-)));
+#[path = "../seal/xfs.rs"]
+mod seal;
+
+libfuzzer_sys::fuzz_target!(|encoded: &[u8]| {
+    let mut sealed = encoded.to_vec();
+    seal::seal(&mut sealed);
+    drop(agentless_scanner_fuzz::fs::survey::encoded_volume(&sealed));
+});

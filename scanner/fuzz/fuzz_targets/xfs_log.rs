@@ -1,4 +1,11 @@
-//! An XFS filesystem of which only the log is replayed. Any outcome but a panic is right.
+//! An XFS filesystem of which only the log is replayed, with checksums made right. Any outcome but a panic is right.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_scanner_fuzz::fs::survey::encoded_log(encoded)));
+#[path = "../seal/xfs.rs"]
+mod seal;
+
+libfuzzer_sys::fuzz_target!(|encoded: &[u8]| {
+    let mut sealed = encoded.to_vec();
+    seal::seal(&mut sealed);
+    drop(agentless_scanner_fuzz::fs::survey::encoded_log(&sealed));
+});

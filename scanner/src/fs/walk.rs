@@ -124,34 +124,37 @@ impl Walk<'_> {
                 self.directories.node(index).map(|node| self.tree.identity(node))
             });
             let mut below = Vec::new();
-            let mut rest = level.as_slice();
-            while !rest.is_empty() {
-                let (batch, later) = rest.split_at(self.ahead(rest).clamp(1, rest.len()));
-                for &directory in batch {
-                    self.read(directory, &mut below, visitor)?;
+            for mut rest in level.chunks(AHEAD) {
+                let nodes: Vec<_> = rest.iter().filter_map(|&index| self.directories.node(index)).collect();
+                self.tree.prefetch_inodes(&nodes);
+                while !rest.is_empty() {
+                    let (batch, later) = rest.split_at(self.ahead(rest).clamp(1, rest.len()));
+                    for &directory in batch {
+                        self.read(directory, &mut below, visitor)?;
+                    }
+                    rest = later;
                 }
-                rest = later;
             }
             level = below;
         }
         Ok(())
     }
 
-    /// Asks for as many of these directories as should be on their way at a time, and says how many these are.
+    /// Asks for the blocks of as many of these directories as should be on their way at a time, and says how many these are.
     fn ahead(&self, directories: &[usize]) -> usize {
-        let nodes: Vec<_> =
-            directories.iter().take(AHEAD).filter_map(|&index| self.directories.node(index)).collect();
-        self.tree.prefetch_inodes(&nodes);
         let mut bytes = 0_u64;
-        let within = nodes.iter().take_while(|&&node| {
-            let is_first = bytes == 0;
-            // What cannot be read costs nothing here, and is reported when it is its turn.
-            bytes = bytes.saturating_add(self.tree.stat(node).map_or(1, |stat| stat.size.max(1)));
-            is_first || bytes <= AHEAD_BYTES
-        });
-        let count = within.count();
-        self.tree.prefetch_content(nodes.get(..count).unwrap_or_default());
-        count
+        let nodes: Vec<_> = directories
+            .iter()
+            .filter_map(|&index| self.directories.node(index))
+            .take_while(|&node| {
+                let is_first = bytes == 0;
+                // What cannot be read costs nothing here, and is reported when it is its turn.
+                bytes = bytes.saturating_add(self.tree.stat(node).map_or(1, |stat| stat.size.max(1)));
+                is_first || bytes <= AHEAD_BYTES
+            })
+            .collect();
+        self.tree.prefetch_content(&nodes);
+        nodes.len()
     }
 
     /// Visits what is in one directory, and adds the directories to be entered to `below`.

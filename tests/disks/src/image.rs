@@ -53,15 +53,19 @@ pub fn can_mount() -> bool {
     if missing.is_empty() {
         return true;
     }
-    let on_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
     let allowed = std::env::var_os("AGENTLESS_TESTS_WITHOUT_ROOT").is_some_and(|value| value == "1");
     assert!(
-        allowed && !on_ci,
+        allowed && !on_ci(),
         "this test compares with the kernel and lacks {}; AGENTLESS_TESTS_WITHOUT_ROOT=1 leaves it out",
         missing.join(", ")
     );
     eprintln!("left out: lacks {}", missing.join(", "));
     false
+}
+
+/// Whether this is a run that must not leave out anything.
+pub fn on_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
 /// A directory for images that is removed at the end.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use agentless_scanner::volume::{BlockError, BlockSource};
 use bytes::Bytes;
+use rustix::fs::{SeekFrom, seek};
 
 /// The size of a block of an EBS snapshot.
 pub const BLOCK: u32 = 512 << 10;
@@ -67,6 +68,23 @@ impl BlockSource for ImageBlocks {
             .map_err(BlockError::new)?;
         Ok(block.into())
     }
+}
+
+/// The blocks of an image of which anything was written, as `ListSnapshotBlocks` lists those of a snapshot: all others are
+/// holes of the file.
+pub fn written(image: &Path) -> BTreeSet<u64> {
+    let file = File::open(image).unwrap();
+    file.sync_all().unwrap();
+    let size = file.metadata().unwrap().len();
+    let seek = |to: SeekFrom| seek(&file, to).ok().filter(|&offset| offset < size);
+    let mut blocks = BTreeSet::new();
+    let mut next = seek(SeekFrom::Data(0));
+    while let Some(start) = next {
+        let end = seek(SeekFrom::Hole(start)).unwrap_or(size);
+        blocks.extend(start / u64::from(BLOCK)..end.div_ceil(u64::from(BLOCK)));
+        next = seek(SeekFrom::Data(end));
+    }
+    blocks
 }
 
 impl Fetches {

@@ -22,20 +22,49 @@ pub(super) struct Blocks {
     count: u64,
     overlay: Overlay,
     cache: RefCell<Cache<Arc<[u8]>>>,
+    /// The blocks whose checksum was found to be right, and as what.
+    verified: RefCell<Cache<Verified>>,
     budget: Budget,
+}
+
+/// What a block's checksum was right for. The same block may be used as several structures, with a checksum of another kind
+/// or of another inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Verified {
+    pub(super) structure: Structure,
+    /// What the checksum starts with.
+    pub(super) seed: u32,
+}
+
+/// What has a checksum within a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Structure {
+    ExtentNode,
+    DirectoryList,
+    DirectoryIndex,
+    Attributes,
 }
 
 impl Blocks {
     /// The first `count` blocks of `volume`.
     pub(super) fn new(volume: Arc<dyn Volume>, block_size: u32, count: u64, limits: &Limits) -> Self {
-        let cache = RefCell::new(Cache::of_bytes(limits.cache_bytes, u64::from(block_size)));
-        Self { volume, block_size, count, overlay: Overlay::default(), cache, budget: Budget::new(limits) }
+        let block_bytes = u64::from(block_size);
+        Self {
+            volume,
+            block_size,
+            count,
+            overlay: Overlay::default(),
+            cache: RefCell::new(Cache::of_bytes(limits.cache_bytes, block_bytes)),
+            verified: RefCell::new(Cache::of_bytes(limits.cache_bytes, block_bytes)),
+            budget: Budget::new(limits),
+        }
     }
 
     /// From now on the blocks that the journal replaces are read from the journal.
     pub(super) fn replay(&mut self, overlay: Overlay) {
         self.overlay = overlay;
         self.cache.get_mut().clear();
+        self.verified.get_mut().clear();
     }
 
     /// The filesystem has `count` blocks: it may have grown while the journal was written.
@@ -51,18 +80,41 @@ impl Blocks {
         &self.budget
     }
 
-    /// A whole block of metadata, from memory where it was read before. Checksums are the caller's: they depend on what
-    /// the block is used as, and computing one costs less than remembering which were computed.
+    /// A whole block of metadata, from memory where it was read before. Its checksum is for [`verify`](Self::verify): it
+    /// depends on what the block is used as.
     pub(super) fn metadata(&self, block: u64) -> Result<Arc<[u8]>, FsError> {
         self.budget.step()?;
         if let Some(found) = self.cache.borrow_mut().get(block) {
             return Ok(found);
         }
+        self.budget.work(u64::from(self.block_size))?;
         let mut content = vec![0; to_usize(self.block_size)];
         self.data(block, 0, &mut content)?;
         let content: Arc<[u8]> = content.into();
         self.cache.borrow_mut().insert(block, Arc::clone(&content));
         Ok(content)
+    }
+
+    /// Whether the checksum of a block is right, which `is_right` computes unless it was before: a file of many pieces looks
+    /// at the same node for each.
+    pub(super) fn verify<E>(
+        &self,
+        block: u64,
+        by: Verified,
+        is_right: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<bool, FsError>
+    where
+        FsError: From<E>,
+    {
+        if self.verified.borrow_mut().get(block) == Some(by) {
+            return Ok(true);
+        }
+        self.budget.work(u64::from(self.block_size))?;
+        let right = is_right()?;
+        if right {
+            self.verified.borrow_mut().insert(block, by);
+        }
+        Ok(right)
     }
 
     /// Reads data that begins `skip` bytes into `block` and goes on in the blocks that follow it.

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Structure, Verified};
 use super::checksum::crc32c;
 use super::inode::InodeRecord;
 use super::superblock::Superblock;
@@ -149,9 +149,13 @@ pub(super) fn block(
     let run = map::run(reader.blocks, dir, logical, 1, reader.limits)?;
     let Some(block) = run.start else { return Ok(None) };
     let content = reader.blocks.metadata(block)?;
-    if let Some(seed) = dir.checksum_seed
-        && !checksum_is_right(&content, seed, dir.is_indexed())?
-    {
+    if let Some(seed) = dir.checksum_seed {
+        let indexed = dir.is_indexed();
+        let structure = if indexed { Structure::DirectoryIndex } else { Structure::DirectoryList };
+        let by = Verified { structure, seed };
+        if reader.blocks.verify(block, by, || checksum_is_right(&content, seed, indexed))? {
+            return Ok(Some(content));
+        }
         return Err(damaged(dir, &format!("the checksum of its block {logical} is wrong")));
     }
     Ok(Some(content))

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::FsError;
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Structure, Verified};
 use super::checksum::crc32c;
 use super::inode::InodeRecord;
 use super::map::{Index, Run};
@@ -29,18 +29,21 @@ pub(super) fn run(
 ) -> Result<Run, FsError> {
     let damaged =
         |problem: String| FsError::corrupt(format!("the extent tree of inode {}", inode.number), problem);
-    let mut below: Option<Arc<[u8]>> = None;
+    let mut below: Option<(u64, Arc<[u8]>)> = None;
     let mut expected_depth = None;
     // Where the part of the file ends that the current node describes.
     let mut end = END;
     loop {
-        let bytes = below.as_deref().unwrap_or(&inode.block);
+        let bytes = below.as_ref().map_or(&inode.block[..], |(_, content)| content);
         let node = Node::parse(bytes).map_err(|problem| damaged(problem.to_owned()))?;
         if expected_depth.is_some_and(|expected| expected != node.depth) || node.depth > limits.extent_depth {
             return Err(damaged(format!("a node has depth {}", node.depth)));
         }
-        if below.is_some() && !node.checksum_is_right(inode.checksum_seed)? {
-            return Err(damaged("the checksum of a node is wrong".to_owned()));
+        if let (Some((block, _)), Some(seed)) = (&below, inode.checksum_seed) {
+            let by = Verified { structure: Structure::ExtentNode, seed };
+            if !blocks.verify(*block, by, || node.checksum_is_right(seed))? {
+                return Err(damaged("the checksum of a node is wrong".to_owned()));
+            }
         }
         // The last entry that does not begin behind `logical`, and the one after it.
         let behind = node.first_entry_behind(logical)?;
@@ -53,7 +56,8 @@ pub(super) fn run(
         let Some(depth_below) = node.depth.checked_sub(1) else {
             return leaf_run(entry, logical, hole)?.ok_or_else(|| damaged("an extent is empty".to_owned()));
         };
-        below = Some(blocks.metadata(child(entry)?)?);
+        let block = child(entry)?;
+        below = Some((block, blocks.metadata(block)?));
         expected_depth = Some(depth_below);
     }
 }
@@ -124,10 +128,8 @@ impl<'a> Node<'a> {
         Ok(Self { bytes: header, entries, max, depth })
     }
 
-    /// `eh_checksum`, behind the room for entries. A node without it belongs to a filesystem without checksums, or has no
-    /// room for one.
-    fn checksum_is_right(&self, seed: Option<u32>) -> Result<bool, FsError> {
-        let Some(seed) = seed else { return Ok(true) };
+    /// `eh_checksum`, behind the room for entries.
+    fn checksum_is_right(&self, seed: u32) -> Result<bool, FsError> {
         let tail = self.max.saturating_mul(ENTRY).saturating_add(ENTRY);
         Ok(crc32c(seed, self.bytes.get(0, tail)?) == self.bytes.le32(tail)?)
     }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use super::blocks::{Structure, Verified};
 use super::checksum::crc32c;
 use super::inode::InodeRecord;
 use super::{Ext4, FsError, map};
@@ -102,6 +103,7 @@ fn value_inode(ext4: &Ext4, inode: &InodeRecord, number: u32, size: u32) -> Resu
     {
         return Err(damaged(inode, &format!("inode {number} is not the value that it should be")));
     }
+    ext4.blocks.budget().work(u64::from(size))?;
     let mut value = vec![0; to_usize(size)];
     map::read(&ext4.blocks, &holder, 0, &mut value, &ext4.limits)?;
     if crc32c(ext4.sb.checksum_seed, &value) != holder.atime {
@@ -125,9 +127,13 @@ fn check_block(ext4: &Ext4, inode: &InodeRecord, content: &[u8]) -> Result<(), F
     }
     if ext4.sb.has_metadata_csum() {
         // h_checksum, at 16.
-        let (before, after) = (header.get(0, 16)?, content.get(20..).unwrap_or_default());
         let seed = crc32c(ext4.sb.checksum_seed, &inode.attribute_block.to_le_bytes());
-        if crc32c(crc32c(crc32c(seed, before), &[0; 4]), after) != header.le32(16)? {
+        let is_right = || -> Result<bool, FsError> {
+            let (before, after) = (header.get(0, 16)?, content.get(20..).unwrap_or_default());
+            Ok(crc32c(crc32c(crc32c(seed, before), &[0; 4]), after) == header.le32(16)?)
+        };
+        let by = Verified { structure: Structure::Attributes, seed };
+        if !ext4.blocks.verify(inode.attribute_block, by, is_right)? {
             return Err(damaged(inode, "the checksum of their block is wrong"));
         }
     }

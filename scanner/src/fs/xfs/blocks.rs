@@ -129,6 +129,7 @@ impl Blocks {
         {
             return Ok(found.content);
         }
+        self.budget.work(to_u64(length))?;
         let mut content = vec![0; length];
         let mut unread = content.as_mut_slice();
         for piece in pieces {
@@ -136,11 +137,11 @@ impl Blocks {
             self.read(piece.offset, part)?;
             unread = behind;
         }
-        if let Some(field) = crc_field
-            && !crc::is_right(&content, field)?
-            && !self.is_pieced_together(pieces)
-        {
-            return Err(FsError::corrupt("a structure", "its checksum is wrong"));
+        if let Some(field) = crc_field {
+            self.budget.work(to_u64(length))?;
+            if !crc::is_right(&content, field)? && !self.is_pieced_together(pieces) {
+                return Err(FsError::corrupt("a structure", "its checksum is wrong"));
+            }
         }
         let content: Arc<[u8]> = content.into();
         let buffer = Buffer { content: Arc::clone(&content), crc_field };

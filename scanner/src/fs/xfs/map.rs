@@ -118,20 +118,20 @@ pub(super) fn structure(
     }
 }
 
-/// The places on the volume of a fork's first `bytes` bytes, for prefetching.
+/// The places on the volume of some of a fork's bytes, for prefetching.
 pub(super) fn places(
     blocks: &Blocks,
     owner: u64,
     fork: &Fork,
-    bytes: u64,
+    bytes: Range<u64>,
 ) -> Result<Vec<Range<u64>>, FsError> {
-    let size = u64::from(blocks.sb.blocksize);
-    let count = bytes.div_ceil(size.max(1));
+    let size = u64::from(blocks.sb.blocksize).max(1);
+    let end = bytes.end.div_ceil(size);
     let mut places = Vec::new();
-    let mut logical = 0_u64;
-    while logical < count {
+    let mut logical = bytes.start.checked_div(size).unwrap_or(0);
+    while logical < end {
         let found = run(blocks, owner, fork, logical)?;
-        let length = found.blocks.min(count.saturating_sub(logical)).saturating_mul(size);
+        let length = found.blocks.min(end.saturating_sub(logical)).saturating_mul(size);
         if let Some(start) = found.offset {
             places.push(start..start.saturating_add(length));
         }

@@ -212,12 +212,12 @@ impl FileSystem for Xfs {
             let Ok(record) = self.inode(inode) else { continue };
             let most = match record.stat.file_type {
                 FileType::Regular if !record.is_realtime => self.blocks.limits.file_bytes,
-                FileType::Directory => self.blocks.limits.dir_bytes,
+                FileType::Directory => dir::AHEAD,
                 _ => continue,
             };
             if matches!(record.data.format, Format::Extents | Format::Btree) {
                 let bytes = record.stat.size.min(most);
-                let found = map::places(&self.blocks, record.number, &record.data, bytes);
+                let found = map::places(&self.blocks, record.number, &record.data, 0..bytes);
                 places.extend(found.unwrap_or_default());
             }
             if places.len() >= GROUP {

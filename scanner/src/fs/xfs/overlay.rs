@@ -26,9 +26,14 @@ impl Overlay {
         self.replaced.is_empty()
     }
 
-    /// How many bytes are replaced.
-    pub(super) fn bytes(&self) -> u64 {
-        to_u64(self.replaced.len().saturating_mul(BASIC_BLOCK))
+    /// How many more bytes of memory [`replace`](Self::replace) will take: what is replaced already takes none.
+    pub(super) fn added_by(&self, number: u64, content: &[u8]) -> u64 {
+        /// With its place in the tree.
+        const EACH: u64 = UNIT + 64;
+
+        let count = to_u64(content.len() / BASIC_BLOCK);
+        let replaced = self.replaced.range(number..number.saturating_add(count)).count();
+        count.saturating_sub(to_u64(replaced)).saturating_mul(EACH)
     }
 
     /// Whether any of `length` bytes at `offset` is replaced.

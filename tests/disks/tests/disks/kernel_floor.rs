@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use agentless_disk_tests::block_trace::{READ_AHEAD, blocks_of_kernel};
 use agentless_disk_tests::image::{Mount, Workspace, can_mount};
+use agentless_disk_tests::image_blocks::written;
 use agentless_disk_tests::scanner::Scanner;
 use agentless_disk_tests::work::Work;
 use agentless_disk_tests::{debian, large_tree};
@@ -19,8 +20,8 @@ fn image(workspace: &Workspace, kind: &str) -> PathBuf {
     image
 }
 
-/// For the package databases and for a walk at most a tenth more than the kernel; for everything each block once, also
-/// when memory has room for one only.
+/// For the package databases and for a walk at most a tenth more than the kernel; for everything each block that was ever
+/// written once, also when memory has room for one only, and no other.
 fn compare(kind: &str) {
     if !can_mount() {
         return;
@@ -48,6 +49,9 @@ fn compare(kind: &str) {
     println!("{kind}, {}: {} blocks", Work::ReadAll.title(), fetches.blocks().len());
     assert_eq!(fetches.repeated(), 0);
     assert!(tally.bytes > 0);
+    let written = written(&image);
+    println!("{kind}: {} blocks were written", written.len());
+    assert_eq!(fetches.blocks().difference(&written).collect::<Vec<_>>(), Vec::<&u64>::new());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::fs::xfs::blocks::Blocks;
 use crate::fs::xfs::da::{self, Index};
 use crate::fs::xfs::fork::Fork;
 use crate::fs::xfs::inode::InodeRecord;
-use crate::volume::bytes::Bytes;
+use crate::volume::bytes::{Bytes, to_u64};
 
 /// `XFS_ATTR_LEAF_MAGIC`
 const V4_LEAF: u16 = 0xfbee;
@@ -71,7 +71,7 @@ impl Leaf<'_> {
                 let name = fields.get(3, usize::from(fields.u8(2)?))?;
                 let value = fields.get(name.len().saturating_add(3), usize::from(fields.be16(0)?))?;
                 let Some(name) = visible_name(flags, name) else { continue };
-                self.blocks.budget.bytes(crate::volume::bytes::to_u64(value.len()))?;
+                self.blocks.budget.bytes(to_u64(value.len()))?;
                 visit(Xattr { name: &name, value })
             };
             if done.is_break() {

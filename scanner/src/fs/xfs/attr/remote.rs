@@ -29,6 +29,9 @@ pub(super) fn value(
     if length > MOST_BYTES {
         return Err(damaged(inode, "a value is too long"));
     }
+    // Many names may have one value, whose blocks are in memory from the second on.
+    blocks.budget.bytes(to_u64(length))?;
+    blocks.budget.work(to_u64(length))?;
     let mut value = Vec::with_capacity(length);
     let mut logical = u64::from(first);
     while value.len() < length {

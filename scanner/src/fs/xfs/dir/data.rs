@@ -12,6 +12,10 @@ use crate::volume::bytes::{Bytes, Truncated, to_usize};
 
 /// `struct xfs_dir3_blk_hdr`
 const HEADER: Header = Header { name: "a directory block", crc: 4, blkno: 8, uuid: 24, owner: 40 };
+/// `sizeof(struct xfs_dir3_data_hdr)`: what a block has before its entries in version 5.
+pub(super) const HEADER_SIZE: usize = 64;
+/// What an entry has besides its name: the inode, lengths, and its place.
+pub(super) const ENTRY_SIZE: usize = 12;
 /// `XFS_DIR2_DATA_FREE_TAG`: space that no entry has.
 const FREE_TAG: u16 = 0xffff;
 /// `XFS_DIR2_DATA_ALIGN`
@@ -42,8 +46,8 @@ impl DataBlock {
         let (has_index, start) = match (blocks.sb.has_crc(), &magic) {
             (false, b"XD2D") => (false, 16),
             (false, b"XD2B") => (true, 16),
-            (true, b"XDD3") => (false, 64),
-            (true, b"XDB3") => (true, 64),
+            (true, b"XDD3") => (false, HEADER_SIZE),
+            (true, b"XDB3") => (true, HEADER_SIZE),
             _ => return Err(damaged("has another magic number")),
         };
         let mut end = content.len();

@@ -31,7 +31,7 @@ pub(super) fn lookup(
         first: INDEX_OFFSET >> blocks.sb.blocklog,
         end: FREE_OFFSET >> blocks.sb.blocklog,
     };
-    let mut lookup = Lookup { blocks, dir, data_blocks: block_count(blocks, dir)?, search };
+    let mut lookup = Lookup { blocks, dir, data_blocks: block_count(blocks, dir), search };
     let found = match index.root()? {
         Some(root) => lookup.in_tree(&index, root)?,
         None => lookup.in_only_block()?,

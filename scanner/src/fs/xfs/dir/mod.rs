@@ -17,11 +17,16 @@ use super::fork::Format;
 use super::inode::{self, InodeRecord};
 use super::{FsError, hash, map};
 use crate::fs::{DirEntry, FileType, Inode};
+use crate::volume::bytes::to_u64;
 
 /// `XFS_DIR2_LEAF_OFFSET`: where the index begins, in bytes of the file.
 const INDEX_OFFSET: u64 = 32 << 30;
 /// `XFS_DIR2_FREE_OFFSET`: where the index ends, and what writers need begins.
 const FREE_OFFSET: u64 = 64 << 30;
+
+/// Bytes of a directory that are asked for before they are read. They are in 64 blocks of a snapshot, or a little more: as
+/// many as are fetched at a time.
+pub(super) const AHEAD: u64 = 32 << 20;
 
 /// Calls `visit` with each entry but `.` and `..`. A damaged block costs its own entries only: the others are visited, and
 /// the damage is returned at the end.
@@ -30,22 +35,20 @@ pub(super) fn read(
     dir: &InodeRecord,
     visit: &mut dyn FnMut(DirEntry<'_>) -> ControlFlow<()>,
 ) -> Result<(), FsError> {
-    let mut listing = Listing { blocks, dir, left: blocks.limits.dir_entries, visit };
+    let (entries, bytes) = (blocks.limits.dir_entries, blocks.limits.dir_bytes);
+    let mut listing = Listing { blocks, dir, entries, bytes, asked: 0, visit };
     if dir.data.format == Format::Local {
         let entries = shortform::Entries::new(blocks, dir)?;
         return listing.visit(entries).map(drop);
     }
-    let count = block_count(blocks, dir)?;
-    if count > 1 {
-        // What cannot be mapped fails again, and properly, when it is read.
-        let places = map::places(blocks, dir.number, &dir.data, dir.stat.size).unwrap_or_default();
-        blocks.prefetch(&places);
-    }
+    let count = block_count(blocks, dir);
     let mut damage = None;
     let mut number = 0;
     while number < count {
-        let step = listing.block(number);
-        match step {
+        if count > 1 {
+            listing.prefetch(number);
+        }
+        match listing.block(number) {
             Ok(Step::Continue { next }) => number = next,
             Ok(Step::Break) => return Ok(()),
             Err(error @ FsError::Corrupt { .. }) => {
@@ -107,20 +110,19 @@ impl Search<'_> {
 }
 
 /// The number of blocks with entries, holes among them included.
-fn block_count(blocks: &Blocks, dir: &InodeRecord) -> Result<u64, FsError> {
-    let size = dir.stat.size;
-    if size > blocks.limits.dir_bytes {
-        return Err(FsError::Limit { what: "the size of a directory", limit: blocks.limits.dir_bytes });
-    }
-    Ok(size.min(INDEX_OFFSET).div_ceil(u64::from(blocks.sb.dirblksize())))
+fn block_count(blocks: &Blocks, dir: &InodeRecord) -> u64 {
+    dir.stat.size.min(INDEX_OFFSET).div_ceil(u64::from(blocks.sb.dirblksize()))
 }
 
 /// A directory that is listed.
 struct Listing<'a> {
     blocks: &'a Blocks,
     dir: &'a InodeRecord,
-    /// How many more entries the limit allows.
-    left: u64,
+    /// How many more entries the limit allows, and how many more bytes.
+    entries: u64,
+    bytes: u64,
+    /// The first block that was not asked for.
+    asked: u64,
     visit: &'a mut dyn FnMut(DirEntry<'_>) -> ControlFlow<()>,
 }
 
@@ -131,6 +133,19 @@ enum Step {
 }
 
 impl Listing<'_> {
+    /// Asks for block `number` and those behind it, unless it was asked for.
+    fn prefetch(&mut self, number: u64) {
+        if number < self.asked {
+            return;
+        }
+        let start = number << self.blocks.sb.dirblklog << self.blocks.sb.blocklog;
+        let end = start.saturating_add(AHEAD).min(self.dir.stat.size);
+        self.asked = end.div_ceil(u64::from(self.blocks.sb.dirblksize())).max(number.saturating_add(1));
+        // What cannot be mapped fails again, and properly, when it is read.
+        let places = map::places(self.blocks, self.dir.number, &self.dir.data, start..end);
+        self.blocks.prefetch(&places.unwrap_or_default());
+    }
+
     fn block(&mut self, number: u64) -> Result<Step, FsError> {
         let next = number.saturating_add(1);
         let Some(block) = DataBlock::load(self.blocks, self.dir, number)? else {
@@ -140,6 +155,7 @@ impl Listing<'_> {
             let skipped = if hole.offset.is_none() { hole.blocks >> self.blocks.sb.dirblklog } else { 1 };
             return Ok(Step::Continue { next: number.saturating_add(skipped.max(1)) });
         };
+        self.pay(data::HEADER_SIZE)?;
         Ok(match self.visit(block.entries(self.blocks))? {
             ControlFlow::Continue(()) => Step::Continue { next },
             ControlFlow::Break(()) => Step::Break,
@@ -156,16 +172,26 @@ impl Listing<'_> {
             if matches!(entry.name, b"." | b"..") {
                 continue;
             }
-            let Some(remaining) = self.left.checked_sub(1) else {
+            let Some(remaining) = self.entries.checked_sub(1) else {
                 let limit = self.blocks.limits.dir_entries;
                 return Err(FsError::Limit { what: "the number of entries in one directory", limit });
             };
-            self.left = remaining;
+            self.entries = remaining;
+            self.pay(data::ENTRY_SIZE.saturating_add(entry.name.len()))?;
             if (self.visit)(entry).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Pays for bytes of the directory.
+    fn pay(&mut self, bytes: usize) -> Result<(), FsError> {
+        let limit = self.blocks.limits.dir_bytes;
+        let left = self.bytes.checked_sub(to_u64(bytes));
+        self.bytes =
+            left.ok_or(FsError::Limit { what: "the size of the entries of one directory", limit })?;
+        Ok(())
     }
 }
 

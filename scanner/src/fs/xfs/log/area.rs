@@ -11,6 +11,8 @@ use crate::limits::Budget;
 use crate::volume::Volume;
 use crate::volume::bytes::{to_u64, to_usize};
 
+/// `XFS_MAX_LOG_BYTES`: 2 GiB, less the smallest log.
+const MOST_BYTES: u64 = (2 << 30) - (10 << 20);
 /// How many basic blocks are read at a time when the log is searched.
 const WINDOW: u64 = 128;
 
@@ -32,8 +34,7 @@ impl<'a> Area<'a> {
         let bytes = u64::from(sb.logblocks).checked_mul(u64::from(sb.blocksize))?;
         let blocks = bytes / BASIC_BLOCK;
         let is_there = start.checked_add(bytes).is_some_and(|end| end <= volume.size());
-        // Numbers of basic blocks have 31 bits: `l_logBBsize` is an `int`.
-        let is_possible = (2..=u64::from(u32::MAX >> 1)).contains(&blocks);
+        let is_possible = blocks >= 2 && bytes <= MOST_BYTES;
         (is_there && is_possible).then(|| Self {
             volume,
             budget,

@@ -13,6 +13,8 @@ use crate::volume::bytes::{Bytes, Truncated, to_usize};
 const CHUNK: usize = 128;
 /// `XFS_MAX_BLOCKSIZE`, in basic blocks: no buffer is longer.
 const MOST_BLOCKS: u64 = 128;
+/// `XFS_BLF_DATAMAP_SIZE`: the words of 32 bits that the map of what is logged has at most.
+const MOST_WORDS: usize = 17;
 
 /// `XFS_BLF_*`
 mod flag {
@@ -54,6 +56,9 @@ impl<'a> Buffer<'a> {
         }
         let flags = format.le16(4)?;
         let words = to_usize(format.le32(16)?);
+        if words > MOST_WORDS {
+            return Err(Halt::Log("the map of a buffer is longer than any buffer's"));
+        }
         let map = if flags & flag::CANCEL == 0 { format.get(20, words.saturating_mul(4))? } else { &[] };
         Ok(Self { flags, run, map })
     }

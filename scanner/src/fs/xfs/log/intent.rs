@@ -68,16 +68,13 @@ impl Intents {
         Ok(())
     }
 
-    /// What is to be done for each inode, in order; and whether there is more that is not carried out here.
-    pub(super) fn unfinished(self) -> (BTreeMap<u64, Vec<Remapping>>, bool) {
+    /// What is to be done, sorted by inode, and for each inode in order; and whether there is more that is not carried out
+    /// here.
+    pub(super) fn unfinished(self) -> (Vec<(u64, Remapping)>, bool) {
         let mut open: Vec<Intent> = self.open.into_values().collect();
-        open.sort_by_key(|intent| intent.order);
+        open.sort_unstable_by_key(|intent| (intent.change.map(|(owner, _)| owner), intent.order));
         let others = open.iter().any(|intent| intent.change.is_none());
-        let mut remappings: BTreeMap<u64, Vec<Remapping>> = BTreeMap::new();
-        for (owner, remapping) in open.into_iter().filter_map(|intent| intent.change) {
-            remappings.entry(owner).or_default().push(remapping);
-        }
-        (remappings, others)
+        (open.into_iter().filter_map(|intent| intent.change).collect(), others)
     }
 }
 
@@ -169,7 +166,11 @@ impl Extent {
 }
 
 /// Carries out changes of the extents of an inode that has a list of them; others are left as they are.
-pub(super) fn remap(inode: &mut [u8], changes: &[Remapping], sb: &Superblock) -> Result<(), Halt> {
+pub(super) fn remap(
+    inode: &mut [u8],
+    changes: impl Iterator<Item = Remapping>,
+    sb: &Superblock,
+) -> Result<(), Halt> {
     /// `XFS_DINODE_FMT_EXTENTS`
     const LIST: u8 = 2;
     const NOT_DONE: Halt = Halt::Log("a change of a file's extents was not completed");

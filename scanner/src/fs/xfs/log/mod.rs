@@ -19,6 +19,7 @@ mod head;
 mod icreate;
 mod inode;
 mod intent;
+mod memory;
 mod owner;
 mod record;
 mod replay;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use self::area::Area;
 use self::head::Active;
+use self::memory::Memory;
 use self::record::Record;
 use self::replay::{FirstPass, SecondPass};
 use self::transaction::{Assembler, Transaction};
@@ -133,8 +135,9 @@ impl Ring<'_> {
         let is_whole = problem.is_none();
         let FirstPass { cancelled, intents, transactions, .. } = first;
 
-        let mut second = SecondPass::new(volume, sb, limits, self.area.budget, cancelled);
-        let replayed = self.walk(active, limits, &mut |transaction| second.transaction(transaction));
+        let memory = Memory::new(limits);
+        let mut second = SecondPass::new(volume, sb, &memory, self.area.budget, cancelled);
+        let replayed = self.walk(active, &memory, &mut |transaction| second.transaction(transaction));
         match replayed {
             // What the log promised to do is done only when everything before it was.
             Ok(()) if is_whole => match second.finish(intents) {
@@ -162,7 +165,8 @@ impl Ring<'_> {
     ) -> Result<(FirstPass, Active, Option<&'static str>), FsError> {
         loop {
             let mut pass = FirstPass::new(limits);
-            let walked = self.walk(active, limits, &mut |transaction| pass.transaction(transaction));
+            let memory = Memory::new(limits);
+            let walked = self.walk(active, &memory, &mut |transaction| pass.transaction(transaction));
             let (at, reason) = match walked {
                 Ok(()) => return Ok((pass, active, None)),
                 Err(Stop { halt: Halt::Fatal(error), .. }) => return Err(error),
@@ -191,10 +195,10 @@ impl Ring<'_> {
     fn walk(
         &self,
         active: Active,
-        limits: &Limits,
+        memory: &Memory,
         commit: &mut dyn FnMut(&Transaction) -> Result<(), Halt>,
     ) -> Result<(), Stop> {
-        let mut assembler = Assembler::new(limits.log_bytes, self.area.budget);
+        let mut assembler = Assembler::new(memory, self.area.budget);
         let mut at = active.tail;
         while at != active.head {
             let fed = Record::read(self, at, self.area.distance(at, active.head)).and_then(|record| {

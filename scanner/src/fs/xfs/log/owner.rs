@@ -1,6 +1,8 @@
 //! The owner of the blocks of a tree of extents: it changes where two files exchanged their content.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use std::collections::BTreeSet;
+
 use super::Halt;
 use super::buffer::set;
 use super::format::BASIC_BLOCK;
@@ -27,9 +29,14 @@ impl SecondPass<'_> {
         if level > MOST_LEVELS {
             return Err(DAMAGED);
         }
+        // A tree has each block once.
+        let mut visited = BTreeSet::new();
         let mut waiting = children(root, ROOT_HEADER, level, Bytes(root).be16(2)?)?;
         while let Some((level, fsblock)) = waiting.pop() {
             let offset = self.sb.fsblock_offset(fsblock, 1).ok_or(DAMAGED)?;
+            if !visited.insert(fsblock) {
+                return Err(DAMAGED);
+            }
             let blocks = u64::from(self.sb.blocksize) / BASIC_BLOCK;
             let run = Run { start: offset / BASIC_BLOCK, blocks };
             let mut block = self.read(run)?;

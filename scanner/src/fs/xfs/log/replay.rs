@@ -9,6 +9,7 @@ use super::format::{BASIC_BLOCK, Lsn, item_type};
 use super::icreate::Icreate;
 use super::inode::LoggedInode;
 use super::intent::{Intents, Remapping, remap};
+use super::memory::Memory;
 use super::transaction::{Item, Transaction};
 use crate::fs::FsError;
 use crate::fs::xfs::inode::location;
@@ -149,15 +150,15 @@ pub(super) struct SecondPass<'a> {
     volume: &'a dyn Volume,
     pub(super) budget: &'a Budget,
     cancelled: Cancelled,
-    /// Bytes that the overlay may have.
-    most: u64,
+    /// What the overlay may have.
+    memory: &'a Memory,
 }
 
 impl<'a> SecondPass<'a> {
     pub(super) fn new(
         volume: &'a dyn Volume,
         sb: &'a Superblock,
-        limits: &Limits,
+        memory: &'a Memory,
         budget: &'a Budget,
         cancelled: Cancelled,
     ) -> Self {
@@ -169,7 +170,7 @@ impl<'a> SecondPass<'a> {
             volume,
             budget,
             cancelled,
-            most: limits.log_bytes,
+            memory,
         }
     }
 
@@ -215,8 +216,8 @@ impl<'a> SecondPass<'a> {
         if others {
             self.note("an exchange of extents or a change of attributes was not completed");
         }
-        for (owner, changes) in remappings {
-            let done = self.remap(owner, &changes);
+        for changes in remappings.chunk_by(|(a, _), (b, _)| a == b) {
+            let done = self.remap(changes);
             self.absorb(done)?;
         }
         Ok(())
@@ -255,6 +256,7 @@ impl<'a> SecondPass<'a> {
         if self.cancelled.overlaps(new.run) {
             return Ok(());
         }
+        self.budget.work(to_u64(new.run.bytes()))?;
         let content = new.content(self.sb)?;
         self.replace(new.run.start, &content)
     }
@@ -274,12 +276,16 @@ impl<'a> SecondPass<'a> {
         Ok(())
     }
 
-    fn remap(&mut self, owner: u64, changes: &[Remapping]) -> Result<(), Halt> {
+    /// Changes the extents of one inode, whose number is with each change.
+    fn remap(&mut self, changes: &[(u64, Remapping)]) -> Result<(), Halt> {
+        let Some(&(owner, _)) = changes.first() else { return Ok(()) };
         let offset = location(self.sb, owner)
             .map(|(block, within)| block.saturating_add(to_u64(within)))
             .ok_or(Halt::Log("an intent names an inode that cannot be"))?;
         let mut inode = self.read_inode(offset)?;
-        remap(&mut inode, changes, self.sb)?;
+        // Each change goes through the whole list.
+        self.budget.work(to_u64(inode.len().saturating_mul(changes.len())).saturating_mul(8))?;
+        remap(&mut inode, changes.iter().map(|&(_, change)| change), self.sb)?;
         self.write(offset, &inode)
     }
 
@@ -300,7 +306,7 @@ impl<'a> SecondPass<'a> {
         if offset.checked_add(length).is_none_or(|end| end > self.volume.size()) {
             return Err(Halt::Log("the log changes a block behind the filesystem's end"));
         }
-        self.budget.step()?;
+        self.budget.work(length)?;
         self.budget.bytes(length)?;
         let mut content = vec![0; to_usize(length)];
         self.volume.read_at(offset, &mut content).map_err(FsError::from)?;
@@ -322,9 +328,10 @@ impl<'a> SecondPass<'a> {
 
     /// Replaces whole basic blocks.
     pub(super) fn replace(&mut self, start: u64, content: &[u8]) -> Result<(), Halt> {
-        if self.overlay.bytes().saturating_add(to_u64(content.len())) > self.most {
-            return Err(Halt::Log("what the log changes is larger than the limit"));
-        }
+        // Each basic block is copied and finds its place, and the structure gets a checksum.
+        self.budget.work(to_u64(content.len()).saturating_mul(2))?;
+        let added = self.overlay.added_by(start, content);
+        self.memory.take(added, "what the log changes is larger than the limit")?;
         self.overlay.replace(start, content);
         Ok(())
     }

@@ -398,13 +398,42 @@ fn what_the_log_keeps_in_memory_is_bounded() {
             Limits { log_bytes: 3000, ..Limits::default() },
             "the log's open transactions are larger than the limit",
         ),
-        (Limits { log_bytes: 30_000, ..Limits::default() }, "what the log changes is larger than the limit"),
+        (Limits { log_bytes: 80_000, ..Limits::default() }, "what the log changes is larger than the limit"),
         (Limits { journal_blocks: 20, ..Limits::default() }, "the log changes more blocks than the limit"),
     ] {
-        let (overlay, journal) = image.replay_within(&limits);
-        assert!(overlay.bytes() <= limits.log_bytes);
+        let (_, journal) = image.replay_within(&limits);
         assert!(matches!(journal, Journal::Partial { reason: found, .. } if found == reason), "{journal:?}");
     }
+}
+
+/// A few bytes of a log can ask for much: each item for a whole chunk of inodes, or a buffer of 64 KiB.
+#[test]
+fn items_pay_for_what_they_change_and_not_for_what_they_take() {
+    let numbers = [0_u32, 64, 64, 512, 8, 0].map(u32::to_be_bytes).concat();
+    let chunk = vec![[&0x123f_u16.to_le_bytes()[..], &1_u16.to_le_bytes(), &numbers].concat()];
+    for item in [chunk, buffer(BLOCK, 128, DIRECTORY, &[])] {
+        let mut image = Image::new(5, 0, 1);
+        image.record(&transaction(1, &vec![item; 200]));
+        let volume: Arc<dyn Volume> = Arc::new(MemoryVolume::new(image.bytes.clone()));
+        let sb = Superblock::parse(&image.bytes[..4096]).unwrap();
+        let outcome = |steps| {
+            let limits = Limits { steps, ..Limits::default() };
+            recover(&volume, &sb, &limits, &Budget::new(&limits))
+        };
+        assert!(matches!(outcome(10_000), Err(FsError::Limit { .. })));
+        assert_eq!(outcome(1_000_000).unwrap().1, Journal::Replayed { transactions: 1 });
+    }
+}
+
+#[test]
+fn a_map_of_a_buffer_that_is_longer_than_any_buffer_is_refused() {
+    let mut image = Image::new(5, 0, 1);
+    let mut item = buffer(BLOCK, 8, DIRECTORY, &[(0, 1)]);
+    item[0][16..20].copy_from_slice(&18_u32.to_le_bytes());
+    item[0].resize(20 + 18 * 4, 0xff);
+    image.record(&transaction(1, &[item]));
+    let reason = "the map of a buffer is longer than any buffer's";
+    assert_eq!(image.replay().1, Journal::Partial { transactions: 1, reason });
 }
 
 #[test]
@@ -436,10 +465,16 @@ fn blocks_of_a_tree_of_extents_change_their_owner() {
         assert_eq!(content[56..64], 512_u64.to_be_bytes());
         assert!(crc::is_right(&content, 64).unwrap());
     }
+    // One that has the same leaf twice: with more levels, nodes that all lead to one are a tree of billions.
+    let second = TREE * 4096 + 72 + (4096 - 72) / 16 * 8 + 8;
+    let reason = "a tree of extents that changes its owner is damaged";
+    let damaged = Journal::Partial { transactions: 1, reason };
+    image.bytes[second..second + 8].copy_from_slice(&201_u64.to_be_bytes());
+    assert_eq!(image.replay().1, damaged);
+    image.bytes[second..second + 8].copy_from_slice(&202_u64.to_be_bytes());
     // One that leads to something else.
     image.bytes[202 * 4096..202 * 4096 + 4].copy_from_slice(b"XXXX");
-    let reason = "a tree of extents that changes its owner is damaged";
-    assert_eq!(image.replay().1, Journal::Partial { transactions: 1, reason });
+    assert_eq!(image.replay().1, damaged);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::Halt;
 use super::format::{Lsn, Operation, flag};
+use super::memory::Memory;
 use super::record::Record;
 use crate::limits::Budget;
 use crate::volume::bytes::{Bytes, to_u64};
@@ -54,15 +55,14 @@ impl Item {
 /// The transactions whose commit was not yet read.
 pub(super) struct Assembler<'a> {
     open: HashMap<u32, Transaction>,
-    /// Bytes that these hold, and may hold.
-    held: u64,
-    most: u64,
+    /// What these may hold.
+    memory: &'a Memory,
     budget: &'a Budget,
 }
 
 impl<'a> Assembler<'a> {
-    pub(super) fn new(most: u64, budget: &'a Budget) -> Self {
-        Self { open: HashMap::new(), held: 0, most, budget }
+    pub(super) fn new(memory: &'a Memory, budget: &'a Budget) -> Self {
+        Self { open: HashMap::new(), memory, budget }
     }
 
     /// Adds what a record holds, and hands over each transaction that it commits.
@@ -81,8 +81,8 @@ impl<'a> Assembler<'a> {
             let content = Bytes(&record.data).get(at.saturating_add(Operation::SIZE), operation.len)?;
             at = at.saturating_add(Operation::SIZE).saturating_add(operation.len);
             if let Some(committed) = self.operation(operation, content, record.header.lsn)? {
-                self.held = self.held.saturating_sub(committed.held());
                 commit(&committed)?;
+                self.memory.give(committed.held());
             }
         }
         Ok(())
@@ -120,7 +120,7 @@ impl<'a> Assembler<'a> {
             flag::COMMIT => return Ok(self.open.remove(&operation.tid)),
             flag::UNMOUNT => {
                 if let Some(removed) = self.open.remove(&operation.tid) {
-                    self.held = self.held.saturating_sub(removed.held());
+                    self.memory.give(removed.held());
                 }
             }
             _ => return Err(Halt::Log("an operation has unknown flags")),
@@ -128,12 +128,8 @@ impl<'a> Assembler<'a> {
         Ok(None)
     }
 
-    fn hold(&mut self, bytes: u64) -> Result<(), Halt> {
-        self.held = self.held.saturating_add(bytes);
-        if self.held > self.most {
-            return Err(Halt::Log("the log's open transactions are larger than the limit"));
-        }
-        Ok(())
+    fn hold(&self, bytes: u64) -> Result<(), Halt> {
+        self.memory.take(bytes, "the log's open transactions are larger than the limit")
     }
 }
 
@@ -143,7 +139,7 @@ impl Transaction {
     /// `XFS_TRANS_HEADER_MAGIC`
     const MAGIC: u32 = 0x5452_414e;
     /// What a transaction and each region take in memory besides their bytes: counted so that neither is free.
-    const EMPTY: u64 = 128;
+    const EMPTY: u64 = 256;
 
     /// Adds a region, or the start of one, and returns how many bytes of memory that took. The first region is the
     /// transaction's header.

@@ -129,6 +129,31 @@ fn directories_of_100_000_entries() {
     }
 }
 
+/// Behind 4 MiB the kernel gives such a directory a block for every second name or so: it is larger than what it lists by far.
+#[test]
+fn a_directory_whose_blocks_of_64_kib_are_all_but_empty() {
+    const COUNT: usize = 106_000;
+
+    if !can_mount() {
+        return;
+    }
+    let workspace = Workspace::new();
+    let image = workspace.format("image", 2 << 30, &["mkfs.xfs", "-n", "size=65536"]);
+    let size = {
+        let mount = Mount::writable(&image);
+        let dir = mount.path().join("dir");
+        fs::create_dir(&dir).unwrap();
+        for index in 0..COUNT {
+            File::create(dir.join(format!("the name of a file {index:08}"))).unwrap();
+        }
+        fs::metadata(&dir).unwrap().len()
+    };
+    println!("a directory of {COUNT} names has {} MiB", size >> 20);
+    // This is about directories that are larger than the limit on what is listed of one.
+    assert!(size > Limits::default().dir_bytes, "{size}");
+    manifest::assert_equal_to_kernels(&image, "blocks of 64 KiB");
+}
+
 #[test]
 fn looking_up_a_name_in_a_large_directory_reads_a_few_of_its_blocks() {
     if !can_mount() {
