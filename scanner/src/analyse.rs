@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::chain;
-use crate::contain::contained;
+use crate::contain::{Panicked, contained};
 use crate::extract::{self, Findings, Gap, Room};
 use crate::fs::{FsError, FsPath, Tree, survey};
 use crate::limits::Limits;
@@ -54,6 +54,10 @@ pub fn target(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
 /// # Errors
 ///
 /// [`FsError::Invalid`] if no filesystem was read.
+///
+/// # Panics
+///
+/// If there was a panic, though [`target`] contains it: it is what a fuzzer looks for.
 pub fn encoded_machine(encoded: &[u8]) -> Result<StorageReport, FsError> {
     const MOST_DISKS: usize = 8;
 
@@ -70,6 +74,8 @@ pub fn encoded_machine(encoded: &[u8]) -> Result<StorageReport, FsError> {
     }
     let limits = Limits { devices: 64, filesystems: 8, mounts: 16, ..survey::small_limits() };
     let report = target("machine", Source::Disks(&disks), &limits);
+    let panicked = Panicked.to_string();
+    assert!(!report.unknowns().iter().any(|unknown| unknown.reason.contains(&panicked)), "{panicked}");
     if report.filesystems.is_empty() {
         return Err(FsError::Invalid { problem: "none of the disks has a filesystem" });
     }
