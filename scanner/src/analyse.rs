@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::extract::{self, Findings, Gap};
+use crate::chain;
+use crate::contain::{Panicked, contained};
+use crate::extract::{self, Findings, Gap, Room};
 use crate::fs::{FsError, FsPath, Tree, survey};
 use crate::limits::Limits;
 use crate::report::{StorageReport, TreeReport};
@@ -20,13 +22,21 @@ use crate::volume::bytes::{Bytes, to_usize};
 /// Never fails: what cannot be read is in the report. Blocks while it reads.
 pub fn target(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
     let storage = Storage::open(id, source, limits);
+    let mut room = Room::default();
     let found: Vec<_> = storage
         .trees()
         .map(|(report, tree)| {
             let span = tracing::debug_span!("tree", root = storage.report.place_of(report.root()));
             let _entered = span.enter();
-            let findings = extract_all(tree);
-            let held_by = held_by(&storage, (report, tree), &findings);
+            let read = contained(|| {
+                let findings = extract_all(tree, &mut room);
+                let held_by = held_by(&storage, (report, tree), &findings);
+                (findings, held_by)
+            });
+            let (findings, held_by) = read.unwrap_or_else(|error| {
+                let gap = Gap { path: None, extractor: None, reason: chain(&error) };
+                (Findings { gaps: vec![gap], ..Findings::default() }, BTreeMap::new())
+            });
             tracing::debug!(packages = findings.packages.len(), "read");
             (findings, held_by)
         })
@@ -44,6 +54,10 @@ pub fn target(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
 /// # Errors
 ///
 /// [`FsError::Invalid`] if no filesystem was read.
+///
+/// # Panics
+///
+/// If there was a panic, though [`target`] contains it: it is what a fuzzer looks for.
 pub fn encoded_machine(encoded: &[u8]) -> Result<StorageReport, FsError> {
     const MOST_DISKS: usize = 8;
 
@@ -60,6 +74,8 @@ pub fn encoded_machine(encoded: &[u8]) -> Result<StorageReport, FsError> {
     }
     let limits = Limits { devices: 64, filesystems: 8, mounts: 16, ..survey::small_limits() };
     let report = target("machine", Source::Disks(&disks), &limits);
+    let panicked = Panicked.to_string();
+    assert!(!report.unknowns().iter().any(|unknown| unknown.reason.contains(&panicked)), "{panicked}");
     if report.filesystems.is_empty() {
         return Err(FsError::Invalid { problem: "none of the disks has a filesystem" });
     }
@@ -68,8 +84,8 @@ pub fn encoded_machine(encoded: &[u8]) -> Result<StorageReport, FsError> {
 
 /// Runs the extractors, and reports a system whose package database is not where it should be: it may be on another
 /// volume.
-fn extract_all(tree: &Tree) -> Findings {
-    let mut findings = extract::run(tree);
+fn extract_all(tree: &Tree, room: &mut Room) -> Findings {
+    let mut findings = extract::run_within(tree, room);
     if let Some(system) = &findings.operating_system
         && findings.packages.is_empty()
         && findings.gaps.is_empty()
@@ -103,4 +119,78 @@ fn held_by(
         (filesystem != report.root()).then(|| (path.clone(), filesystem))
     });
     held.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::fs::{DirEntry, Directory, FileSystem, Identity, Inode, Journal as FsJournal, Stat, Xattr};
+
+    /// A directory whose files this program cannot read without an error of its own.
+    #[derive(Debug)]
+    struct Cursed(Directory);
+
+    impl FileSystem for Cursed {
+        fn kind(&self) -> &'static str {
+            self.0.kind()
+        }
+
+        fn journal(&self) -> FsJournal {
+            self.0.journal()
+        }
+
+        fn identity(&self) -> Identity {
+            self.0.identity()
+        }
+
+        fn root(&self) -> Inode {
+            self.0.root()
+        }
+
+        fn stat(&self, inode: Inode) -> Result<Stat, FsError> {
+            self.0.stat(inode)
+        }
+
+        fn read_dir(
+            &self,
+            dir: Inode,
+            visit: &mut dyn FnMut(DirEntry<'_>) -> ControlFlow<()>,
+        ) -> Result<(), FsError> {
+            self.0.read_dir(dir, visit)
+        }
+
+        fn lookup(&self, dir: Inode, name: &[u8]) -> Result<Option<Inode>, FsError> {
+            self.0.lookup(dir, name)
+        }
+
+        fn read(&self, _: Inode, _: u64, _: &mut [u8]) -> Result<usize, FsError> {
+            panic!("an error of this program");
+        }
+
+        fn read_link(&self, inode: Inode) -> Result<Vec<u8>, FsError> {
+            self.0.read_link(inode)
+        }
+
+        fn xattrs(
+            &self,
+            inode: Inode,
+            visit: &mut dyn FnMut(Xattr<'_>) -> ControlFlow<()>,
+        ) -> Result<(), FsError> {
+            self.0.xattrs(inode, visit)
+        }
+    }
+
+    #[test]
+    fn a_panic_costs_its_own_tree_and_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("etc")).unwrap();
+        std::fs::write(folder.path().join("etc/os-release"), "ID=test\n").unwrap();
+        let limits = Limits::default();
+        let cursed = Cursed(Directory::open(folder.path(), &limits).unwrap());
+        let report = target("directory", Source::Directory(Box::new(cursed)), &limits);
+        let unknowns: Vec<_> = report.unknowns().into_iter().map(|unknown| unknown.reason).collect();
+        assert_eq!(unknowns, ["an error of this program ended the reading of it"]);
+    }
 }

@@ -9,6 +9,7 @@
 pub mod analyse;
 pub mod aws;
 pub mod cli;
+mod contain;
 mod error;
 pub mod extract;
 pub mod fs;

@@ -95,7 +95,7 @@ impl Default for Limits {
             snapshot_exceptions: 1 << 22,
             devices: 1024,
             filesystems: 256,
-            systems: 32,
+            systems: 16,
             journal_blocks: 1 << 20,
             log_bytes: 256 << 20,
             tree_log_bytes: 64 << 20,

@@ -5,6 +5,8 @@
 
 #[path = "../../src/analyse.rs"]
 pub mod analyse;
+#[path = "../../src/contain.rs"]
+mod contain;
 #[path = "../../src/error.rs"]
 mod error;
 #[path = "../../src/extract/mod.rs"]

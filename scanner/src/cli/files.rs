@@ -30,7 +30,7 @@ pub(super) enum Action {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
     /// There are not so many trees.
-    #[error("there is no system {number}: {count} were found, and `inspect` without a path shows them")]
+    #[error("there is no system {number}, only {count} in all: `inspect` without a path shows them")]
     System { number: usize, count: usize },
     /// No filesystem goes by this name.
     #[error("no filesystem that can be read goes by {name:?}: `inspect` without a path shows their devices")]

@@ -84,8 +84,10 @@ pub fn main() -> ExitCode {
     exit.unwrap_or_else(|error| {
         complain(&*error);
         // Not a question of what exists: no such target ever does.
-        let is_usage =
-            matches!(error.downcast_ref(), Some(TargetError::Id { .. } | TargetError::Disks { .. }));
+        let is_usage = matches!(
+            error.downcast_ref(),
+            Some(TargetError::Id { .. } | TargetError::Disks { .. } | TargetError::Twice { .. })
+        );
         if is_usage { Exit::Usage } else { Exit::Failed }
     })
     .into()

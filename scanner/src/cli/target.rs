@@ -1,6 +1,6 @@
 //! The target of a verb: where it is, and how it is reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -82,8 +82,17 @@ impl Place {
     /// The target.
     pub(super) fn target(&self) -> Result<Target, TargetError> {
         let target = Target::parse(&self.target)?;
-        match target {
-            Target::Image(_) | Target::Device(_) => Ok(target),
+        match &target {
+            Target::Image(path) | Target::Device(path) => {
+                let mut seen = HashSet::new();
+                for disk in std::iter::once(path).chain(&self.disks) {
+                    // What does not exist is said when it is opened.
+                    if !seen.insert(disk.canonicalize().unwrap_or_else(|_| disk.clone())) {
+                        return Err(TargetError::Twice { given: disk.display().to_string() });
+                    }
+                }
+                Ok(target)
+            }
             _ if self.disks.is_empty() => Ok(target),
             _ => Err(TargetError::Disks { given: self.target.clone() }),
         }
@@ -189,7 +198,28 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches;
+
     use super::*;
+
+    #[test]
+    fn each_disk_is_given_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).into_os_string();
+        for name in ["one", "two"] {
+            std::fs::write(path(name), [0; 512]).unwrap();
+        }
+        std::os::unix::fs::symlink("one", path("link")).unwrap();
+        let place = |disk: &str| {
+            let arguments = ["scan".into(), path("one"), "--disk".into(), path(disk)];
+            let matches = Place::augment_args(clap::Command::new("scan")).get_matches_from(arguments);
+            Place::from_arg_matches(&matches).unwrap()
+        };
+        assert!(place("two").target().is_ok());
+        for same in ["one", "link"] {
+            assert!(matches!(place(same).target(), Err(TargetError::Twice { .. })), "{same}");
+        }
+    }
 
     #[test]
     fn times_have_a_unit() {

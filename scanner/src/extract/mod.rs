@@ -18,7 +18,7 @@ use crate::fs::{File, FsError, FsPath, Tree};
 use crate::package::OperatingSystem;
 
 pub use registry::EXTRACTORS;
-pub use report::{Findings, Found, Gap, Report, Source};
+pub use report::{Findings, Found, Gap, Report, Room, Source};
 
 use report::Gathering;
 
@@ -121,18 +121,24 @@ pub enum ExtractError {
 
 /// Runs every extractor on one tree.
 pub fn run(tree: &Tree) -> Findings {
-    let mut gathering = gather(tree, EXTRACTORS);
+    run_within(tree, &mut Room::default())
+}
+
+/// Runs every extractor on one tree of a target, and takes what it finds from the room for all of them.
+pub fn run_within(tree: &Tree, room: &mut Room) -> Findings {
+    let mut gathering = gather(tree, EXTRACTORS, *room);
     unread::report(tree, &mut gathering);
+    *room = gathering.room;
     gathering.finish()
 }
 
 /// What the system in a tree calls itself, and nothing else.
 pub fn operating_system(tree: &Tree) -> Option<OperatingSystem> {
-    gather(tree, &[&os::Release]).finish().operating_system
+    gather(tree, &[&os::Release], Room::default()).finish().operating_system
 }
 
-fn gather(tree: &Tree, extractors: &[&dyn Extractor]) -> Gathering {
-    let mut gathering = Gathering::default();
+fn gather(tree: &Tree, extractors: &[&dyn Extractor], room: Room) -> Gathering {
+    let mut gathering = Gathering::within(room);
     for &extractor in extractors {
         // A path may be a link to another one that is wanted too, such as /etc/os-release.
         let mut seen = HashSet::new();

@@ -9,8 +9,8 @@ use super::Extractor;
 use crate::fs::FsPath;
 use crate::package::{Evidence, OperatingSystem, Package, PackageKind, SourcePackage};
 
-/// Against databases that list packages without end, which cost some 300 bytes of memory each. The largest
-/// distributions have a fifth of it in their whole archive.
+/// Packages of one target. Against databases that list packages without end, which cost some 300 bytes of memory each. The
+/// largest distributions have a fifth of it in their whole archive.
 const MAX_PACKAGES: usize = 500_000;
 /// Bytes of all packages' names, versions and the like. Against packages whose every field is as long as a field may be.
 /// A real package has some 150 of them.
@@ -65,19 +65,52 @@ impl Findings {
     }
 }
 
+/// What may still be found. The systems of a target share it: with one each, dozens of small hostile ones would have
+/// dozens of times the memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    packages: usize,
+    /// In bytes.
+    text: usize,
+}
+
+impl Default for Room {
+    /// That of a whole target.
+    fn default() -> Self {
+        Self { packages: MAX_PACKAGES, text: MAX_TEXT }
+    }
+}
+
+impl Room {
+    /// Takes what a package needs, if there is as much.
+    fn take(&mut self, text: usize) -> bool {
+        match (self.packages.checked_sub(1), self.text.checked_sub(text)) {
+            (Some(packages), Some(text)) => {
+                *self = Self { packages, text };
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Findings while they are gathered.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
     findings: Findings,
+    /// What may still be found.
+    pub(super) room: Room,
     /// The identities of the packages.
     seen: HashSet<(PackageKind, String, String, Option<String>)>,
-    /// Bytes of the packages' fields.
-    text: usize,
     /// Gaps beyond [`MAX_GAPS`].
     more_gaps: u64,
 }
 
 impl Gathering {
+    pub(super) fn within(room: Room) -> Self {
+        Self { room, ..Self::default() }
+    }
+
     /// A file or directory that could not be read.
     pub(super) fn gap(&mut self, extractor: &dyn Extractor, path: &FsPath, error: &dyn Error) {
         self.push_gap(path.to_string(), Some(extractor.name().to_owned()), crate::chain(error));
@@ -130,17 +163,15 @@ impl<'a> Report<'a> {
 
     /// An installed package. One that was reported before, by another file or another place in this one, is left out.
     pub fn package(&mut self, found: Found) {
-        let text = self.gathering.text.saturating_add(found.text());
-        if self.gathering.findings.packages.len() >= MAX_PACKAGES || text > MAX_TEXT {
+        if !self.gathering.room.take(found.text()) {
             if !std::mem::replace(&mut self.is_full, true) {
                 self.unknown(format!(
-                    "there are more than {MAX_PACKAGES} packages, or {MAX_TEXT} bytes of their names, versions and the \
+                    "the target has more than {MAX_PACKAGES} packages, or {MAX_TEXT} bytes of their names, versions and the \
                      like, which are the limits"
                 ));
             }
             return;
         }
-        self.gathering.text = text;
         let Found { kind, name, version, architecture, source, maintainer, state } = found;
         self.packages = self.packages.saturating_add(1);
         if self.gathering.seen.insert((kind, name.clone(), version.clone(), architecture.clone())) {
@@ -243,6 +274,31 @@ mod tests {
         assert_eq!(findings.packages.len(), 255);
         assert_eq!(findings.gaps.len(), 1);
         assert!(findings.gaps[0].reason.contains("which are the limits"), "{:?}", findings.gaps);
+    }
+
+    #[test]
+    fn systems_of_one_target_share_the_room_for_packages() {
+        let mut room = Room { packages: 3, text: 1000 };
+        for expected in [2, 1, 0] {
+            let mut gathering = Gathering::within(room);
+            let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
+            for name in ["a", "b"] {
+                report.package(Found {
+                    kind: PackageKind::Deb,
+                    name: name.to_owned(),
+                    version: "1".to_owned(),
+                    architecture: None,
+                    source: None,
+                    maintainer: None,
+                    state: None,
+                });
+            }
+            report.finish();
+            room = gathering.room;
+            let findings = gathering.finish();
+            assert_eq!(findings.packages.len(), expected);
+            assert_eq!(findings.gaps.is_empty(), expected == 2);
+        }
     }
 
     #[test]

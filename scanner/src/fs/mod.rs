@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 pub use directory::Directory;
 pub use path::FsPath;
-pub use recognise::{DRIVERS, Driver, Membership, Recognised, open, probe};
+pub use recognise::{DRIVERS, Driver, Membership, Recognised, open, probe, probe_head};
 pub use tree::{Entry, File, Node, Tree};
 
 use crate::volume::VolumeError;

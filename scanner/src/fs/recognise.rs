@@ -73,8 +73,32 @@ pub enum Recognised {
 ///
 /// [`FsError::Volume`] if the volume could not be read.
 pub fn probe(volume: &dyn Volume) -> Result<Recognised, FsError> {
-    const HEAD: u64 = 256 << 10;
     const TAIL: u64 = 128 << 10;
+
+    let found = probe_head(volume)?;
+    if !matches!(found, Recognised::Unknown) {
+        return Ok(found);
+    }
+    let size = volume.size();
+    let mut tail = vec![0; to_usize(size.min(TAIL))];
+    let tail_start = size.saturating_sub(TAIL);
+    volume.read_at(tail_start, &mut tail)?;
+    if is_raid_member(&tail, tail_start, size) {
+        return Ok(RAID);
+    }
+    if btrfs::has_mirror(volume) {
+        return Ok(Recognised::Driver(&btrfs::BtrfsDriver));
+    }
+    Ok(Recognised::Unknown)
+}
+
+/// Finds out what a volume holds from its first 256 KiB alone: enough where most likely it holds nothing.
+///
+/// # Errors
+///
+/// As [`probe`].
+pub fn probe_head(volume: &dyn Volume) -> Result<Recognised, FsError> {
+    const HEAD: u64 = 256 << 10;
 
     let size = volume.size();
     let mut head = vec![0; to_usize(size.min(HEAD))];
@@ -92,15 +116,6 @@ pub fn probe(volume: &dyn Volume) -> Result<Recognised, FsError> {
     }
     if is_zfs(&head) {
         return Ok(Recognised::Other { name: "ZFS pool member", holds_files: true });
-    }
-    let mut tail = vec![0; to_usize(size.min(TAIL))];
-    let tail_start = size.saturating_sub(TAIL);
-    volume.read_at(tail_start, &mut tail)?;
-    if is_raid_member(&tail, tail_start, size) {
-        return Ok(RAID);
-    }
-    if btrfs::has_mirror(volume) {
-        return Ok(Recognised::Driver(&btrfs::BtrfsDriver));
     }
     Ok(Recognised::Unknown)
 }

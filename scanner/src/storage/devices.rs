@@ -11,6 +11,7 @@ use super::identity;
 use super::members::Members;
 use super::{Disk, DiskState};
 use crate::chain;
+use crate::contain::contained;
 use crate::fs::{self, Driver, FsError, Recognised};
 use crate::limits::Limits;
 use crate::report::{Content, DeviceKind, DeviceReport, VolumeReport, VolumeState};
@@ -165,7 +166,10 @@ impl<'a> Devices<'a> {
             self.find_mirrors();
             // What is put together adds devices here, and no members.
             let mut members = std::mem::take(&mut self.members);
-            let is_any = members.assemble(self, self.limits);
+            let is_any = contained(|| members.assemble(self, self.limits)).unwrap_or_else(|error| {
+                self.problem(0, format!("its volume groups and arrays: {}", chain(&error)));
+                false
+            });
             self.members = members;
             if !is_any {
                 break;
@@ -185,9 +189,12 @@ impl<'a> Devices<'a> {
         };
         let is_disk =
             self.list.get(device).is_some_and(|device| matches!(device.report.kind, DeviceKind::Disk { .. }));
-        if let Err(error) = self.recognise(device, &volume, kind, is_disk) {
-            self.set_content(device, Content::Unread { format: None, reason: chain(&error) });
-        }
+        let reason = match contained(|| self.recognise(device, &volume, kind, is_disk)) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => chain(&error),
+            Err(error) => chain(&error),
+        };
+        self.set_content(device, Content::Unread { format: None, reason });
     }
 
     fn recognise(
@@ -205,7 +212,9 @@ impl<'a> Devices<'a> {
             return Ok(());
         }
         let is_firmware = kind.is_some_and(PartitionKind::is_firmware);
-        let content = match fs::probe(&**volume)? {
+        // Of what only starts the machine, such as GRUB's partition, the end is not worth a block.
+        let probed = if is_firmware { fs::probe_head(&**volume) } else { fs::probe(&**volume) };
+        let content = match probed? {
             Recognised::Driver(driver) => {
                 self.candidates.push(Candidate { device, driver, is_checked: false });
                 return Ok(());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::devices::{Candidate, Device, head};
 use crate::chain;
+use crate::contain::contained;
 use crate::fs::{self, Driver, FileSystem, FsError, Membership};
 use crate::limits::Limits;
 use crate::report::{Content, FilesystemReport, Journal};
@@ -33,10 +34,13 @@ pub(super) fn open(devices: &mut [Device], candidates: &[Candidate], limits: &Li
         let result = if to_u64(opened.len()) < u64::from(limits.filesystems) {
             let volumes: Vec<Arc<dyn Volume>> =
                 on.iter().filter_map(|&device| devices.get(device)?.volume.clone()).collect();
-            driver.open(&volumes, &limits_of_each)
+            match contained(|| driver.open(&volumes, &limits_of_each)) {
+                Ok(result) => result.map_err(|error| chain(&error)),
+                Err(error) => Err(chain(&error)),
+            }
         } else {
             let limit = u64::from(limits.filesystems);
-            Err(FsError::Limit { what: "the number of filesystems of one target", limit })
+            Err(chain(&FsError::Limit { what: "the number of filesystems of one target", limit }))
         };
         match result {
             Ok(file_system) => {
@@ -44,7 +48,7 @@ pub(super) fn open(devices: &mut [Device], candidates: &[Candidate], limits: &Li
                 opened.push(describe(devices, on, members, index, file_system));
             }
             Err(error) => {
-                let reason = format!("{}: {}", driver.name(), chain(&error));
+                let reason = format!("{}: {error}", driver.name());
                 let present = to_u64(on.len());
                 let reason = if present < members {
                     format!("{reason} ({present} of its {members} devices are among those of the target)")

@@ -19,8 +19,8 @@ pub(super) fn of(format: &str, head: &[u8]) -> Identity {
         "FAT" => fat(head),
         "exFAT" => exfat(head),
         "NTFS" => ntfs(head),
-        "swap" => swap(head),
-        "LUKS encrypted volume" => luks(head),
+        "swap" | "swap with a hibernation image" => swap(head),
+        name if name.starts_with("LUKS") => luks(head),
         _ => return Identity::default(),
     };
     found.unwrap_or_default()
@@ -76,6 +76,8 @@ pub(super) fn text(field: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::{self, Recognised};
+    use crate::volume::MemoryVolume;
 
     fn head(parts: &[(usize, &[u8])]) -> Vec<u8> {
         let mut head = vec![0; 4096];
@@ -83,6 +85,14 @@ mod tests {
             head[*at..at + bytes.len()].copy_from_slice(bytes);
         }
         head
+    }
+
+    /// The name that is given to what begins with these bytes.
+    fn recognised(head: &[u8]) -> &'static str {
+        match fs::probe(&MemoryVolume::new(head.to_vec())) {
+            Ok(Recognised::Other { name, .. }) => name,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn identity(uuid: &str, label: Option<&str>) -> Identity {
@@ -100,14 +110,14 @@ mod tests {
         let swap = head(&[(1036, &bytes), (1052, b"swap0")]);
         assert_eq!(of("swap", &swap), identity("01020304-0506-0708-090a-0b0c0d0e0f10", Some("swap0")));
         let luks = head(&[(0, b"LUKS\xba\xbe\0\x02"), (24, b"crypt"), (168, b"0A-b")]);
-        assert_eq!(of("LUKS encrypted volume", &luks), identity("0a-b", Some("crypt")));
+        assert_eq!(of(recognised(&luks), &luks), identity("0a-b", Some("crypt")));
         let ntfs = head(&[(72, &[8, 7, 6, 5, 4, 3, 2, 1])]);
         assert_eq!(of("NTFS", &ntfs), identity("0102030405060708", None));
     }
 
     #[test]
     fn short_and_unknown_heads_have_no_identity() {
-        for format in ["FAT", "exFAT", "NTFS", "swap", "LUKS encrypted volume", "ZFS pool member"] {
+        for format in ["FAT", "exFAT", "NTFS", "swap", "LUKS2 encrypted volume", "ZFS pool member"] {
             assert_eq!(of(format, &[0; 8]), Identity::default());
         }
     }

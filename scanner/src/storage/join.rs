@@ -1,12 +1,13 @@
 //! Joins to a root what its `/etc/fstab` mounts.
 
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::roots::Root;
 use super::source::{self, Resolved};
 use crate::chain;
 use crate::fs::fstab::{Entry, Fstab, Role, Spec};
-use crate::fs::{FileSystem, FsPath, Inode, Tree};
+use crate::fs::{FileSystem, FsPath, Inode, Subvolume, Tree};
 use crate::limits::Limits;
 use crate::report::{Content, MountReport, StorageReport, TreeReport, Unmounted};
 
@@ -57,15 +58,14 @@ impl Open<'_> {
         {
             report.mounts.push(mounted("/var", root.filesystem, Some(part.clone()), None));
         }
-        let fstab = Fstab::read(&tree);
-        let own = source::Root {
-            device: self.storage.device_of(root.filesystem),
-            spec: fstab
-                .entries
-                .iter()
-                .find(|entry| entry.mount_point == FsPath::root())
-                .map(|entry| &entry.spec),
-        };
+        let mut fstab = Fstab::read(&tree);
+        let spec = fstab.root().map(|entry| entry.spec.clone());
+        let own = source::Root { device: self.storage.device_of(root.filesystem), spec: spec.as_ref() };
+        let mut known =
+            Known { storage: self.storage, own, resolved: HashMap::new(), subvolumes: HashMap::new() };
+        if self.may_have_units(root, &fstab, &mut known) {
+            fstab.add_units(&tree);
+        }
         let mut unmounted: Vec<Unmounted> = fstab
             .problems
             .iter()
@@ -77,11 +77,11 @@ impl Open<'_> {
             })
             .collect();
         for entry in fstab.entries.iter().filter(|entry| is_relevant(entry)) {
-            if let Some(device) = self.firmware(entry, own) {
+            if let Some(device) = self.firmware(entry, &mut known) {
                 firmware.push(device);
                 continue;
             }
-            match self.mount(&mut tree, entry, own) {
+            match self.mount(&mut tree, entry, &mut known) {
                 Ok(mount) => report.mounts.push(mount),
                 Err(Obstacle { reason, is_gap }) => unmounted.push(Unmounted {
                     path: entry.mount_point.to_string(),
@@ -106,18 +106,37 @@ impl Open<'_> {
         Some(Joined { report, tree, firmware })
     }
 
+    /// Whether systemd's units may mount something that the table does not: only if it leaves a filesystem of the target
+    /// out, or mounts nothing at all. Where it mounts everything, the blocks of the units' directories are spared.
+    fn may_have_units(&self, root: &Root, fstab: &Fstab, known: &mut Known<'_>) -> bool {
+        let named = fstab.entries.iter().filter_map(|entry| match known.resolve(&entry.spec) {
+            Resolved::Device(device) | Resolved::Assumed { device, .. } => {
+                match self.storage.devices.get(device)?.content {
+                    Content::Filesystem { filesystem } => Some(filesystem),
+                    _ => None,
+                }
+            }
+            Resolved::Nothing { .. } => None,
+        });
+        let named: BTreeSet<usize> = named.chain([root.filesystem]).collect();
+        fstab.entries.is_empty() || named.len() < self.filesystems.len()
+    }
+
     /// The device of an entry that only serves to start the machine.
-    fn firmware(&self, entry: &Entry, own: source::Root<'_>) -> Option<usize> {
-        let Resolved::Device(device) = source::resolve(self.storage, &entry.spec, own) else { return None };
+    fn firmware(&self, entry: &Entry, known: &mut Known<'_>) -> Option<usize> {
+        if !is_for_firmware(entry) {
+            return None;
+        }
+        let Resolved::Device(device) = known.resolve(&entry.spec) else { return None };
         let is_fat = match &self.storage.devices.get(device)?.content {
             Content::Unread { format, .. } => format.as_deref() == Some("FAT"),
             Content::Irrelevant { what } => what == "firmware",
             _ => false,
         };
-        (is_for_firmware(entry) && is_fat).then_some(device)
+        is_fat.then_some(device)
     }
 
-    fn mount(&self, tree: &mut Tree, entry: &Entry, own: source::Root<'_>) -> Result<MountReport, Obstacle> {
+    fn mount(&self, tree: &mut Tree, entry: &Entry, known: &mut Known<'_>) -> Result<MountReport, Obstacle> {
         let Entry { spec, mount_point, options, .. } = entry;
         if options.has("noauto") && !options.has("x-systemd.automount") {
             return Err(Obstacle::note("it is mounted on demand only (noauto)"));
@@ -135,7 +154,7 @@ impl Open<'_> {
         if let Spec::Path(_) = spec {
             return Err(Obstacle::note("it is an image in a file, which is not read"));
         }
-        let (device, assumed) = match source::resolve(self.storage, spec, own) {
+        let (device, assumed) = match known.resolve(spec) {
             Resolved::Device(device) => (device, None),
             Resolved::Assumed { device, reason } => (device, Some(reason)),
             Resolved::Nothing { reason } => return Err(Obstacle::gap(reason)),
@@ -152,7 +171,7 @@ impl Open<'_> {
             _ => return Err(Obstacle::gap(format!("{place} is no filesystem"))),
         };
         let file_system = self.filesystems.get(index).ok_or_else(|| Obstacle::gap("it is not open"))?;
-        let (part, inode) = subvolume(&**file_system, entry)?;
+        let (part, inode) = known.subvolume(index, &**file_system, entry)?;
         tree.mount(mount_point, Rc::clone(file_system), inode)
             .map_err(|error| Obstacle::gap(chain(&error)))?;
         Ok(mounted(&mount_point.to_string(), index, part, assumed))
@@ -169,6 +188,55 @@ impl Open<'_> {
         tree.mount(mount_point, file_system, inode).map_err(|error| Obstacle::gap(chain(&error)))?;
         let part = Some(directory.to_string());
         Ok(mounted(&mount_point.to_string(), index.unwrap_or(usize::MAX), part, None))
+    }
+}
+
+/// What was found out for one `/etc/fstab`. Against one of a thousand lines that name the same, each of which would cost a
+/// search of a thousand devices or subvolumes.
+struct Known<'a> {
+    storage: &'a StorageReport,
+    own: source::Root<'a>,
+    resolved: HashMap<Spec, Resolved>,
+    /// By filesystem.
+    subvolumes: HashMap<usize, Result<Vec<Subvolume>, String>>,
+}
+
+impl Known<'_> {
+    fn resolve(&mut self, spec: &Spec) -> Resolved {
+        let Self { storage, own, resolved, .. } = self;
+        resolved.entry(spec.clone()).or_insert_with(|| source::resolve(storage, spec, *own)).clone()
+    }
+
+    /// The directory of a filesystem that an entry mounts: a subvolume that its options name, or the root.
+    fn subvolume(
+        &mut self,
+        index: usize,
+        file_system: &dyn FileSystem,
+        entry: &Entry,
+    ) -> Result<(Option<String>, Inode), Obstacle> {
+        let (path, id) = (entry.options.subvolume(), entry.options.subvolume_id());
+        if path.is_none() && id.is_none() {
+            return Ok((None, file_system.root()));
+        }
+        let all = self
+            .subvolumes
+            .entry(index)
+            .or_insert_with(|| file_system.subvolumes().map(|all| all.found).map_err(|error| chain(&error)))
+            .as_ref()
+            .map_err(Obstacle::gap)?;
+        // Where both are given, the kernel wants them to name the same.
+        let fits = |wanted: &Subvolume| match (path, id) {
+            (Some(path), _) => wanted.path == path,
+            (None, id) => id == Some(wanted.id),
+        };
+        let found = all.iter().find(|subvolume| fits(subvolume)).ok_or_else(|| {
+            let name = path.map_or_else(
+                || format!("with the number {}", id.unwrap_or_default()),
+                |path| FsPath::new(path).to_string(),
+            );
+            Obstacle::gap(format!("the filesystem has no subvolume {name}"))
+        })?;
+        Ok((Some(FsPath::new(&found.path).to_string()), found.root))
     }
 }
 
@@ -214,28 +282,6 @@ fn is_relevant(entry: &Entry) -> bool {
     *point != FsPath::root()
         && (entry.role() != Role::Virtual || entry.kind == "overlay")
         && !GENERATED.iter().any(|directory| point.starts_with(&FsPath::new(directory)))
-}
-
-/// The directory of a filesystem that an entry mounts: a subvolume that its options name, or the root.
-fn subvolume(file_system: &dyn FileSystem, entry: &Entry) -> Result<(Option<String>, Inode), Obstacle> {
-    let (path, id) = (entry.options.subvolume(), entry.options.subvolume_id());
-    if path.is_none() && id.is_none() {
-        return Ok((None, file_system.root()));
-    }
-    let all = file_system.subvolumes().map_err(|error| Obstacle::gap(chain(&error)))?;
-    // Where both are given, the kernel wants them to name the same.
-    let fits = |wanted: &crate::fs::Subvolume| match (path, id) {
-        (Some(path), _) => wanted.path == path,
-        (None, id) => id == Some(wanted.id),
-    };
-    let found = all.found.iter().find(|subvolume| fits(subvolume)).ok_or_else(|| {
-        let name = path.map_or_else(
-            || format!("with the number {}", id.unwrap_or_default()),
-            |path| FsPath::new(path).to_string(),
-        );
-        Obstacle::gap(format!("the filesystem has no subvolume {name}"))
-    })?;
-    Ok((Some(FsPath::new(&found.path).to_string()), found.root))
 }
 
 /// The first field of an entry, for people.

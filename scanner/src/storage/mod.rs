@@ -27,6 +27,8 @@ use std::sync::Arc;
 use self::devices::Devices;
 use self::join::{Joined, Open};
 use self::roots::Root;
+use crate::chain;
+use crate::contain::contained;
 use crate::fs::{FileSystem, FsPath, Tree};
 use crate::limits::Limits;
 use crate::report::{
@@ -137,7 +139,7 @@ impl Storage {
         let tree = Tree::new(Rc::clone(&directory), limits.clone());
         // What is mounted in it, the kernel shows.
         let report = TreeReport {
-            is_system: roots::has_release(&tree),
+            is_system: contained(|| roots::has_release(&tree)).unwrap_or_default(),
             mounts: vec![join::mounted("/", 0, None, None)],
             ..TreeReport::default()
         };
@@ -179,7 +181,8 @@ impl Storage {
     fn find_systems(&mut self, limits: &Limits) {
         let mut roots = Vec::new();
         for (index, file_system) in self.filesystems.iter().enumerate() {
-            let (found, problems) = roots::find(index, file_system, limits);
+            let (found, problems) = contained(|| roots::find(index, file_system, limits))
+                .unwrap_or_else(|error| (Vec::new(), vec![chain(&error)]));
             roots.extend(found);
             let device = self.report.device_of(index);
             if let Some(device) = self.report.devices.get_mut(device) {
@@ -199,8 +202,19 @@ impl Storage {
         }
 
         let open = Open { storage: &self.report, filesystems: &self.filesystems, limits };
-        let mut joined: Vec<Joined> = roots.iter().filter_map(|root| open.system(root)).collect();
-        let problems = add_usr(&open, &roots, &mut joined);
+        let mut joined: Vec<Joined> = Vec::new();
+        let mut problems = Vec::new();
+        for root in &roots {
+            match contained(|| open.system(root)) {
+                Ok(system) => joined.extend(system),
+                Err(error) => {
+                    problems.push((self.report.device_of(root.filesystem), chain(&error)));
+                    joined.extend(open.alone(root, true));
+                }
+            }
+        }
+        let added = contained(|| add_usr(&open, &roots, &mut joined));
+        problems.extend(added.unwrap_or_else(|error| vec![(0, chain(&error))]));
         let used: BTreeSet<usize> = joined
             .iter()
             .flat_map(|joined| joined.report.mounts.iter().map(|mount| mount.filesystem))

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use crate::fs::fstab::Fstab;
 use crate::fs::{FileSystem, FileType, FsError, FsPath, Inode, Subvolume, Tree};
 use crate::limits::Limits;
 
@@ -88,20 +89,48 @@ fn subvolumes(
             return Vec::new();
         }
     };
-    subvolumes.retain(|subvolume| !subvolume.is_snapshot && !subvolume.is_default);
+    // A snapshot that replaced its original, as a rollback makes it, has its place at the top. Backups are deeper, and so
+    // are the layers of containers.
+    let is_backup = |subvolume: &Subvolume| subvolume.is_snapshot && subvolume.path.contains(&b'/');
+    subvolumes.retain(|subvolume| !is_backup(subvolume) && !subvolume.is_default);
     let depth = |subvolume: &Subvolume| subvolume.path.split(|&byte| byte == b'/').count();
-    subvolumes.sort_by(|a, b| (depth(a), &a.path).cmp(&(depth(b), &b.path)));
+    let order = |subvolume: &Subvolume| (depth(subvolume), subvolume.is_snapshot);
+    subvolumes.sort_by(|a, b| (order(a), &a.path).cmp(&(order(b), &b.path)));
+    if subvolumes.len() > SUBVOLUMES {
+        problems.push(format!(
+            "of its {} subvolumes only {SUBVOLUMES} were searched for systems",
+            subvolumes.len()
+        ));
+    }
     let mut roots: Vec<(FsPath, Root)> = Vec::new();
+    let mut snapshots = Vec::new();
     for subvolume in subvolumes.into_iter().take(SUBVOLUMES) {
         let path = FsPath::new(&subvolume.path);
         // What is in a system belongs to it: the root of a container, for one.
         let is_inside = roots.iter().any(|(system, _)| path.starts_with(system));
         if !is_inside && is_system(opened, subvolume.root, limits) {
             let part = Some(path.to_string());
-            roots.push((path, Root { filesystem, inode: subvolume.root, part, var: None }));
+            let root = Root { filesystem, inode: subvolume.root, part, var: None };
+            if subvolume.is_snapshot && !mounts_itself(opened, &subvolume, limits) {
+                snapshots.push((path, root));
+            } else {
+                roots.push((path, root));
+            }
         }
     }
+    if roots.is_empty() {
+        roots = snapshots;
+    }
     roots.into_iter().map(|(_, root)| root).collect()
+}
+
+/// Whether the system in a subvolume has that subvolume as its root, and is no copy of one that has another.
+fn mounts_itself(opened: &Rc<dyn FileSystem>, subvolume: &Subvolume, limits: &Limits) -> bool {
+    let tree = Tree::with_root(Rc::clone(opened), subvolume.root, limits.clone());
+    Fstab::read(&tree).root().is_some_and(|root| match root.options.subvolume() {
+        Some(path) => path == subvolume.path,
+        None => root.options.subvolume_id() == Some(subvolume.id),
+    })
 }
 
 /// What ostree has deployed: `/ostree/deploy/<name>/deploy/<checksum>.<serial>` each, with one `/var` for all of a name.

@@ -4,6 +4,7 @@
 //! as `/dev/nvme1n1`, are given in the order in which a machine finds them, and EC2 promises none: they are resolved by the
 //! name of the attachment, or where only one device can be meant, and then said to be assumed.
 
+use crate::fs::FsPath;
 use crate::fs::fstab::Spec;
 use crate::report::{Content, DeviceKind, DeviceReport, StorageReport};
 
@@ -110,10 +111,11 @@ fn only(storage: &StorageReport, root: usize, what: &str, fits: &dyn Fn(&DeviceR
 fn by_id(storage: &StorageReport, root: Root<'_>, name: &str) -> Resolved {
     let only = |what, fits: &dyn Fn(&DeviceReport) -> bool| only(storage, root.device, what, fits);
     if let Some(mapped) = name.strip_prefix("dm-name-") {
-        return only("name", &|device| match &device.kind {
-            DeviceKind::LogicalVolume { group, volume, .. } => mapper_name(group, volume) == mapped,
-            _ => false,
-        });
+        let path = FsPath::new("/mapper").join(mapped.as_bytes());
+        return match Spec::Device(path).logical_volume() {
+            Some((group, volume)) => by_logical_volume(storage, root, &group, &volume),
+            None => nothing("no logical volume of the target has this name"),
+        };
     }
     if let Some(wanted) = name.strip_prefix("dm-uuid-LVM-") {
         // The group's identifier and the volume's, 32 characters each.
@@ -166,11 +168,6 @@ fn by_logical_volume(
         }
         _ => false,
     })
-}
-
-/// The name that device-mapper gives a logical volume: a dash within either part is doubled.
-fn mapper_name(group: &str, volume: &str) -> String {
-    format!("{}-{}", group.replace('-', "--"), volume.replace('-', "--"))
 }
 
 /// `/dev/md0` or `/dev/md/name`.

@@ -65,6 +65,12 @@ pub enum TargetError {
         /// What was given as the target.
         given: String,
     },
+    /// A disk was given twice: everything on it would be there twice.
+    #[error("{given:?} is given twice: each disk of a machine is one of its own")]
+    Twice {
+        /// The disk.
+        given: String,
+    },
     /// The file is nothing that holds a system.
     #[error("{given:?} is neither a disk image nor a block device nor a directory")]
     Kind {

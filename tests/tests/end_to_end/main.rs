@@ -4,5 +4,6 @@
 mod bad_input;
 mod demo;
 mod faults;
+mod inspect;
 mod interrupted_apply;
 mod scene;

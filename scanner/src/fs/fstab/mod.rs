@@ -58,8 +58,7 @@ const PATH: &str = "/etc/fstab";
 const MOST_BYTES: u64 = 1 << 20;
 
 impl Fstab {
-    /// Reads what the system in `tree` mounts: its table, and systemd's units, which some systems have instead. The table
-    /// wins where both name a mount point.
+    /// Reads the table of the system in `tree`.
     ///
     /// Never fails: what could not be read is among the problems. A system without a table mounts nothing.
     pub fn read(tree: &Tree) -> Self {
@@ -69,9 +68,20 @@ impl Fstab {
             Ok(None) => {}
             Err(error) => found.problems.push(format!("{PATH}: {}", crate::chain(&error))),
         }
-        unit::read(tree, &mut found);
         found.entries = order::order(found.entries);
         found
+    }
+
+    /// Adds what systemd's units in `tree` mount, which some systems have instead of a table. The table wins where both
+    /// name a mount point. Costs the listing of two large directories.
+    pub fn add_units(&mut self, tree: &Tree) {
+        unit::read(tree, self);
+        self.entries = order::order(std::mem::take(&mut self.entries));
+    }
+
+    /// The entry of the root, if there is one.
+    pub fn root(&self) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.mount_point == FsPath::root())
     }
 
     /// Parses a table.

@@ -119,7 +119,9 @@ mod tests {
 
         let limits = Limits::default();
         let tree = Tree::new(Rc::new(Directory::open(root.path(), &limits).unwrap()), limits);
-        let fstab = Fstab::read(&tree);
+        let mut fstab = Fstab::read(&tree);
+        assert_eq!(fstab.entries.len(), 2);
+        fstab.add_units(&tree);
         let entries: Vec<_> = fstab
             .entries
             .iter()

@@ -78,6 +78,35 @@ fn the_default_subvolume_is_the_root_whatever_else_there_is() {
 }
 
 #[test]
+fn a_snapshot_that_replaced_the_system_is_the_system() {
+    if !can_mount() {
+        return;
+    }
+    let workspace = Workspace::new();
+    for (fstab, expected) in [
+        // Where the table names the root, only that one is it.
+        ("LABEL=pool / btrfs subvol=@ 0 0\n", ["/ = pool /@"].as_slice()),
+        ("LABEL=pool /home btrfs subvol=@home 0 0\n", &["/ = pool /@", "/home = pool /@home"]),
+    ] {
+        let image = image(&workspace, fstab);
+        {
+            // As a rollback does it: the old system goes, and a snapshot takes its name.
+            let mount = Mount::writable(&image);
+            let top = mount.path().display();
+            btrfs(&format!("subvolume delete {top}/@/container"));
+            btrfs(&format!("subvolume delete {top}/@"));
+            btrfs(&format!("subvolume snapshot {top}/before {top}/@"));
+            if fstab.contains("/home") {
+                btrfs(&format!("subvolume delete {top}/before"));
+            }
+        }
+        let storage = open(std::slice::from_ref(&image));
+        assert_eq!(mounts(&storage.report, 0), expected);
+        assert_eq!(storage.report.trees.iter().filter(|tree| tree.is_system).count(), 1);
+    }
+}
+
+#[test]
 fn a_system_on_a_filesystem_of_two_disks_is_read() {
     if !can_mount() {
         return;
