@@ -166,7 +166,7 @@ fn single_files_are_shown() {
     for (arguments, expected) in [
         (&["cat", "/nothing"][..], "/nothing does not exist"),
         (&["cat", "/etc"], "/etc could not be read: not a regular file"),
-        (&["ls", "/", "--system", "2"], "there is no system 2: 1 were found"),
+        (&["ls", "/", "--system", "2"], "there is no system 2, only 1 in all"),
         (&["ls", "/", "--device", "x"], "no filesystem that can be read goes by \"x\""),
     ] {
         let ran = inspect(arguments);
