@@ -88,7 +88,8 @@ fn flip(driver: &str) {
         memory >> 20,
     );
     assert!(memory <= MOST_MEMORY, "{memory}");
-    assert!(found.other > 0 && found.refused > 0, "the bits that were flipped were never read");
+    // Most flips are in file data, which ext4 and XFS do not verify, or in what nobody reads.
+    assert!(found.other + found.refused > SEEDS / 100, "the bits that were flipped were not noticed");
 }
 
 /// A disk before its bits are flipped.
