@@ -1,11 +1,15 @@
 //! A volume that counts what is read of it.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Mutex;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use agentless_scanner::fs::{self, FsPath, Tree};
+use agentless_scanner::limits::Limits;
 use agentless_scanner::volume::{FileVolume, Volume, VolumeError};
 
 /// Counts the 512 KiB blocks of a volume that are read: each of them is one request to the EBS direct APIs.
@@ -63,4 +67,30 @@ impl Volume for CountingVolume {
             self.prefetched.lock().unwrap().extend(snapshot_blocks(range.clone()));
         }
     }
+}
+
+/// Makes so many files in a directory, with names of more than 40 bytes: see [`lookups_in_names`].
+pub fn make_names(dir: &Path, count: usize) {
+    for index in 0..count {
+        File::create(dir.join(name(index))).unwrap();
+    }
+}
+
+/// How many reads it takes to look up three of the names that [`make_names`] made in the root directory, at least 9,000 of
+/// them, and three that are not there.
+pub fn lookups_in_names(image: &Path) -> usize {
+    let volume = Arc::new(CountingVolume::new(image));
+    let limits = Limits::default();
+    let tree = Tree::new(Rc::from(fs::open(volume.clone(), &limits).unwrap()), limits);
+    let before = volume.reads();
+    for index in [0, 4321, 8999] {
+        let path = FsPath::new(format!("/{}", name(index)));
+        assert!(tree.lookup(&path).unwrap().is_some());
+        assert!(tree.lookup(&path.join("../absent")).unwrap().is_none());
+    }
+    volume.reads() - before
+}
+
+fn name(index: usize) -> String {
+    format!("{index}-ä-{}", "n".repeat(40))
 }

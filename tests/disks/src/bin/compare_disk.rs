@@ -76,7 +76,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    println!("{compared} filesystems compared, {differ} differ, {failed} could not be compared");
+    println!("filesystems: {compared} compared, {differ} of them differ, {failed} could not be compared");
     if differ > 0 {
         ExitCode::from(1)
     } else if failed > 0 || compared == 0 {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use agentless_scanner::fs::{self as our_fs, FsPath, Tree};
 use agentless_scanner::limits::Limits;
 
-use agentless_disk_tests::counting::CountingVolume;
+use agentless_disk_tests::counting::{CountingVolume, lookups_in_names, make_names};
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
 use agentless_disk_tests::{fill, manifest};
 
@@ -161,24 +161,9 @@ fn looking_up_a_name_in_a_large_directory_reads_a_few_of_its_blocks() {
     }
     let workspace = Workspace::new();
     let image = workspace.format("image", 512 << 20, &["mkfs.xfs"]);
-    {
-        let mount = Mount::writable(&image);
-        for index in 0..25_000 {
-            let name = format!("{index}-ä-{}", "n".repeat(40));
-            File::create(mount.path().join(name)).unwrap();
-        }
-    }
-    let volume = Arc::new(CountingVolume::new(&image));
-    let limits = Limits::default();
-    let tree = Tree::new(Rc::from(our_fs::open(volume.clone(), &limits).unwrap()), limits);
-    let before = volume.reads();
-    for index in [0, 4321, 8999] {
-        let path = FsPath::new(format!("/{index}-ä-{}", "n".repeat(40)));
-        assert!(tree.lookup(&path).unwrap().is_some());
-        assert!(tree.lookup(&path.join("../absent")).unwrap().is_none());
-    }
-    let reads = volume.reads() - before;
-    println!("{reads} blocks read for 6 lookups in a directory of 9000 names");
+    make_names(Mount::writable(&image).path(), 25_000);
+    let reads = lookups_in_names(&image);
+    println!("{reads} blocks read for 6 lookups in a directory of 25,000 names");
     assert!(reads < 20, "{reads}");
 }
 
