@@ -32,6 +32,11 @@ pub trait Driver: Debug + Send + Sync {
     fn open(&self, volumes: &[Arc<dyn Volume>], limits: &Limits) -> Result<Box<dyn FileSystem>, FsError>;
 }
 
+/// The volume of a filesystem whose format has no [`membership`](Driver::membership).
+pub(super) fn only(volumes: &[Arc<dyn Volume>]) -> Result<Arc<dyn Volume>, FsError> {
+    volumes.first().cloned().ok_or(FsError::Invalid { problem: "no volume to open" })
+}
+
 /// What a member of a filesystem of several volumes says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Membership {

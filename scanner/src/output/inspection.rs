@@ -5,6 +5,7 @@ use std::fmt::{Result as Written, Write};
 use serde::Serialize;
 
 use super::storage::{self, DeviceSummary, MountSummary};
+use super::summary::TargetSummary;
 use super::text::{bytes, printable};
 use crate::package::OperatingSystem;
 use crate::report::{StorageReport, Unknown, Unmounted, VolumeReport};
@@ -13,20 +14,13 @@ use crate::target::Target;
 /// The disks of a target, what was recognised on them, and which filesystems are one system.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
-    target: TargetShown,
+    target: TargetSummary,
     /// Whether everything was recognised and read.
     complete: bool,
     volumes: Vec<VolumeReport>,
     devices: Vec<DeviceSummary>,
     trees: Vec<TreeShown>,
     unknowns: Vec<Unknown>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct TargetShown {
-    id: String,
-    kind: &'static str,
-    region: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -57,7 +51,7 @@ impl Inspection {
                 unmounted: tree.unmounted.clone(),
             });
         Self {
-            target: TargetShown { id: target.to_string(), kind: target.kind(), region },
+            target: TargetSummary { id: target.to_string(), kind: target.kind(), region },
             complete: unknowns.is_empty(),
             volumes: report.volumes.clone(),
             devices: storage::devices(report),
@@ -95,9 +89,7 @@ impl Inspection {
             0 => Ok(()),
             count => {
                 writeln!(out, "Unknown: {count}")?;
-                self.unknowns.iter().try_for_each(|unknown| {
-                    writeln!(out, "  {}: {}", printable(&unknown.text()), printable(&unknown.reason))
-                })
+                storage::write_unknowns(out, &self.unknowns)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::{Result as Written, Write};
 use serde::Serialize;
 
 use super::text::{bytes, printable};
-use crate::report::{Content, DeviceKind, Journal, StorageReport, TreeReport, Unmounted};
+use crate::report::{Content, DeviceKind, Journal, StorageReport, TreeReport, Unknown, Unmounted};
 
 /// One block device.
 #[derive(Clone, Debug, Serialize)]
@@ -192,6 +192,13 @@ pub(super) fn write_unmounted(out: &mut String, unmounted: &[Unmounted]) -> Writ
         Some(more @ 1..) => writeln!(out, "  {more} more are not mounted: --summary and --json name them"),
         _ => Ok(()),
     }
+}
+
+/// Writes what could not be read, and why.
+pub(super) fn write_unknowns(out: &mut String, unknowns: &[Unknown]) -> Written {
+    unknowns.iter().try_for_each(|unknown| {
+        writeln!(out, "  {}: {}", printable(&unknown.text()), printable(&unknown.reason))
+    })
 }
 
 impl DeviceSummary {

@@ -41,11 +41,12 @@ pub struct Summary {
     peak_rss_bytes: Option<u64>,
 }
 
+/// What was read.
 #[derive(Clone, Debug, Serialize)]
-struct TargetSummary {
-    id: String,
-    kind: &'static str,
-    region: Option<String>,
+pub(super) struct TargetSummary {
+    pub(super) id: String,
+    pub(super) kind: &'static str,
+    pub(super) region: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -189,9 +190,7 @@ impl Summary {
             0 => writeln!(out, "Unknown   nothing: everything that was found was read")?,
             count => writeln!(out, "Unknown   {count}: the list is incomplete")?,
         }
-        for unknown in &self.unknowns {
-            writeln!(out, "  {}: {}", printable(&unknown.text()), printable(&unknown.reason))?;
-        }
+        storage::write_unknowns(out, &self.unknowns)?;
         if region.is_some() {
             writeln!(
                 out,

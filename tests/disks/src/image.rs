@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use agentless_scanner::fs::{self, FileSystem};
 use agentless_scanner::limits::Limits;
@@ -38,6 +38,23 @@ const TOOLS: &[(&str, &str)] = &[
 /// missing. Who develops without root sets `AGENTLESS_TESTS_WITHOUT_ROOT=1`, and sees which tests were left out; on CI
 /// that is ignored.
 pub fn can_mount() -> bool {
+    // Looked for once in a process: each test asks.
+    static MISSING: LazyLock<Vec<String>> = LazyLock::new(missing);
+    if MISSING.is_empty() {
+        return true;
+    }
+    let allowed = std::env::var_os("AGENTLESS_TESTS_WITHOUT_ROOT").is_some_and(|value| value == "1");
+    assert!(
+        allowed && !on_ci(),
+        "this test compares with the kernel and lacks {}; AGENTLESS_TESTS_WITHOUT_ROOT=1 leaves it out",
+        MISSING.join(", ")
+    );
+    eprintln!("left out: lacks {}", MISSING.join(", "));
+    false
+}
+
+/// What this machine lacks to make and mount images.
+fn missing() -> Vec<String> {
     let mut missing = Vec::new();
     if !rustix::process::geteuid().is_root() {
         missing.push("root (to mount images through loop devices)".to_owned());
@@ -50,17 +67,7 @@ pub fn can_mount() -> bool {
     if !Path::new("/dev/loop-control").exists() {
         missing.push("loop devices (modprobe loop)".to_owned());
     }
-    if missing.is_empty() {
-        return true;
-    }
-    let allowed = std::env::var_os("AGENTLESS_TESTS_WITHOUT_ROOT").is_some_and(|value| value == "1");
-    assert!(
-        allowed && !on_ci(),
-        "this test compares with the kernel and lacks {}; AGENTLESS_TESTS_WITHOUT_ROOT=1 leaves it out",
-        missing.join(", ")
-    );
-    eprintln!("left out: lacks {}", missing.join(", "));
-    false
+    missing
 }
 
 /// Whether this is a run that must not leave out anything.

@@ -37,8 +37,8 @@ use self::htree::Answer;
 use self::inode::InodeRecord;
 use self::superblock::Superblock;
 use super::cache::Cache;
-use super::refuse;
 use super::{DirEntry, Driver, FileSystem, FileType, FsError, Identity, Inode, Journal, Stat, Xattr};
+use super::{recognise, refuse};
 use crate::limits::Limits;
 use crate::volume::Volume;
 use crate::volume::bytes::{Bytes, to_usize};
@@ -57,8 +57,7 @@ impl Driver for Ext4Driver {
     }
 
     fn open(&self, volumes: &[Arc<dyn Volume>], limits: &Limits) -> Result<Box<dyn FileSystem>, FsError> {
-        let [volume, ..] = volumes else { return Err(FsError::Invalid { problem: "no volume to open" }) };
-        Ok(Box::new(Ext4::open(Arc::clone(volume), limits)?))
+        Ok(Box::new(Ext4::open(recognise::only(volumes)?, limits)?))
     }
 }
 

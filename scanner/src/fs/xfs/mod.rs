@@ -36,8 +36,8 @@ use self::inode::InodeRecord;
 pub use self::log::replay_log;
 use self::superblock::Superblock;
 use super::cache::Cache;
-use super::refuse;
 use super::{DirEntry, Driver, FileSystem, FileType, FsError, Identity, Inode, Journal, Stat, Xattr};
+use super::{recognise, refuse};
 use crate::limits::{Budget, Limits};
 use crate::volume::Volume;
 use crate::volume::bytes::to_usize;
@@ -56,8 +56,7 @@ impl Driver for XfsDriver {
     }
 
     fn open(&self, volumes: &[Arc<dyn Volume>], limits: &Limits) -> Result<Box<dyn FileSystem>, FsError> {
-        let [volume, ..] = volumes else { return Err(FsError::Invalid { problem: "no volume to open" }) };
-        Ok(Box::new(Xfs::open(Arc::clone(volume), limits)?))
+        Ok(Box::new(Xfs::open(recognise::only(volumes)?, limits)?))
     }
 }
 
