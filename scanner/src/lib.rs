@@ -1,27 +1,18 @@
-//! Reads disks and lists packages.
+//! Scans targets, and lists what is installed on them.
 //!
-//! The parts, from the target to the list: [`target`] finds out what to read, [`volume`] gives its bytes, [`storage`] the
-//! systems on its disks, [`fs`] their files, [`extract`] what is installed, [`sbom`] and [`output`] write it down. [`scan`]
-//! runs them one after the other; [`analyse`] is the part that touches what a disk says, and nothing else.
+//! The parts, from the target to the list: [`target`] finds out what to read and gives its blocks, [`scan`] has the analyser
+//! read them, [`sbom`] and [`output`] write down what it found. The analyser is another crate and runs as another process:
+//! nothing in this one reads what a disk says.
 
 #![forbid(unsafe_code)]
 
-pub mod analyse;
 pub mod aws;
 pub mod cli;
-mod contain;
-mod error;
-pub mod extract;
-pub mod fs;
-pub mod limits;
 pub mod output;
-pub mod package;
 pub mod progress;
-pub mod report;
 pub mod sbom;
 pub mod scan;
-pub mod storage;
 pub mod target;
-pub mod volume;
 
-pub use error::chain;
+pub use agentless_core::chain;
+pub(crate) use agentless_core::{limits, package, report};

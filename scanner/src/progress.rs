@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::output::text::bytes;
-use crate::volume::Traffic;
+use agentless_cache::Traffic;
 
 /// The current step, and what was fetched so far. Shared between the scan and who shows it.
 #[derive(Debug, Default)]

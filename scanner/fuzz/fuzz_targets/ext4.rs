@@ -1,6 +1,6 @@
 //! ext2, ext3 and ext4 on a disk without partitions. Any outcome but a panic is right.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_scanner_fuzz::fs::survey::encoded_volume(
+libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_analyser::fs::survey::encoded_volume(
     encoded
 )));

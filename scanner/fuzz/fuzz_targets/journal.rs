@@ -1,6 +1,6 @@
 //! A journal of ext4 that is all of a volume. Any outcome but a panic is right.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_scanner_fuzz::fs::survey::encoded_journal(
+libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_analyser::fs::survey::encoded_journal(
     encoded
 )));

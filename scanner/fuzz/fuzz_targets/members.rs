@@ -2,6 +2,6 @@
 //! right.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_scanner_fuzz::volume::survey::encoded_members(
+libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_analyser::volume::survey::encoded_members(
     encoded
 )));

@@ -1,21 +1,18 @@
 //! `agentless-scanner inspect`: what a target's disks are made of, and single files of them.
 
 use std::error::Error;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
-use clap::Args;
+use agentless_core::task::{FileAction, FileTask, Task, TreeChoice};
+use agentless_core::text::write_lines;
+use agentless_sandbox::parent::SandboxError;
+use clap::{Args, ValueEnum};
 
-use super::files::{self, Action};
 use super::log::Log;
 use super::target::{Finished, Place};
 use super::{Exit, say, unless_closed, write_stdout};
-use crate::extract;
-use crate::fs::{FsPath, Tree};
-use crate::limits::Limits;
 use crate::output::inspection::Inspection;
-use crate::package::OperatingSystem;
-use crate::report::StorageReport;
-use crate::storage::{Source, Storage};
+use crate::scan::ScanError;
 
 /// Show what the disks of a target are made of, or single files of them.
 ///
@@ -54,29 +51,25 @@ Examples:
   agentless-scanner inspect disk.img cat /etc/os-release
   agentless-scanner inspect disk.img stat /usr/bin/sudo --device 'disk.img partition 1'";
 
-/// What is done with the target.
-enum Wanted {
-    /// All of it is described.
-    Everything,
-    /// One file is looked at.
-    File { action: Action, path: FsPath, tree: Choice, to_terminal: bool },
+/// What to do with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Action {
+    /// List a directory, in the form of `ls -l`; times are in UTC.
+    Ls,
+    /// Print a file to its end. On a terminal, control characters are shown escaped.
+    Cat,
+    /// Print what the filesystem records about a file; a symbolic link is not followed.
+    Stat,
 }
 
-/// Which tree a path is in.
-enum Choice {
-    System(usize),
-    Device(String),
-}
-
-/// What came of it.
-enum Shown {
-    Everything {
-        report: StorageReport,
-        systems: Vec<Option<OperatingSystem>>,
-    },
-    Text(String),
-    /// It was printed already.
-    Printed,
+impl From<Action> for FileAction {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Ls => Self::List,
+            Action::Cat => Self::Content,
+            Action::Stat => Self::Stat,
+        }
+    }
 }
 
 impl Inspect {
@@ -87,27 +80,22 @@ impl Inspect {
     async fn inspect(self, log: Log) -> Result<Exit, Box<dyn Error>> {
         let target = self.place.target()?;
         let options = self.place.options()?;
-        let wanted = match (self.action, &self.path) {
-            (Some(action), Some(path)) => Wanted::File {
-                action,
-                path: FsPath::new(path),
-                tree: self.device.map_or(Choice::System(self.system), Choice::Device),
-                to_terminal: io::stdout().is_terminal(),
-            },
-            _ => Wanted::Everything,
-        };
+        let task = self.task();
+        let is_file = matches!(task, Task::File(_));
         // A file that is printed as it is read would be mixed up with the line.
-        let shows = !log.quiet && !log.is_verbose() && self.action != Some(Action::Cat);
-        let (id, limits) = (target.to_string(), options.limits.clone());
-        let work = move |source: Source<'_>| show(wanted, Storage::open(&id, source, &limits), &limits);
+        let shows = !log.quiet && !log.is_verbose() && !is_file;
+        let out = Printed { is_text: self.action != Some(Action::Cat) || io::stdout().is_terminal() };
         let Finished { result, region, leftover, .. } =
-            self.place.read(&target, &options, shows, work).await?;
+            self.place.analyse(&target, task, &options, shows, out).await?;
         if let Some(leftover) = &leftover {
             say(&format!("error: {leftover}"));
         }
-        let exit = match result?.result? {
-            Shown::Everything { report, systems } => {
-                let inspection = Inspection::new(&target, region, &report, systems);
+        let exit = match result {
+            Err(error) if is_closed(&*error) => Exit::Complete,
+            Err(error) => return Err(error),
+            Ok(_) if is_file => Exit::Complete,
+            Ok(read) => {
+                let inspection = Inspection::new(&target, region, &read.report);
                 unless_closed(write_stdout(|writer| {
                     if self.json {
                         serde_json::to_writer_pretty(&mut *writer, &inspection)?;
@@ -118,43 +106,52 @@ impl Inspect {
                 }))?;
                 if inspection.is_complete() { Exit::Complete } else { Exit::Incomplete }
             }
-            Shown::Text(text) => {
-                unless_closed(write_stdout(|writer| writer.write_all(text.as_bytes())))?;
-                Exit::Complete
-            }
-            Shown::Printed => Exit::Complete,
         };
         Ok(if leftover.is_some() { Exit::Failed } else { exit })
     }
+
+    /// What the analyser is to do.
+    fn task(&self) -> Task {
+        match (self.action, &self.path) {
+            (Some(action), Some(path)) => Task::File(FileTask {
+                action: action.into(),
+                path: path.clone().into_bytes(),
+                tree: self.device.clone().map_or(TreeChoice::System(self.system), TreeChoice::Device),
+            }),
+            _ => Task::Systems,
+        }
+    }
 }
 
-/// Runs where it may block.
-fn show(wanted: Wanted, storage: Storage, limits: &Limits) -> Result<Shown, files::FileError> {
-    match wanted {
-        Wanted::Everything => {
-            let systems = storage.trees().map(|(_, tree)| extract::operating_system(tree)).collect();
-            Ok(Shown::Everything { report: storage.close(), systems })
+/// Whether an analysis ended because a reader of standard output, such as `head`, has seen enough.
+fn is_closed(error: &(dyn Error + 'static)) -> bool {
+    match error.downcast_ref() {
+        Some(ScanError::Analysis { source: SandboxError::Output(source), .. }) => {
+            source.kind() == io::ErrorKind::BrokenPipe
         }
-        Wanted::File { action, path, tree, to_terminal } => {
-            let alone;
-            let tree: &Tree = match tree {
-                Choice::System(number) => number
-                    .checked_sub(1)
-                    .and_then(|index| storage.trees().nth(index))
-                    .map(|(_, tree)| tree)
-                    .ok_or_else(|| files::FileError::System { number, count: storage.trees().count() })?,
-                Choice::Device(name) => {
-                    alone = files::filesystem_on(&storage, &name, limits)?;
-                    &alone
-                }
-            };
-            match action {
-                Action::Ls => files::list(tree, &path).map(Shown::Text),
-                Action::Stat => files::stat(&storage, tree, &path).map(Shown::Text),
-                Action::Cat => {
-                    files::print(tree, &path, to_terminal, &mut io::stdout().lock()).map(|()| Shown::Printed)
-                }
-            }
+        _ => false,
+    }
+}
+
+/// Standard output, for what an analyser prints.
+#[derive(Debug)]
+struct Printed {
+    /// Whether it is text for people, of which a terminal must not act on anything, whoever wrote it.
+    is_text: bool,
+}
+
+impl Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut stdout = io::stdout().lock();
+        if self.is_text {
+            write_lines(bytes, &mut stdout)?;
+        } else {
+            stdout.write_all(bytes)?;
         }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
     }
 }

@@ -3,11 +3,10 @@
 use std::error::Error;
 use std::io;
 
+use agentless_core::catalogue::Catalogue;
 use clap::Args;
 
 use super::{Exit, unless_closed};
-use crate::extract::EXTRACTORS;
-use crate::fs::DRIVERS;
 use crate::output::table;
 
 /// List the filesystems and package databases that this version reads.
@@ -15,11 +14,10 @@ use crate::output::table;
 pub(super) struct List {}
 
 impl List {
-    pub(super) fn run() -> Result<Exit, Box<dyn Error>> {
-        let filesystems = DRIVERS.iter().map(|driver| [driver.name().to_owned()]);
-        let extractors = EXTRACTORS.iter().map(|extractor| {
-            let patterns: Vec<_> = extractor.interest().iter().map(|interest| interest.pattern()).collect();
-            [extractor.name().to_owned(), extractor.description().to_owned(), patterns.join(" ")]
+    pub(super) fn run(catalogue: &Catalogue) -> Result<Exit, Box<dyn Error>> {
+        let filesystems = catalogue.filesystems.iter().map(|name| [(*name).to_owned()]);
+        let extractors = catalogue.extractors.iter().map(|extractor| {
+            [extractor.name.to_owned(), extractor.description.to_owned(), extractor.reads.join(" ")]
         });
         let mut text = Vec::new();
         table::render(&mut text, ["FILESYSTEM"], filesystems)?;

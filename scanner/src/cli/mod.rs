@@ -2,7 +2,6 @@
 //!
 //! Data goes to standard output, everything else to standard error.
 
-mod files;
 mod inspect;
 mod list;
 mod log;
@@ -14,9 +13,10 @@ mod target;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use agentless_core::catalogue::Catalogue;
+use agentless_core::text::printable;
 use clap::{Parser, Subcommand};
 
-use crate::output::text::printable;
 use crate::target::TargetError;
 
 /// Lists what is installed on EC2 hosts by reading snapshots of their disks.
@@ -63,8 +63,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Runs the program with the arguments of the process.
-pub fn main() -> ExitCode {
+/// Runs the program with the arguments of the process. The catalogue says what the analyser reads.
+pub fn main(catalogue: &Catalogue) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -77,9 +77,9 @@ pub fn main() -> ExitCode {
     };
     cli.log.start();
     let exit = match cli.verb {
-        Verb::Scan(scan) => scan.run(cli.log),
+        Verb::Scan(scan) => scan.run(cli.log, catalogue),
         Verb::Inspect(inspect) => inspect.run(cli.log),
-        Verb::List(list::List {}) => list::List::run(),
+        Verb::List(list::List {}) => list::List::run(catalogue),
     };
     exit.unwrap_or_else(|error| {
         complain(&*error);

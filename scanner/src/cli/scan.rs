@@ -1,22 +1,22 @@
 //! `agentless-scanner scan`: one target, once.
 
 use std::error::Error;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use agentless_core::catalogue::Catalogue;
+use agentless_core::task::Task;
 use clap::{Args, ValueEnum};
 
 use super::log::Log;
 use super::target::{Finished, Place};
 use super::{Exit, say, unless_closed};
-use crate::analyse;
 use crate::output::file::OutputFile;
 use crate::output::summary::{Run, Summary, peak_rss};
 use crate::output::table;
 use crate::sbom::cyclonedx::Bom;
 use crate::scan;
-use crate::storage::Source;
 
 /// List the packages on an EC2 instance, a volume, a snapshot, a disk image or a directory.
 ///
@@ -59,11 +59,11 @@ enum Format {
 }
 
 impl Scan {
-    pub(super) fn run(self, log: Log) -> Result<Exit, Box<dyn Error>> {
-        super::target::block_on(self.scan(log))
+    pub(super) fn run(self, log: Log, catalogue: &Catalogue) -> Result<Exit, Box<dyn Error>> {
+        super::target::block_on(self.scan(log, catalogue))
     }
 
-    async fn scan(self, log: Log) -> Result<Exit, Box<dyn Error>> {
+    async fn scan(self, log: Log, catalogue: &Catalogue) -> Result<Exit, Box<dyn Error>> {
         let start = Instant::now();
         let target = self.place.target()?;
         // Before the work, so that a wrong path does not cost the result.
@@ -71,11 +71,9 @@ impl Scan {
         let summary_file = self.summary.as_deref().map(OutputFile::open).transpose()?;
 
         let options = self.place.options()?;
-        let (id, limits) = (target.to_string(), options.limits.clone());
-        let work = move |source: Source<'_>| analyse::target(&id, source, &limits);
         let shows = !log.quiet && !log.is_verbose();
         let Finished { result, region, leftover, calls } =
-            self.place.read(&target, &options, shows, work).await?;
+            self.place.analyse(&target, Task::Packages, &options, shows, io::sink()).await?;
         if let Some(leftover) = &leftover {
             say(&format!("error: {leftover}"));
         }
@@ -90,7 +88,7 @@ impl Scan {
 
         let write = |writer: &mut dyn Write| match self.format {
             Format::Table => table::write(&scan.report, writer),
-            Format::CyclonedxJson => Bom::new(&scan.report, scan.time).write(writer),
+            Format::CyclonedxJson => Bom::new(&scan.report, scan.time, catalogue).write(writer),
         };
         match output {
             Some(file) => file.write(write)?,

@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use agentless_core::source::Source;
+use agentless_core::task::Task;
+use agentless_sandbox::parent::{Job, Mode, Program, Sandbox, SandboxError, Stop};
+use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -18,8 +22,7 @@ use super::signals::Signals;
 use crate::aws::{Aws, Connection};
 use crate::limits::Limits;
 use crate::progress::Progress;
-use crate::scan::{self, Options, Read, ScanError};
-use crate::storage::Source;
+use crate::scan::{self, Analysis, Options, Read, ScanError};
 use crate::target::ebs::EbsTarget;
 use crate::target::{Identity, Leftover, Snapshots, Target, TargetError};
 
@@ -44,15 +47,36 @@ pub(super) struct Place {
     /// Blocks of one volume that are fetched at the same time.
     #[arg(long, value_name = "N", default_value = "64", help_heading = "AWS")]
     concurrency: NonZeroUsize,
+    /// What to do where the system cannot take all power from the process that reads the disks.
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = SandboxMode::BestEffort)]
+    sandbox: SandboxMode,
+}
+
+/// As [`Mode`], on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SandboxMode {
+    /// Read nothing.
+    Required,
+    /// Read all the same, with a warning.
+    BestEffort,
+}
+
+impl From<SandboxMode> for Mode {
+    fn from(mode: SandboxMode) -> Self {
+        match mode {
+            SandboxMode::Required => Self::Required,
+            SandboxMode::BestEffort => Self::BestEffort,
+        }
+    }
 }
 
 /// What is left of a snapshot's life when its scan should long be over, before others may delete it.
 const EXPIRY_MARGIN: Duration = Duration::from_hours(2);
 
 /// What became of reading a target.
-pub(super) struct Finished<T> {
-    /// What was made of it.
-    pub(super) result: Result<Read<T>, Box<dyn Error>>,
+pub(super) struct Finished {
+    /// What was found.
+    pub(super) result: Result<Read, Box<dyn Error>>,
     /// The region of a target that is in AWS.
     pub(super) region: Option<String>,
     /// Snapshots that could not be deleted.
@@ -61,8 +85,8 @@ pub(super) struct Finished<T> {
     pub(super) calls: BTreeMap<String, u64>,
 }
 
-impl<T> From<Result<Read<T>, Box<dyn Error>>> for Finished<T> {
-    fn from(result: Result<Read<T>, Box<dyn Error>>) -> Self {
+impl From<Result<Read, Box<dyn Error>>> for Finished {
+    fn from(result: Result<Read, Box<dyn Error>>) -> Self {
         Self { result, region: None, leftover: None, calls: BTreeMap::new() }
     }
 }
@@ -110,20 +134,32 @@ impl Place {
         })
     }
 
-    /// Does something with the target. `shows` says whether a line on the terminal may tell how far it is.
-    pub(super) async fn read<T: Send + 'static>(
+    /// Has an analyser do its task with the target; what that prints goes to `out`. `shows` says whether a line on the
+    /// terminal may tell how far it is.
+    pub(super) async fn analyse(
         &self,
         target: &Target,
+        task: Task,
         options: &Options,
         shows: bool,
-        work: impl FnOnce(Source<'_>) -> T + Send + 'static,
-    ) -> Result<Finished<T>, Box<dyn Error>> {
+        mut out: impl Write + Send + 'static,
+    ) -> Result<Finished, Box<dyn Error>> {
         let mut signals = Signals::listen()?;
+        let sandbox =
+            Sandbox { program: Program::own()?, mode: self.sandbox.into(), limits: options.limits.clone() };
+        let stop = Stop::default();
+        tokio::spawn(stop_when(options.cancel.clone(), stop.clone()));
+        let id = target.to_string();
+        let analysis = move |source: Source<'_>| {
+            let result = sandbox.run(Job { task, id: &id, source }, &mut out, &stop)?;
+            out.flush().map_err(SandboxError::Output)?;
+            Ok(result)
+        };
         let _shown = Shown::start(&options.progress, shows);
         Ok(match target.place() {
-            Ok(ebs) => Box::pin(self.remote(target, ebs, options, &mut signals, work)).await,
+            Ok(ebs) => Box::pin(self.remote(target, ebs, options, &mut signals, analysis)).await,
             Err(path) => tokio::select! {
-                result = scan::with_local(path, &self.disks, options, work) => result.map_err(Into::into).into(),
+                result = scan::with_local(target, path, &self.disks, options, analysis) => result.map_err(Into::into).into(),
                 () = signals.next() => Err(ScanError::Cancelled.into()).into(),
             },
         })
@@ -131,14 +167,14 @@ impl Place {
 
     /// Reads a target in AWS. The first signal ends that and leaves nothing behind; the second ends the program, and
     /// tells what may be left.
-    async fn remote<T: Send + 'static>(
+    async fn remote(
         &self,
         target: &Target,
         ebs: EbsTarget<'_>,
         options: &Options,
         signals: &mut Signals,
-        work: impl FnOnce(Source<'_>) -> T + Send + 'static,
-    ) -> Finished<T> {
+        analysis: impl Analysis,
+    ) -> Finished {
         let connection = Connection { region: self.region.clone(), profile: self.profile.clone() };
         options.progress.step("connecting");
         let connected = tokio::select! {
@@ -157,7 +193,7 @@ impl Place {
         };
         let region = aws.region();
         let snapshots = Snapshots::new(Arc::clone(&aws), identity);
-        let reading = scan::with_remote(&aws, region, &snapshots, (target, ebs), options, work);
+        let reading = scan::with_remote(&aws, region, &snapshots, (target, ebs), options, analysis);
         tokio::pin!(reading);
         let (result, leftover) = tokio::select! {
             done = &mut reading => done,
@@ -173,6 +209,12 @@ impl Place {
         let region = Some(region.to_owned());
         Finished { result: result.map_err(Into::into), region, leftover, calls: aws.calls() }
     }
+}
+
+/// Ends an analysis when the scan is cancelled.
+async fn stop_when(cancel: CancellationToken, stop: Stop) {
+    cancel.cancelled().await;
+    stop.stop();
 }
 
 /// Who scans, for the tags of snapshots: the machine on which the command is run.

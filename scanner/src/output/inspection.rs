@@ -2,11 +2,12 @@
 
 use std::fmt::{Result as Written, Write};
 
+use agentless_core::text::printable;
 use serde::Serialize;
 
 use super::storage::{self, DeviceSummary, MountSummary};
 use super::summary::TargetSummary;
-use super::text::{bytes, printable};
+use super::text::bytes;
 use crate::package::OperatingSystem;
 use crate::report::{StorageReport, Unknown, Unmounted, VolumeReport};
 use crate::target::Target;
@@ -34,22 +35,16 @@ struct TreeShown {
 }
 
 impl Inspection {
-    /// Of a target that was read; `systems` are what the trees call themselves, in their order.
-    pub fn new(
-        target: &Target,
-        region: Option<String>,
-        report: &StorageReport,
-        systems: Vec<Option<OperatingSystem>>,
-    ) -> Self {
+    /// Of a target that was read.
+    pub fn new(target: &Target, region: Option<String>, report: &StorageReport) -> Self {
         let unknowns = report.unknowns();
-        let trees =
-            (1..).zip(report.trees.iter().zip(systems)).map(|(number, (tree, operating_system))| TreeShown {
-                number,
-                system: tree.is_system,
-                operating_system,
-                mounts: storage::mounts(report, tree),
-                unmounted: tree.unmounted.clone(),
-            });
+        let trees = (1..).zip(&report.trees).map(|(number, tree)| TreeShown {
+            number,
+            system: tree.is_system,
+            operating_system: tree.findings.operating_system.clone(),
+            mounts: storage::mounts(report, tree),
+            unmounted: tree.unmounted.clone(),
+        });
         Self {
             target: TargetSummary { id: target.to_string(), kind: target.kind(), region },
             complete: unknowns.is_empty(),

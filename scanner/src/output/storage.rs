@@ -2,9 +2,10 @@
 
 use std::fmt::{Result as Written, Write};
 
+use agentless_core::text::printable;
 use serde::Serialize;
 
-use super::text::{bytes, printable};
+use super::text::bytes;
 use crate::report::{Content, DeviceKind, Journal, StorageReport, TreeReport, Unknown, Unmounted};
 
 /// One block device.

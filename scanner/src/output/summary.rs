@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use agentless_core::text::printable;
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
 use super::storage::{self, DeviceSummary, MountSummary};
-use super::text::{bytes, percent, printable};
-use crate::extract::Source;
+use super::text::{bytes, percent};
 use crate::package::PackageKind;
 use crate::report::{
     Content, DeviceKind, DeviceReport, StorageReport, TreeReport, Unknown, Unmounted, VolumeState,
 };
 use crate::scan::Scan;
+use agentless_core::findings::Source;
 
 /// Everything about a scan but its packages.
 #[derive(Clone, Debug, Serialize)]
@@ -297,10 +298,10 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::extract::{Findings, Gap};
     use crate::package::{Evidence, Package};
     use crate::report::{FilesystemReport, Journal, MountReport, TargetReport, VolumeReport};
     use crate::scan::VolumeCost;
+    use agentless_core::findings::{Findings, Gap};
 
     fn scan() -> Scan {
         let package = Package {

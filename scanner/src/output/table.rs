@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::text::printable;
 use crate::report::{Installed, TargetReport};
+use agentless_core::text::printable;
 
 /// A cell that is wider moves the rest of its own line only. Against one name of a thousand characters, for which every
 /// line would be filled up with spaces.

@@ -1,6 +1,4 @@
-//! Numbers and foreign text for people.
-
-use std::fmt::Write;
+//! Numbers for people.
 
 /// A number of bytes with three digits, in powers of 1024.
 pub(crate) fn bytes(count: u64) -> String {
@@ -33,35 +31,6 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     format!("{}.{:02} %", hundredths / 100, hundredths % 100)
 }
 
-/// Text from a disk, for a terminal: control characters, and those that turn the direction of writing, are shown
-/// escaped.
-pub(crate) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        let turns = matches!(character, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if character.is_control() || turns {
-            // Writing to a string cannot fail.
-            let _ = write!(shown, "{}", character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
-}
-
-/// Any bytes for a terminal, such as a file's name: as [`printable`], and what is not UTF-8 in hexadecimal.
-pub(crate) fn printable_bytes(bytes: &[u8]) -> String {
-    let mut shown = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        shown.push_str(&printable(chunk.valid()));
-        for byte in chunk.invalid() {
-            // Writing to a string cannot fail.
-            let _ = write!(shown, "\\x{byte:02x}");
-        }
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,11 +57,5 @@ mod tests {
         assert_eq!(percent(1, 3), "33.33 %");
         assert_eq!(percent(1, 0), "-");
         assert_eq!(percent(u64::MAX, u64::MAX), "100.00 %");
-    }
-
-    #[test]
-    fn a_disk_cannot_write_to_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\u{202e}é"), "a\\u{1b}[2Jb\\u{202e}é");
-        assert_eq!(printable_bytes(b"a\xff\n\xc3\xa9"), "a\\xff\\né");
     }
 }

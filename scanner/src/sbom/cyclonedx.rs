@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use agentless_core::catalogue::Catalogue;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -13,7 +14,6 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::purl;
-use crate::extract::EXTRACTORS;
 use crate::package::{DebVersion, OperatingSystem, Package, PackageKind};
 use crate::report::{Installed, TargetReport};
 
@@ -152,8 +152,8 @@ impl Component {
 const NAMESPACE: Uuid = Uuid::from_u128(0x7d1c_4f0e_7f55_5f0b_9c3a_0a2b_52f0_6a91);
 
 impl Bom {
-    /// The package list of a target as it was at `time`.
-    pub fn new(report: &TargetReport, time: OffsetDateTime) -> Self {
+    /// The package list of a target as it was at `time`, by the extractors of the catalogue.
+    pub fn new(report: &TargetReport, time: OffsetDateTime, catalogue: &Catalogue) -> Self {
         let mut systems = BTreeMap::new();
         let mut libraries: BTreeMap<String, Component> = BTreeMap::new();
         for (filesystem, system) in report.operating_systems() {
@@ -201,7 +201,7 @@ impl Bom {
             metadata: Metadata {
                 timestamp: time.format(&Rfc3339).unwrap_or_default(),
                 lifecycles: vec![Lifecycle { phase: "operations" }],
-                tools: Tools { components: vec![tool()] },
+                tools: Tools { components: vec![tool(catalogue)] },
                 component: target,
             },
             components,
@@ -258,9 +258,9 @@ fn target(report: &TargetReport) -> Component {
     }
 }
 
-fn tool() -> Component {
-    let extractors = EXTRACTORS.iter().map(|extractor| {
-        Property::new("agentless-scanner:extractor", format!("{}@{}", extractor.name(), extractor.version()))
+fn tool(catalogue: &Catalogue) -> Component {
+    let extractors = catalogue.extractors.iter().map(|extractor| {
+        Property::new("agentless-scanner:extractor", format!("{}@{}", extractor.name, extractor.version))
     });
     Component {
         kind: "application",
@@ -336,11 +336,11 @@ fn library(
 mod tests {
     use std::path::Path;
 
+    use agentless_core::findings::{Findings, Gap};
     use serde_json::Value;
     use time::macros::datetime;
 
     use super::*;
-    use crate::extract::{Findings, Gap};
     use crate::package::{self, SourcePackage};
     use crate::report::{
         Content, DeviceKind, DeviceReport, FilesystemReport, Journal, MountReport, StorageReport, TreeReport,
@@ -448,7 +448,7 @@ mod tests {
 
     fn document(report: &TargetReport, time: OffsetDateTime) -> Value {
         let mut bytes = Vec::new();
-        Bom::new(report, time).write(&mut bytes).unwrap();
+        Bom::new(report, time, &agentless_analyser::catalogue()).write(&mut bytes).unwrap();
         serde_json::from_slice(&bytes).unwrap()
     }
 
@@ -497,7 +497,7 @@ mod tests {
 
     #[test]
     fn the_same_disk_gives_the_same_bytes() {
-        let list = || serde_json::to_string(&Bom::new(&report(vec![("vol-1", vec![])]), TIME)).unwrap();
+        let list = || serde_json::to_string(&document(&report(vec![("vol-1", vec![])]), TIME)).unwrap();
         assert_eq!(list(), list());
     }
 

@@ -5,6 +5,13 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use agentless_cache::{BlockSource, CacheOptions, CachedVolume, Traffic};
+use agentless_core::fs::{Directory, FsError};
+use agentless_core::number::to_u64;
+use agentless_core::report::StorageReport;
+use agentless_core::source::{Disk, DiskState, Source};
+use agentless_core::volume::FileVolume;
+use agentless_sandbox::parent::SandboxError;
 use futures_util::{FutureExt, StreamExt, stream};
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
@@ -15,18 +22,20 @@ use tracing::Instrument;
 use super::{Options, ScanError};
 use crate::aws::{EbsDirect, Ec2};
 use crate::chain;
-use crate::fs::{Directory, FsError};
-use crate::storage::{Disk, DiskState, Source};
+use crate::target::SnapshotBlocks;
 use crate::target::ebs::{self, EbsError, EbsTarget, Patience, Prepared};
 use crate::target::{Leftover, SnapshotFailure, Snapshots, Target};
-use crate::volume::bytes::to_u64;
-use crate::volume::{BlockSource, CacheOptions, CachedVolume, FileVolume, SnapshotBlocks, Traffic};
 
-/// What was made of the disks of a target, and what that cost.
+/// What is done with the disks of a target, or with its directory: most of all, an analyser is let loose on them.
+pub trait Analysis: FnOnce(Source<'_>) -> Result<StorageReport, SandboxError> + Send + 'static {}
+
+impl<F: FnOnce(Source<'_>) -> Result<StorageReport, SandboxError> + Send + 'static> Analysis for F {}
+
+/// What was found on the disks of a target, and what that cost.
 #[derive(Debug)]
-pub struct Read<T> {
-    /// What was made of them.
-    pub result: T,
+pub struct Read {
+    /// What was found.
+    pub report: StorageReport,
     /// The point in time that the disks show; none for those of this machine.
     pub time: Option<OffsetDateTime>,
     /// Bytes that were read of local disks, those read twice counted twice.
@@ -55,36 +64,37 @@ const VOLUMES_AT_ONCE: usize = 4;
 /// Bytes of blocks kept in memory, for all volumes of a target.
 const CACHE_BYTES: u64 = 64 << 20;
 
-/// Does something with a target of this machine: an image or a device and further disks of the same machine, or a
-/// directory.
-pub async fn with_local<T: Send + 'static>(
+/// Analyses a target of this machine: an image or a device and further disks of the same machine, or a directory.
+pub async fn with_local(
+    target: &Target,
     path: &Path,
     more: &[PathBuf],
     options: &Options,
-    work: impl FnOnce(Source<'_>) -> T + Send + 'static,
-) -> Result<Read<T>, ScanError> {
+    analysis: impl Analysis,
+) -> Result<Read, ScanError> {
     options.progress.step("reading");
     if !path.is_dir() {
-        return Opened::local(path, more)?.with(&options.cancel, |disks| work(Source::Disks(disks))).await;
+        return Opened::local(path, more)?.analyse(target, &options.cancel, analysis).await;
     }
     let (path, limits) = (path.to_owned(), options.limits.clone());
-    let read = blocking(&options.cancel, move || -> Result<T, FsError> {
+    let read = blocking(&options.cancel, move || -> Result<_, FsError> {
         let directory = Directory::open(&path, &limits)?;
-        Ok(work(Source::Directory(Box::new(directory))))
+        Ok(analysis(Source::Directory(Box::new(directory))))
     });
-    Ok(Read { result: read.await??, time: None, local_bytes: None, costs: BTreeMap::new() })
+    let report = read.await??.map_err(|source| not_analysed(target, source))?;
+    Ok(Read { report, time: None, local_bytes: None, costs: BTreeMap::new() })
 }
 
-/// Does something with the disks of a target in AWS. Whatever becomes of it, the snapshots that were made for it are
+/// Analyses the disks of a target in AWS. Whatever becomes of it, the snapshots that were made for it are
 /// deleted before this returns; those that could not be are returned beside the result.
-pub async fn with_remote<C: Ec2 + EbsDirect, T: Send + 'static>(
+pub async fn with_remote<C: Ec2 + EbsDirect>(
     cloud: &Arc<C>,
     region: &str,
     snapshots: &Snapshots<C>,
     (target, ebs): (&Target, EbsTarget<'_>),
     options: &Options,
-    work: impl FnOnce(Source<'_>) -> T + Send + 'static,
-) -> (Result<Read<T>, ScanError>, Option<Leftover>) {
+    analysis: impl Analysis,
+) -> (Result<Read, ScanError>, Option<Leftover>) {
     let read = async {
         let look = |step: &str| options.progress.step(step);
         let patience = Patience { timeout: options.snapshot_timeout, cancel: &options.cancel, look: &look };
@@ -95,7 +105,7 @@ pub async fn with_remote<C: Ec2 + EbsDirect, T: Send + 'static>(
         })?;
         options.progress.step("reading");
         let opened = Opened::remote(cloud, prepared, options).await?;
-        opened.with(&options.cancel, |disks| work(Source::Disks(disks))).await
+        opened.analyse(target, &options.cancel, analysis).await
     };
     // A panic would be an error of this program, and no reason to leave a snapshot behind.
     let result = AssertUnwindSafe(read).catch_unwind().await.unwrap_or(Err(ScanError::Crashed));
@@ -162,14 +172,16 @@ impl Opened {
         Ok(opened)
     }
 
-    /// Does something with the disks, on a thread where it may block, and says what it cost.
-    async fn with<T: Send + 'static>(
+    /// Analyses the disks, on a thread where that may block, and says what it cost.
+    async fn analyse(
         self,
+        target: &Target,
         cancel: &CancellationToken,
-        work: impl FnOnce(&[Disk]) -> T + Send + 'static,
-    ) -> Result<Read<T>, ScanError> {
+        analysis: impl Analysis,
+    ) -> Result<Read, ScanError> {
         let Self { disks, time, meters } = self;
-        let result = blocking(cancel, move || work(&disks)).await?;
+        let result = blocking(cancel, move || analysis(Source::Disks(&disks))).await?;
+        let report = result.map_err(|source| not_analysed(target, source))?;
         let (mut local_bytes, mut costs) = (None, BTreeMap::new());
         for meter in meters {
             match meter {
@@ -183,7 +195,15 @@ impl Opened {
                 }
             }
         }
-        Ok(Read { result, time, local_bytes, costs })
+        Ok(Read { report, time, local_bytes, costs })
+    }
+}
+
+fn not_analysed(target: &Target, source: SandboxError) -> ScanError {
+    match source {
+        SandboxError::Stopped => ScanError::Cancelled,
+        SandboxError::Task { reason } => ScanError::Task { reason },
+        source => ScanError::Analysis { target: target.to_string(), source },
     }
 }
 

@@ -1,24 +1,29 @@
 //! One scan from its target to its report.
 
 mod disks;
+#[cfg(test)]
+#[path = "../../analyser/src/storage/test_image.rs"]
+#[expect(dead_code, reason = "the analyser's own tests need more of it")]
+mod test_image;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentless_core::fs::FsError;
+use agentless_core::volume::VolumeError;
+use agentless_sandbox::parent::SandboxError;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-pub use disks::{Read, VolumeCost, with_local, with_remote};
+pub use disks::{Analysis, Read, VolumeCost, with_local, with_remote};
 
-use crate::fs::FsError;
 use crate::limits::Limits;
 use crate::progress::Progress;
 use crate::report::{StorageReport, TargetReport, VolumeState};
 use crate::target::Target;
 use crate::target::ebs::EbsError;
-use crate::volume::VolumeError;
 
 /// How to scan.
 #[derive(Clone, Debug)]
@@ -100,6 +105,20 @@ pub enum ScanError {
         /// What was found instead, place by place, with a colon before it; or nothing.
         reasons: String,
     },
+    /// What was asked for is not there, or cannot be read.
+    #[error("{reason}")]
+    Task {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The disks, or the process that reads them.
+    #[error("{target} was not analysed")]
+    Analysis {
+        /// The target.
+        target: String,
+        /// Why.
+        source: SandboxError,
+    },
     /// The program itself failed.
     #[error("the analysis ended unexpectedly, which is an error of this program")]
     Crashed,
@@ -113,11 +132,11 @@ impl Scan {
     pub fn new(
         target: &Target,
         region: Option<String>,
-        read: Read<StorageReport>,
+        read: Read,
         now: OffsetDateTime,
     ) -> Result<Self, ScanError> {
-        let Read { result, time, local_bytes, costs } = read;
-        let report = check(target, result)?;
+        let Read { report, time, local_bytes, costs } = read;
+        let report = check(target, report)?;
         Ok(Self { report, time: time.unwrap_or(now), region, local_bytes, costs })
     }
 }
@@ -150,13 +169,13 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
+    use agentless_analyser::analyse;
+    use agentless_core::source::Source;
     use time::macros::datetime;
     use uuid::Uuid;
 
     use super::*;
-    use crate::analyse;
     use crate::chain;
-    use crate::storage::Source;
     use crate::target::fake::{Cloud, Mishap};
     use crate::target::{Identity, Snapshots};
 
@@ -169,7 +188,7 @@ mod tests {
 
     /// An ext4 filesystem with these files.
     fn disk(files: &[(&str, &str)], label: &str) -> Vec<u8> {
-        crate::storage::test_image::ext4(files, &["-L", label])
+        test_image::ext4(files, &["-L", label])
     }
 
     fn options() -> Options {
@@ -205,13 +224,13 @@ mod tests {
     async fn scan_local(target: &Target, more: &[PathBuf]) -> Result<Scan, ScanError> {
         let options = options();
         let path = target.place().unwrap_err();
-        let read = with_local(path, more, &options, analysis(target, &options)).await?;
+        let read = with_local(target, path, more, &options, analysis(target, &options)).await?;
         Scan::new(target, None, read, options.now)
     }
 
-    fn analysis(target: &Target, options: &Options) -> impl FnOnce(Source<'_>) -> StorageReport + use<> {
+    fn analysis(target: &Target, options: &Options) -> impl Analysis + use<> {
         let (id, limits) = (target.to_string(), options.limits.clone());
-        move |source| analyse::target(&id, source, &limits)
+        move |source: Source<'_>| Ok(analyse::target(&id, source, &limits))
     }
 
     fn instance() -> Target {

@@ -1,5 +1,6 @@
 //! What can be scanned, and how it becomes volumes.
 
+mod blocks;
 pub mod ebs;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -9,6 +10,7 @@ use std::fmt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+pub use blocks::{SnapshotBlocks, SnapshotError};
 pub use snapshots::{Identity, Leftover, SnapshotFailure, Snapshots};
 
 /// What the user asks to scan.

@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use agentless_scanner::fs::{self, FsPath, Tree};
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::{FileVolume, Volume, VolumeError};
+use agentless_analyser::fs::{self, FsPath, Tree};
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::{FileVolume, Volume, VolumeError};
 
 /// Counts the 512 KiB blocks of a volume that are read: each of them is one request to the EBS direct APIs.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
-use agentless_scanner::fs::{self, FileSystem};
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::FileVolume;
+use agentless_analyser::fs::{self, FileSystem};
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::FileVolume;
 use tempfile::TempDir;
 
 use crate::loop_device::Loop;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agentless_scanner::volume::{BlockError, BlockSource};
+use agentless_cache::{BlockError, BlockSource};
 use bytes::Bytes;
 use rustix::fs::{SeekFrom, seek};
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use agentless_scanner::volume::{FileVolume, Volume, VolumeError};
+use agentless_analyser::volume::{FileVolume, Volume, VolumeError};
 
 const SNAPSHOT_BLOCK: u64 = 512 << 10;
 

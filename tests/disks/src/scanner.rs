@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentless_scanner::fs::{self, FileSystem};
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::{CacheOptions, CachedVolume};
+use agentless_analyser::fs::{self, FileSystem};
+use agentless_analyser::limits::Limits;
+use agentless_cache::{CacheOptions, CachedVolume};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 

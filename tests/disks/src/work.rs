@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use agentless_scanner::extract;
-use agentless_scanner::fs::walk::{self, Found, Next, Visitor};
-use agentless_scanner::fs::{Directory, FileSystem, FileType, FsError, FsPath, Node, Tree};
-use agentless_scanner::limits::Limits;
+use agentless_analyser::extract;
+use agentless_analyser::fs::walk::{self, Found, Next, Visitor};
+use agentless_analyser::fs::{Directory, FileSystem, FileType, FsError, FsPath, Node, Tree};
+use agentless_analyser::limits::Limits;
 use sha2::{Digest, Sha256};
 
 /// Something to do with a filesystem.

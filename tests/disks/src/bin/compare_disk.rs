@@ -10,13 +10,13 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use agentless_analyser::chain;
+use agentless_analyser::fs::{self, FileSystem, Journal, Recognised, Tree};
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::lvm::{self, PhysicalVolume};
+use agentless_analyser::volume::{FileVolume, Volume, partition};
 use agentless_disk_tests::image::{Detached, Mount};
 use agentless_disk_tests::manifest;
-use agentless_scanner::chain;
-use agentless_scanner::fs::{self, FileSystem, Journal, Recognised, Tree};
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::lvm::{self, PhysicalVolume};
-use agentless_scanner::volume::{FileVolume, Volume, partition};
 use clap::Parser;
 use tempfile::TempDir;
 

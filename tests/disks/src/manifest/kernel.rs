@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use agentless_scanner::fs::{DeviceNumbers, FileType};
+use agentless_analyser::fs::{DeviceNumbers, FileType};
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-use agentless_scanner::fs::{DeviceNumbers, FileType, FsPath, Journal};
+use agentless_analyser::fs::{DeviceNumbers, FileType, FsPath, Journal};
 
 pub use kernel::{of_kernel, of_kernel_without_recovery};
 pub use ours::{of_damaged, of_ours, of_tree};
@@ -50,7 +50,7 @@ impl Entry {
 }
 
 /// The extended attributes of one inode, names and values, sorted; without access control lists, which
-/// [`FileSystem::xattrs`](agentless_scanner::fs::FileSystem::xattrs) leaves out.
+/// [`FileSystem::xattrs`](agentless_analyser::fs::FileSystem::xattrs) leaves out.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Xattrs(Vec<(Vec<u8>, Vec<u8>)>);
 

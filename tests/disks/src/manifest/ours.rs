@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use agentless_scanner::fs::{self, FileSystem, FileType, FsError, Node, Stat, Tree};
-use agentless_scanner::limits::Limits;
+use agentless_analyser::fs::{self, FileSystem, FileType, FsError, Node, Stat, Tree};
+use agentless_analyser::limits::Limits;
 
 use super::digest::digest;
 use super::{Content, Entry, Manifest, Problem, Xattrs};

@@ -5,9 +5,9 @@ use std::os::unix::fs::symlink;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use agentless_scanner::fs::walk::{Found, Next, Visitor, walk};
-use agentless_scanner::fs::{FsError, FsPath, Tree, open};
-use agentless_scanner::limits::Limits;
+use agentless_analyser::fs::walk::{Found, Next, Visitor, walk};
+use agentless_analyser::fs::{FsError, FsPath, Tree, open};
+use agentless_analyser::limits::Limits;
 
 use agentless_disk_tests::counting::CountingVolume;
 use agentless_disk_tests::fill;

@@ -11,9 +11,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use agentless_scanner::fs::survey;
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::{MemoryVolume, SparseVolume, Volume, VolumeError};
+use agentless_analyser::fs::survey;
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::{MemoryVolume, SparseVolume, Volume, VolumeError};
 
 use crate::ext4::attributes;
 use crate::xfs::dirty_logs::log_place;

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 
-use agentless_scanner::fs::fstab::{Fstab, Role, Spec};
-use agentless_scanner::fs::walk::{Found, Next, Visitor, walk};
-use agentless_scanner::fs::{FileSystem, FsError, FsPath, Tree};
-use agentless_scanner::limits::Limits;
+use agentless_analyser::fs::fstab::{Fstab, Role, Spec};
+use agentless_analyser::fs::walk::{Found, Next, Visitor, walk};
+use agentless_analyser::fs::{FileSystem, FsError, FsPath, Tree};
+use agentless_analyser::limits::Limits;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
@@ -67,7 +67,7 @@ struct Notes<'a> {
 
 fn identity(
     tree: &Tree,
-    node: agentless_scanner::fs::Node,
+    node: agentless_analyser::fs::Node,
     devices: &[(Rc<dyn FileSystem>, u64)],
 ) -> Identity {
     let (file_system, inode) = tree.place(node);

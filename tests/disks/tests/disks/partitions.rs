@@ -6,9 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agentless_scanner::fs;
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::{FileVolume, Volume, partition};
+use agentless_analyser::fs;
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::{FileVolume, Volume, partition};
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount};
 use agentless_disk_tests::{fill, manifest};

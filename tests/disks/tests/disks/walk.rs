@@ -8,10 +8,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agentless_scanner::fs::walk::{Found, Next, Visitor, walk};
-use agentless_scanner::fs::{FsError, FsPath, Tree, open};
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::{FileVolume, Volume};
+use agentless_analyser::fs::walk::{Found, Next, Visitor, walk};
+use agentless_analyser::fs::{FsError, FsPath, Tree, open};
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::{FileVolume, Volume};
 
 use rustix::fs::FallocateFlags;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use agentless_scanner::volume::{Volume, VolumeError};
+use agentless_analyser::volume::{Volume, VolumeError};
 use rustix::fs::{SeekFrom, seek};
 
 const BLOCK: usize = 4096;

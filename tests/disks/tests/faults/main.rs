@@ -18,10 +18,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use agentless_scanner::fs::FsError;
-use agentless_scanner::fs::survey::{self, Survey};
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::{Volume, VolumeError};
+use agentless_analyser::fs::FsError;
+use agentless_analyser::fs::survey::{self, Survey};
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::{Volume, VolumeError};
 
 use agentless_disk_tests::image::{Workspace, can_mount};
 use agentless_disk_tests::kinds::{KINDS, Kind};

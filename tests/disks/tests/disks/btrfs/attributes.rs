@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
-use agentless_scanner::fs::FileSystem;
+use agentless_analyser::fs::FileSystem;
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
 use agentless_disk_tests::manifest::Manifest;
@@ -39,7 +39,7 @@ pub(super) fn assert_same(kernel: &Path, entries: &Manifest, file_system: &dyn F
         let theirs = kernel.join(OsStr::from_bytes(path));
         let inode = find(file_system, path);
         let mut ours = Attributes::new();
-        let mut collect = |each: agentless_scanner::fs::Xattr<'_>| {
+        let mut collect = |each: agentless_analyser::fs::Xattr<'_>| {
             ours.insert(each.name.to_vec(), each.value.to_vec());
             ControlFlow::Continue(())
         };

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use agentless_scanner::fs::{FileType, Inode, open};
-use agentless_scanner::limits::Limits;
+use agentless_analyser::fs::{FileType, Inode, open};
+use agentless_analyser::limits::Limits;
 
 use agentless_disk_tests::counting::CountingVolume;
 use agentless_disk_tests::fill;
@@ -45,7 +45,7 @@ fn a_file_costs_a_few_blocks_and_hints_are_never_in_vain() {
         file_system.prefetch_content(&level);
         let mut entries: Vec<(Inode, Option<FileType>)> = Vec::new();
         for &dir in &level {
-            let mut visit = |entry: agentless_scanner::fs::DirEntry<'_>| {
+            let mut visit = |entry: agentless_analyser::fs::DirEntry<'_>| {
                 entries.push((entry.inode, entry.file_type));
                 std::ops::ControlFlow::Continue(())
             };

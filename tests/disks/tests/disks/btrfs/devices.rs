@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use agentless_scanner::fs::btrfs::BtrfsDriver;
-use agentless_scanner::fs::{Driver, FileSystem, FsError, Recognised, probe};
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::{FileVolume, Volume};
+use agentless_analyser::fs::btrfs::BtrfsDriver;
+use agentless_analyser::fs::{Driver, FileSystem, FsError, Recognised, probe};
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::{FileVolume, Volume};
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
 use agentless_disk_tests::loop_device::Loop;

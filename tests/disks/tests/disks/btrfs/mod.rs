@@ -7,7 +7,7 @@ mod formats;
 mod subvolumes;
 mod tree_log;
 
-use agentless_scanner::fs::{FileSystem, FsError, Inode};
+use agentless_analyser::fs::{FileSystem, FsError, Inode};
 
 /// The inode at a path without links.
 fn find(file_system: &dyn FileSystem, path: impl AsRef<[u8]>) -> Inode {

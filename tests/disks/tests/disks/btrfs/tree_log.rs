@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use agentless_scanner::fs::Journal;
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::FileVolume;
+use agentless_analyser::fs::Journal;
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::FileVolume;
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
 use agentless_disk_tests::{fill, manifest};
@@ -249,9 +249,8 @@ fn the_logs_of_all_subvolumes_share_their_room() {
         workspace.copy(&image, "dirty")
     };
     let journal = |tree_log_bytes| {
-        let mut limits = Limits::default();
-        limits.tree_log_bytes = tree_log_bytes;
-        agentless_scanner::fs::open(Arc::new(FileVolume::open(&dirty).unwrap()), &limits).unwrap().journal()
+        let limits = Limits { tree_log_bytes, ..Limits::default() };
+        agentless_analyser::fs::open(Arc::new(FileVolume::open(&dirty).unwrap()), &limits).unwrap().journal()
     };
     let enough = (1..10_000)
         .map(|units| units * 64)

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
 
-use agentless_scanner::fs::{FsPath, Tree};
-use agentless_scanner::limits::Limits;
+use agentless_analyser::fs::{FsPath, Tree};
+use agentless_analyser::limits::Limits;
 use rustix::fs::XattrFlags;
 
 use agentless_disk_tests::fill::content;

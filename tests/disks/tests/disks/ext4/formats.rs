@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::rc::Rc;
 
-use agentless_scanner::fs::{FileType, FsPath, Tree};
-use agentless_scanner::limits::Limits;
+use agentless_analyser::fs::{FileType, FsPath, Tree};
+use agentless_analyser::limits::Limits;
 
 use agentless_disk_tests::counting::{lookups_in_names, make_names};
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};

@@ -6,7 +6,7 @@ mod dpkg;
 use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 
-use agentless_scanner::fs::Journal;
+use agentless_analyser::fs::Journal;
 
 use agentless_disk_tests::image::{Workspace, can_mount};
 use agentless_disk_tests::kinds::Kind;

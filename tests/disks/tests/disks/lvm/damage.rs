@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::lvm::PhysicalVolume;
-use agentless_scanner::volume::{FileVolume, Volume};
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::lvm::PhysicalVolume;
+use agentless_analyser::volume::{FileVolume, Volume};
 
 use super::tools::{MIB, Machine, content, pattern, reason, volume};
 use agentless_disk_tests::image::can_mount;

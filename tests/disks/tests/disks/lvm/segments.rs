@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use agentless_scanner::fs;
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::Volume;
+use agentless_analyser::fs;
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::Volume;
 
 use super::tools::{MIB, Machine, content, pattern, volume};
 use agentless_disk_tests::image::{Mount, can_mount};
@@ -135,7 +135,7 @@ fn every_byte_is_where_the_tools_say() {
     assert!(content(&*volume(&group, "nothing")).iter().all(|&byte| byte == 0));
     let error = volume(&group, "broken").read_at(MIB, &mut [0; 512]).unwrap_err();
     assert_eq!(
-        agentless_scanner::chain(&error),
+        agentless_analyser::chain(&error),
         "could not find out where 512 bytes at offset 1048576 are stored: this part is mapped to the target `error`"
     );
 }

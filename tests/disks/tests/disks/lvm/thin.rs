@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use agentless_scanner::fs;
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::Volume;
+use agentless_analyser::fs;
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::Volume;
 
 use super::tools::{MIB, Machine, Text, content, pattern, reason, volume};
 use agentless_disk_tests::image::{Mount, can_mount, run};

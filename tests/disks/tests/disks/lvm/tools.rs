@@ -7,9 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::lvm::{self, PhysicalVolume, VolumeGroup};
-use agentless_scanner::volume::{FileVolume, Volume};
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::lvm::{self, PhysicalVolume, VolumeGroup};
+use agentless_analyser::volume::{FileVolume, Volume};
 
 use agentless_disk_tests::image::{Workspace, run};
 use agentless_disk_tests::loop_device::Loop;

@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agentless_scanner::fs::btrfs::BtrfsDriver;
-use agentless_scanner::fs::{self, Driver, FileSystem, Journal};
-use agentless_scanner::limits::Limits;
-use agentless_scanner::volume::lvm::{self, PhysicalVolume};
-use agentless_scanner::volume::raid::{self, Member};
-use agentless_scanner::volume::{FileVolume, Volume, partition};
+use agentless_analyser::fs::btrfs::BtrfsDriver;
+use agentless_analyser::fs::{self, Driver, FileSystem, Journal};
+use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::lvm::{self, PhysicalVolume};
+use agentless_analyser::volume::raid::{self, Member};
+use agentless_analyser::volume::{FileVolume, Volume, partition};
 
 use agentless_disk_tests::image::Workspace;
 use agentless_disk_tests::kinds::Kind;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use agentless_scanner::volume::raid::{self, Array, Member};
-use agentless_scanner::volume::{FileVolume, Volume};
+use agentless_analyser::volume::raid::{self, Array, Member};
+use agentless_analyser::volume::{FileVolume, Volume};
 
 use crate::corpus;
 use agentless_disk_tests::fill;

@@ -4,10 +4,10 @@ use std::fs;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use agentless_scanner::fs::Tree;
-use agentless_scanner::limits::Limits;
-use agentless_scanner::storage::{Disk, DiskState, Source};
-use agentless_scanner::{analyse, extract};
+use agentless_analyser::fs::Tree;
+use agentless_analyser::limits::Limits;
+use agentless_analyser::storage::{Disk, DiskState, Source};
+use agentless_analyser::{analyse, extract};
 
 use agentless_disk_tests::counting::CountingVolume;
 use agentless_disk_tests::fill;
@@ -42,7 +42,7 @@ fn finding_the_system_costs_few_blocks_beside_its_packages() {
     let limits = Limits::default();
 
     let volume = Arc::new(CountingVolume::new(&image));
-    let opened = agentless_scanner::fs::open(volume.clone(), &limits).unwrap();
+    let opened = agentless_analyser::fs::open(volume.clone(), &limits).unwrap();
     let packages = extract::run(&Tree::new(Rc::from(opened), limits.clone())).packages;
     let alone = volume.touched();
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use agentless_scanner::analyse;
-use agentless_scanner::volume::SparseVolume;
+use agentless_analyser::analyse;
+use agentless_analyser::volume::SparseVolume;
 
 use agentless_disk_tests::image::{Workspace, can_mount};
 

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use agentless_scanner::fs::{FileType, FsPath, Tree};
-use agentless_scanner::limits::Limits;
-use agentless_scanner::report::StorageReport;
-use agentless_scanner::storage::{Disk, DiskState, Source, Storage};
-use agentless_scanner::volume::FileVolume;
+use agentless_analyser::fs::{FileType, FsPath, Tree};
+use agentless_analyser::limits::Limits;
+use agentless_analyser::report::StorageReport;
+use agentless_analyser::storage::{Disk, DiskState, Source, Storage};
+use agentless_analyser::volume::FileVolume;
 
 use agentless_disk_tests::image::{Workspace, run};
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use agentless_scanner::fs::{FileSystem, Inode};
+use agentless_analyser::fs::{FileSystem, Inode};
 
 use agentless_disk_tests::fill;
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use agentless_scanner::fs::Journal;
+use agentless_analyser::fs::Journal;
 
 use rustix::fs::FallocateFlags;
 

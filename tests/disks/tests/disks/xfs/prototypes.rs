@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 
-use agentless_scanner::fs::{DeviceNumbers, FileType, Tree};
-use agentless_scanner::limits::Limits;
+use agentless_analyser::fs::{DeviceNumbers, FileType, Tree};
+use agentless_analyser::limits::Limits;
 
 use agentless_disk_tests::fill;
 use agentless_disk_tests::image::{Workspace, can_mount, open, run};

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use agentless_scanner::fs::{self as our_fs, FsPath, Tree};
-use agentless_scanner::limits::Limits;
+use agentless_analyser::fs::{self as our_fs, FsPath, Tree};
+use agentless_analyser::limits::Limits;
 
 use agentless_disk_tests::counting::{CountingVolume, lookups_in_names, make_names};
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};

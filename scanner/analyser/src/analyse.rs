@@ -1,0 +1,239 @@
+//! From the bytes of a target's disks to a report on them.
+//!
+//! A pure function of the bytes and the limits: no credentials, no network, no clock. Whatever a hostile disk does, it
+//! does in here, and comes out as a report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::sync::Arc;
+
+use agentless_core::task::Task;
+
+use crate::chain;
+use crate::contain::{Panicked, contained};
+use crate::extract::{self, Findings, Gap, Room};
+use crate::files::{self, FileError};
+use crate::fs::{FsError, FsPath, Tree, survey};
+use crate::limits::Limits;
+use crate::report::{StorageReport, TreeReport};
+use crate::storage::{Disk, DiskState, Source, Storage};
+use crate::volume::SparseVolume;
+use crate::volume::bytes::{Bytes, to_usize};
+
+/// Does what is asked with the disks of the target `id`, or with its directory. The report is that of the storage; what is
+/// printed of a file goes to `out`.
+///
+/// # Errors
+///
+/// [`FileError`] if a single file was asked for and could not be printed. A report never fails: what cannot be read stands
+/// in it.
+pub fn perform(
+    task: &Task,
+    id: &str,
+    source: Source<'_>,
+    limits: &Limits,
+    out: &mut dyn Write,
+) -> Result<StorageReport, FileError> {
+    match task {
+        Task::Packages => Ok(target(id, source, limits)),
+        Task::Systems => Ok(systems(id, source, limits)),
+        Task::File(file) => {
+            let storage = Storage::open(id, source, limits);
+            files::show(file, &storage, limits, out)?;
+            Ok(storage.close())
+        }
+    }
+}
+
+/// Reads what the disks of the target `id` are made of, the systems on them, and what is installed there; or does so with
+/// its directory.
+///
+/// Never fails: what cannot be read is in the report. Blocks while it reads.
+pub fn target(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
+    let storage = Storage::open(id, source, limits);
+    let mut room = Room::new(limits);
+    let found: Vec<_> = storage
+        .trees()
+        .map(|(report, tree)| {
+            let span = tracing::debug_span!("tree", root = storage.report.place_of(report.root()));
+            let _entered = span.enter();
+            let read = contained(|| {
+                let findings = extract_all(tree, &mut room);
+                let held_by = held_by(&storage, (report, tree), &findings);
+                (findings, held_by)
+            });
+            let (findings, held_by) = read.unwrap_or_else(|error| {
+                let gap = Gap { path: None, extractor: None, reason: chain(&error) };
+                (Findings { gaps: vec![gap], ..Findings::default() }, BTreeMap::new())
+            });
+            tracing::debug!(packages = findings.packages.len(), "read");
+            (findings, held_by)
+        })
+        .collect();
+    let mut report = storage.close();
+    for (tree, (findings, held_by)) in report.trees.iter_mut().zip(found) {
+        (tree.findings, tree.held_by) = (findings, held_by);
+    }
+    report
+}
+
+/// As [`target`], but of what is installed only the operating systems.
+fn systems(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
+    let storage = Storage::open(id, source, limits);
+    let found: Vec<_> = storage
+        .trees()
+        .map(|(_, tree)| contained(|| extract::operating_system(tree)).ok().flatten())
+        .collect();
+    let mut report = storage.close();
+    for (tree, system) in report.trees.iter_mut().zip(found) {
+        tree.findings.operating_system = system;
+    }
+    report
+}
+
+/// Analyses the machine whose disks `encoded` describes: of each the length in bytes as 32 bits, little-endian, and so many
+/// bytes for [`SparseVolume::decode`]. The body of a fuzz target.
+///
+/// # Errors
+///
+/// [`FsError::Invalid`] if no filesystem was read.
+///
+/// # Panics
+///
+/// If there was a panic, though [`target`] contains it: it is what a fuzzer looks for.
+pub fn encoded_machine(encoded: &[u8]) -> Result<StorageReport, FsError> {
+    const MOST_DISKS: usize = 8;
+
+    let mut disks = Vec::new();
+    let mut rest = encoded;
+    while let Ok(length) = Bytes(rest).le32(0)
+        && disks.len() < MOST_DISKS
+    {
+        let (disk, behind) =
+            rest.get(4..).unwrap_or_default().split_at(to_usize(length).min(rest.len().saturating_sub(4)));
+        let state = DiskState::Open(Arc::new(SparseVolume::decode(disk)));
+        disks.push(Disk { id: disks.len().to_string(), device: Some("/dev/sdb".to_owned()), state });
+        rest = behind;
+    }
+    let limits = Limits { devices: 64, filesystems: 8, mounts: 16, ..survey::small_limits() };
+    let report = target("machine", Source::Disks(&disks), &limits);
+    let panicked = Panicked.to_string();
+    assert!(!report.unknowns().iter().any(|unknown| unknown.reason.contains(&panicked)), "{panicked}");
+    if report.filesystems.is_empty() {
+        return Err(FsError::Invalid { problem: "none of the disks has a filesystem" });
+    }
+    Ok(report)
+}
+
+/// Runs the extractors, and reports a system whose package database is not where it should be: it may be on another
+/// volume.
+fn extract_all(tree: &Tree, room: &mut Room) -> Findings {
+    let mut findings = extract::run_within(tree, room);
+    if let Some(system) = &findings.operating_system
+        && findings.packages.is_empty()
+        && findings.gaps.is_empty()
+    {
+        let reason = if findings.sources.is_empty() {
+            format!("there is an operating system ({}) without any known package database", system.id)
+        } else {
+            format!("there is an operating system ({}) whose package database lists nothing", system.id)
+        };
+        findings.gaps.push(Gap { path: None, extractor: None, reason });
+    }
+    findings
+}
+
+/// The filesystems of the files in which something was found, where that is not the root's.
+fn held_by(
+    storage: &Storage,
+    (report, tree): (&TreeReport, &Tree),
+    findings: &Findings,
+) -> BTreeMap<String, usize> {
+    if report.mounts.len() < 2 {
+        return BTreeMap::new();
+    }
+    let packages = findings.packages.iter().map(|package| &package.evidence.path);
+    let system = findings.operating_system.iter().map(|system| &system.evidence.path);
+    let gaps = findings.gaps.iter().filter_map(|gap| gap.path.as_ref());
+    let paths: BTreeSet<_> = packages.chain(system).chain(gaps).collect();
+    let held = paths.into_iter().filter_map(|path| {
+        let (node, _) = tree.lookup(&FsPath::new(path)).ok()??;
+        let filesystem = storage.filesystem_of(tree.place(node).0)?;
+        (filesystem != report.root()).then(|| (path.clone(), filesystem))
+    });
+    held.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::fs::{DirEntry, Directory, FileSystem, Identity, Inode, Journal as FsJournal, Stat, Xattr};
+
+    /// A directory whose files this program cannot read without an error of its own.
+    #[derive(Debug)]
+    struct Cursed(Directory);
+
+    impl FileSystem for Cursed {
+        fn kind(&self) -> &'static str {
+            self.0.kind()
+        }
+
+        fn journal(&self) -> FsJournal {
+            self.0.journal()
+        }
+
+        fn identity(&self) -> Identity {
+            self.0.identity()
+        }
+
+        fn root(&self) -> Inode {
+            self.0.root()
+        }
+
+        fn stat(&self, inode: Inode) -> Result<Stat, FsError> {
+            self.0.stat(inode)
+        }
+
+        fn read_dir(
+            &self,
+            dir: Inode,
+            visit: &mut dyn FnMut(DirEntry<'_>) -> ControlFlow<()>,
+        ) -> Result<(), FsError> {
+            self.0.read_dir(dir, visit)
+        }
+
+        fn lookup(&self, dir: Inode, name: &[u8]) -> Result<Option<Inode>, FsError> {
+            self.0.lookup(dir, name)
+        }
+
+        fn read(&self, _: Inode, _: u64, _: &mut [u8]) -> Result<usize, FsError> {
+            panic!("an error of this program");
+        }
+
+        fn read_link(&self, inode: Inode) -> Result<Vec<u8>, FsError> {
+            self.0.read_link(inode)
+        }
+
+        fn xattrs(
+            &self,
+            inode: Inode,
+            visit: &mut dyn FnMut(Xattr<'_>) -> ControlFlow<()>,
+        ) -> Result<(), FsError> {
+            self.0.xattrs(inode, visit)
+        }
+    }
+
+    #[test]
+    fn a_panic_costs_its_own_tree_and_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("etc")).unwrap();
+        std::fs::write(folder.path().join("etc/os-release"), "ID=test\n").unwrap();
+        let limits = Limits::default();
+        let cursed = Cursed(Directory::open(folder.path(), &limits).unwrap());
+        let report = target("directory", Source::Directory(Box::new(cursed)), &limits);
+        let unknowns: Vec<_> = report.unknowns().into_iter().map(|unknown| unknown.reason).collect();
+        assert_eq!(unknowns, ["an error of this program ended the reading of it"]);
+    }
+}

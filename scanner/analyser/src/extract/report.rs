@@ -1,0 +1,275 @@
+//! What extractors report, gathered for one filesystem.
+
+use std::collections::HashSet;
+use std::error::Error;
+
+use agentless_core::findings::{Findings, Gap, Source};
+use agentless_core::limits::Limits;
+use agentless_core::number::to_u64;
+
+use super::Extractor;
+use crate::fs::FsPath;
+use crate::package::{Evidence, OperatingSystem, Package, PackageKind, SourcePackage};
+
+/// Against many files with problems, such as a directory of a million damaged ones.
+const MAX_GAPS: usize = 2000;
+/// Against files of which every line is damaged. The first ones show what is wrong.
+const MAX_GAPS_PER_FILE: u64 = 50;
+
+/// What may still be found. The systems of a target share it: with one each, dozens of small hostile ones would have
+/// dozens of times the memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    packages: u64,
+    /// In bytes.
+    text: u64,
+}
+
+impl Room {
+    /// That of a whole target.
+    pub fn new(limits: &Limits) -> Self {
+        Self { packages: limits.packages, text: limits.package_bytes }
+    }
+
+    /// Takes what a package needs, if there is as much.
+    fn take(&mut self, text: usize) -> bool {
+        match (self.packages.checked_sub(1), self.text.checked_sub(to_u64(text))) {
+            (Some(packages), Some(text)) => {
+                (self.packages, self.text) = (packages, text);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Findings while they are gathered.
+#[derive(Debug)]
+pub(super) struct Gathering {
+    findings: Findings,
+    /// What may still be found.
+    pub(super) room: Room,
+    /// The identities of the packages.
+    seen: HashSet<(PackageKind, String, String, Option<String>)>,
+    /// Gaps beyond [`MAX_GAPS`].
+    more_gaps: u64,
+}
+
+impl Gathering {
+    pub(super) fn within(room: Room) -> Self {
+        Self { findings: Findings::default(), room, seen: HashSet::new(), more_gaps: 0 }
+    }
+
+    /// A file or directory that could not be read.
+    pub(super) fn gap(&mut self, extractor: &dyn Extractor, path: &FsPath, error: &dyn Error) {
+        self.push_gap(path.to_string(), Some(extractor.name().to_owned()), crate::chain(error));
+    }
+
+    pub(super) fn push_gap(&mut self, path: String, extractor: Option<String>, reason: String) {
+        if self.findings.gaps.len() < MAX_GAPS {
+            self.findings.gaps.push(Gap { path: Some(path), extractor, reason });
+        } else {
+            self.more_gaps = self.more_gaps.saturating_add(1);
+        }
+    }
+
+    /// Everything, in an order that does not depend on that of the files.
+    pub(super) fn finish(self) -> Findings {
+        let mut findings = self.findings;
+        findings.packages.sort();
+        findings.gaps.sort();
+        findings.gaps.dedup();
+        if self.more_gaps > 0 {
+            let reason = format!("{} more problems in this filesystem", self.more_gaps);
+            findings.gaps.push(Gap { path: None, extractor: None, reason });
+        }
+        findings.sources.sort();
+        findings
+    }
+}
+
+/// Where an extractor reports what it finds in one file.
+#[derive(Debug)]
+pub struct Report<'a> {
+    gathering: &'a mut Gathering,
+    evidence: Evidence,
+    is_database: bool,
+    is_full: bool,
+    packages: u64,
+    gaps: u64,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(gathering: &'a mut Gathering, extractor: &dyn Extractor, path: &FsPath) -> Self {
+        let evidence = Evidence { path: path.to_string(), extractor: extractor.name().to_owned() };
+        Self { gathering, evidence, is_database: false, is_full: false, packages: 0, gaps: 0 }
+    }
+
+    /// Says that the file is a package database, though it may list nothing.
+    pub fn database(&mut self) {
+        self.is_database = true;
+    }
+
+    /// An installed package. One that was reported before, by another file or another place in this one, is left out.
+    pub fn package(&mut self, found: Found) {
+        if !self.gathering.room.take(found.text()) {
+            if !std::mem::replace(&mut self.is_full, true) {
+                self.unknown(
+                    "the target has more packages, or more bytes of their names, versions and the like, than the limits allow",
+                );
+            }
+            return;
+        }
+        let Found { kind, name, version, architecture, source, maintainer, state } = found;
+        self.packages = self.packages.saturating_add(1);
+        if self.gathering.seen.insert((kind, name.clone(), version.clone(), architecture.clone())) {
+            let evidence = self.evidence.clone();
+            let package = Package { name, version, architecture, kind, source, maintainer, state, evidence };
+            self.gathering.findings.packages.push(package);
+        }
+    }
+
+    /// What the system calls itself. The first one reported stands.
+    pub fn operating_system(&mut self, id: String, version: Option<String>, name: Option<String>) {
+        let evidence = self.evidence.clone();
+        self.gathering.findings.operating_system.get_or_insert(OperatingSystem {
+            id,
+            version,
+            name,
+            evidence,
+        });
+    }
+
+    /// A part of the file that could not be read and may have recorded packages.
+    pub fn unknown(&mut self, reason: impl Into<String>) {
+        self.gaps = self.gaps.saturating_add(1);
+        if self.gaps <= MAX_GAPS_PER_FILE {
+            self.push_gap(reason.into());
+        }
+    }
+
+    pub(super) fn finish(mut self) {
+        if let Some(more @ 1..) = self.gaps.checked_sub(MAX_GAPS_PER_FILE) {
+            self.push_gap(format!("{more} more problems in the same file"));
+        }
+        tracing::debug!(packages = self.packages, unknowns = self.gaps, "read");
+        if self.is_database {
+            self.gathering
+                .findings
+                .sources
+                .push(Source { evidence: self.evidence.clone(), packages: self.packages });
+        }
+    }
+
+    fn push_gap(&mut self, reason: String) {
+        let Evidence { path, extractor } = self.evidence.clone();
+        self.gathering.push_gap(path, Some(extractor), reason);
+    }
+}
+
+/// A package as an extractor reports it: where it was found is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// As in [`Package::kind`].
+    pub kind: PackageKind,
+    /// As in [`Package::name`].
+    pub name: String,
+    /// As in [`Package::version`].
+    pub version: String,
+    /// As in [`Package::architecture`].
+    pub architecture: Option<String>,
+    /// As in [`Package::source`].
+    pub source: Option<SourcePackage>,
+    /// As in [`Package::maintainer`].
+    pub maintainer: Option<String>,
+    /// As in [`Package::state`].
+    pub state: Option<String>,
+}
+
+impl Found {
+    /// How many bytes its fields have.
+    fn text(&self) -> usize {
+        let source =
+            self.source.as_ref().map_or(0, |source| source.name.len().saturating_add(source.version.len()));
+        let optional = [&self.architecture, &self.maintainer, &self.state];
+        let lengths = optional.iter().filter_map(|field| Some(field.as_ref()?.len()));
+        lengths.chain([self.name.len(), self.version.len(), source]).fold(0, usize::saturating_add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extract::os::Dpkg;
+
+    #[test]
+    fn packages_of_endless_fields_end_at_the_limit_and_say_so() {
+        let mut gathering = Gathering::within(Room::new(&Limits::default()));
+        let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
+        for number in 0..300 {
+            report.package(Found {
+                kind: PackageKind::Deb,
+                name: format!("p{number}"),
+                version: "1".repeat(1 << 20),
+                architecture: None,
+                source: None,
+                maintainer: None,
+                state: None,
+            });
+        }
+        report.finish();
+        let findings = gathering.finish();
+        assert_eq!(findings.packages.len(), 255);
+        assert_eq!(findings.gaps.len(), 1);
+        assert!(findings.gaps[0].reason.contains("than the limits allow"), "{:?}", findings.gaps);
+    }
+
+    #[test]
+    fn systems_of_one_target_share_the_room_for_packages() {
+        let mut room = Room { packages: 3, text: 1000 };
+        for expected in [2, 1, 0] {
+            let mut gathering = Gathering::within(room);
+            let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
+            for name in ["a", "b"] {
+                report.package(Found {
+                    kind: PackageKind::Deb,
+                    name: name.to_owned(),
+                    version: "1".to_owned(),
+                    architecture: None,
+                    source: None,
+                    maintainer: None,
+                    state: None,
+                });
+            }
+            report.finish();
+            room = gathering.room;
+            let findings = gathering.finish();
+            assert_eq!(findings.packages.len(), expected);
+            assert_eq!(findings.gaps.is_empty(), expected == 2);
+        }
+    }
+
+    #[test]
+    fn many_files_of_problems_are_reported_in_bounded_lines() {
+        let mut gathering = Gathering::within(Room::new(&Limits::default()));
+        for file in 0..3000 {
+            gathering.push_gap(format!("/file-{file}"), None, "damaged".to_owned());
+        }
+        let gaps = gathering.finish().gaps;
+        assert_eq!(gaps.len(), MAX_GAPS + 1);
+        assert_eq!(gaps[MAX_GAPS].reason, "1000 more problems in this filesystem");
+    }
+
+    #[test]
+    fn a_file_of_problems_is_reported_in_few_lines() {
+        let mut gathering = Gathering::within(Room::new(&Limits::default()));
+        let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
+        for line in 0..1000 {
+            report.unknown(format!("line {line}"));
+        }
+        report.finish();
+        let gaps = gathering.findings.gaps;
+        assert_eq!(gaps.len(), 51);
+        assert_eq!(gaps[50].reason, "950 more problems in the same file");
+    }
+}

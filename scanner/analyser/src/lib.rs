@@ -1,0 +1,31 @@
+//! Reads what disks say.
+//!
+//! The parts, from the disks to the list: [`volume`] divides disks and puts them together, [`fs`] reads filesystems,
+//! [`storage`] finds and joins the systems, [`extract`] lists what is installed, and [`analyse`] runs them one after the
+//! other. Nothing in this crate can reach a network, a credential or AWS: its dependencies have none.
+
+#![forbid(unsafe_code)]
+
+pub mod analyse;
+pub mod child;
+mod contain;
+pub mod extract;
+pub mod files;
+pub mod fs;
+pub mod storage;
+pub mod volume;
+
+use agentless_core::catalogue::{Catalogue, ExtractorInfo};
+pub use agentless_core::{chain, limits, package, report};
+
+/// What this version reads.
+pub fn catalogue() -> Catalogue {
+    let extractors = extract::EXTRACTORS.iter().map(|extractor| ExtractorInfo {
+        name: extractor.name(),
+        version: extractor.version(),
+        description: extractor.description(),
+        reads: extractor.interest().iter().map(|interest| interest.pattern()).collect(),
+    });
+    let filesystems = fs::DRIVERS.iter().map(|driver| driver.name());
+    Catalogue { filesystems: filesystems.collect(), extractors: extractors.collect() }
+}

@@ -1,0 +1,128 @@
+//! The analyser's side: gives up its power, then asks for every byte that it reads.
+
+mod directory;
+mod link;
+mod log;
+mod volume;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use agentless_core::limits::Limits;
+use agentless_core::number::to_u64;
+use agentless_core::report::StorageReport;
+use agentless_core::source::{Disk, DiskState, Source};
+use agentless_core::task::Task;
+
+use self::directory::RemoteDirectory;
+use self::link::{Link, Output, Socket};
+use self::volume::RemoteVolume;
+use crate::confine::{self, ChildLimits};
+use crate::protocol::frame::{Connection, Frame, WireError};
+use crate::protocol::message::{FromChild, Start, StartDisk, StartDiskState, StartSource, ToChild, VERSION};
+use crate::protocol::part;
+
+/// The first argument of a process that is to be an analyser.
+pub const VERB: &str = "analyser-process";
+
+/// What an analyser was asked for.
+#[expect(missing_debug_implementations, reason = "a writer cannot be shown")]
+pub struct Given<'a> {
+    /// What is wanted.
+    pub task: &'a Task,
+    /// The id of the target.
+    pub id: &'a str,
+    /// Its disks or its directory.
+    pub source: Source<'a>,
+    /// What it may cost.
+    pub limits: &'a Limits,
+    /// Where to print a file.
+    pub out: &'a mut dyn Write,
+}
+
+/// The arguments behind [`VERB`].
+pub(crate) fn arguments(limits: ChildLimits) -> [String; 2] {
+    [limits.memory.to_string(), limits.processor_seconds.to_string()]
+}
+
+/// What an analyser may use up, if the arguments of this process say that it is to be one.
+pub fn wanted(arguments: impl IntoIterator<Item = OsString>) -> Option<ChildLimits> {
+    let mut arguments = arguments.into_iter().skip(1);
+    (arguments.next()? == VERB).then_some(())?;
+    let mut number = || arguments.next()?.to_str()?.parse().ok();
+    Some(ChildLimits { memory: number()?, processor_seconds: number()? })
+}
+
+/// Makes this process an analyser: gives up its power, and then does what it is told by `work`.
+///
+/// The process must have been started as one, and must not have done anything before. An error of `work` is what the user
+/// is told instead of a report.
+pub fn run<E: std::error::Error>(
+    limits: ChildLimits,
+    work: impl FnOnce(Given<'_>) -> Result<StorageReport, E>,
+) -> ExitCode {
+    // Before anything else: from here on, nothing of this process is worth taking over.
+    let confinement = confine::child(&limits);
+    log::limit_panics();
+    let mut connection = Connection::new(Socket);
+    let ready = FromChild::Ready { version: VERSION, confinement };
+    let started = connection.send(&ready).and_then(|()| match connection.receive()? {
+        Frame::Message(ToChild::Start(start)) => Ok(*start),
+        _ => Err(WireError::protocol("another beginning than a scanner's")),
+    });
+    let link = Arc::new(Link::new(connection));
+    let done = started.and_then(|start| perform(&link, &start, work));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever would be told is gone, or did not listen.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn perform<E: std::error::Error>(
+    link: &Arc<Link>,
+    start: &Start,
+    work: impl FnOnce(Given<'_>) -> Result<StorageReport, E>,
+) -> Result<(), WireError> {
+    let Start { task, id, source, limits, log } = start;
+    log::start(link, *log);
+    let disks;
+    let source = match source {
+        StartSource::Disks(list) => {
+            disks = open(list, link, limits);
+            Source::Disks(&disks)
+        }
+        StartSource::Directory(root) => {
+            Source::Directory(Box::new(RemoteDirectory::new(Arc::clone(link), *root)))
+        }
+    };
+    let mut out = Output::new(Arc::clone(link));
+    let result = work(Given { task, id, source, limits, out: &mut out });
+    match result {
+        Ok(report) => {
+            for part in part::parts(report) {
+                link.send(&FromChild::Part(part))?;
+            }
+            link.send(&FromChild::Done)
+        }
+        Err(error) => link.send(&FromChild::Failed { reason: agentless_core::chain(&error) }),
+    }
+}
+
+fn open(list: &[StartDisk], link: &Arc<Link>, limits: &Limits) -> Vec<Disk> {
+    let open = list.iter().filter(|disk| matches!(disk.state, StartDiskState::Open { .. })).count();
+    let cache = limits.analyser_cache_bytes / to_u64(open).max(1);
+    let disks = list.iter().zip(0..).map(|(disk, number)| {
+        let state = match &disk.state {
+            &StartDiskState::Open { size, piece } => {
+                DiskState::Open(Arc::new(RemoteVolume::new(Arc::clone(link), number, (size, piece), cache)))
+            }
+            &StartDiskState::Empty { size } => DiskState::Empty { size },
+            StartDiskState::Unread { reason } => DiskState::Unread { reason: reason.clone() },
+        };
+        Disk { id: disk.id.clone(), device: disk.device.clone(), state }
+    });
+    disks.collect()
+}

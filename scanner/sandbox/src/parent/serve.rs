@@ -1,0 +1,237 @@
+//! Answering one analyser.
+
+use std::io::Write;
+use std::ops::Range;
+use std::thread;
+use std::time::Instant;
+
+use agentless_core::chain;
+use agentless_core::fs::FileSystem;
+use agentless_core::number::to_usize;
+use agentless_core::report::StorageReport;
+use agentless_core::source::{Disk, DiskState, Source};
+use agentless_core::task::Task;
+use agentless_core::text::printable;
+use agentless_core::volume::Volume;
+use tracing::level_filters::LevelFilter;
+
+use super::error::SandboxError;
+use super::guarded::Guarded;
+use super::quota::Quota;
+use super::{Job, Mode, Sandbox, directory};
+use crate::confine::Confinement;
+use crate::protocol::frame::{Connection, Frame, MOST_BYTES, WireError};
+use crate::protocol::message::{
+    FromChild, LogLevel, Start, StartDisk, StartDiskState, StartSource, ToChild, VERSION,
+};
+use crate::protocol::part::{Assembly, VolumeHead};
+
+/// Speaks with one analyser, from its first message to its last.
+pub(super) struct Server<'a> {
+    sandbox: &'a Sandbox,
+    connection: Connection<Guarded>,
+    started: Instant,
+    quota: Quota,
+    out: &'a mut dyn Write,
+    /// What is sent to the analyser, kept so that each piece does not need memory of its own.
+    piece: Vec<u8>,
+}
+
+impl<'a> Server<'a> {
+    pub(super) fn new(
+        sandbox: &'a Sandbox,
+        connection: Connection<Guarded>,
+        started: Instant,
+        out: &'a mut dyn Write,
+    ) -> Self {
+        let quota = Quota::new(&sandbox.limits);
+        Self { sandbox, connection, started, quota, out, piece: Vec::new() }
+    }
+
+    /// Gives the analyser its job and answers it until it has a report.
+    pub(super) fn serve(mut self, job: Job<'_>) -> Result<StorageReport, SandboxError> {
+        self.wait_until_ready()?;
+        let prints = matches!(job.task, Task::File(_));
+        let heads = match &job.source {
+            Source::Disks(disks) => disks
+                .iter()
+                .map(|disk| VolumeHead { id: disk.id.clone(), device: disk.device.clone() })
+                .collect(),
+            Source::Directory(_) => vec![VolumeHead { id: job.id.to_owned(), device: None }],
+        };
+        let mut assembly = Assembly::new(heads, self.sandbox.limits.clone());
+        let start = Start {
+            task: job.task,
+            id: job.id.to_owned(),
+            source: start_source(&job.source),
+            limits: self.sandbox.limits.clone(),
+            log: wanted_log(),
+        };
+        self.connection.send(&ToChild::Start(Box::new(start)))?;
+        loop {
+            match self.receive()? {
+                Frame::Bytes(bytes) if prints => self.out.write_all(&bytes).map_err(SandboxError::Output)?,
+                Frame::Bytes(_) => return Err(WireError::protocol("bytes that nobody asked for").into()),
+                Frame::Message(message) => match message {
+                    FromChild::Ready { .. } => return Err(WireError::protocol("a second beginning").into()),
+                    FromChild::Read { volume, piece } => self.answer_read(&job.source, volume, piece)?,
+                    FromChild::Prefetch { volume, pieces } => prefetch(&job.source, volume, &pieces)?,
+                    FromChild::Directory(request) => {
+                        let files = directory(&job.source)?;
+                        directory::answer(files, request, &self.sandbox.limits, &mut self.connection)?;
+                    }
+                    FromChild::Log { level, text } => log(level, &text),
+                    FromChild::Part(part) => assembly.add(part)?,
+                    FromChild::Done => return Ok(assembly.finish()?),
+                    FromChild::Failed { reason } => return Err(SandboxError::Task { reason }),
+                },
+            }
+        }
+    }
+
+    /// Waits until the analyser has given up its power: no byte of the target reaches it before.
+    fn wait_until_ready(&mut self) -> Result<(), SandboxError> {
+        match self.receive()? {
+            Frame::Message(FromChild::Ready { version: VERSION, confinement }) => self.check(&confinement),
+            _ => Err(WireError::protocol("another beginning than an analyser's").into()),
+        }
+    }
+
+    /// Decides whether what the system could take from the analyser is enough.
+    fn check(&self, confinement: &Confinement) -> Result<(), SandboxError> {
+        if !confinement.is_sufficient() && self.sandbox.mode == Mode::Required {
+            let missing = confinement.missing_essentials().cloned().collect();
+            return Err(SandboxError::Insufficient { missing });
+        }
+        for part in confinement.missing() {
+            if confinement.missing_essentials().any(|essential| essential == part) {
+                tracing::warn!(%part, "the analyser, which reads what may be a hostile disk, is not fully confined");
+            } else {
+                tracing::debug!(%part, "a part of the analyser's confinement, for which others stand in, is missing");
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<Frame<FromChild>, SandboxError> {
+        let before = self.connection.received();
+        let frame = self.connection.receive()?;
+        let bytes = self.connection.received().saturating_sub(before);
+        let wait = self.quota.spend(bytes, self.started.elapsed())?;
+        if !wait.is_zero() {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "this thread belongs to the analyser, which is to wait"
+            )]
+            thread::sleep(wait);
+        }
+        Ok(frame)
+    }
+
+    fn answer_read(&mut self, source: &Source<'_>, volume: u32, piece: u64) -> Result<(), SandboxError> {
+        let volume = open_volume(source, volume)?;
+        let length = u64::from(piece_size(volume));
+        let offset = piece.checked_mul(length).filter(|&offset| offset < volume.size());
+        let Some(offset) = offset else {
+            let problem = format!("a request for piece {piece} of a volume of {} bytes", volume.size());
+            return Err(WireError::protocol(problem).into());
+        };
+        let length = length.min(volume.size().saturating_sub(offset));
+        self.piece.resize(to_usize(length), 0);
+        let read = volume.read_at(offset, &mut self.piece);
+        let sent = match read {
+            Ok(()) if self.piece.iter().all(|&byte| byte == 0) => self.connection.send(&ToChild::Zeros),
+            Ok(()) => self.connection.send_bytes(&self.piece),
+            Err(error) => self.connection.send(&ToChild::Failed { reason: chain(&error) }),
+        };
+        Ok(sent?)
+    }
+}
+
+impl From<WireError> for SandboxError {
+    fn from(error: WireError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+/// The size of the pieces in which a volume is read, in bytes.
+fn piece_size(volume: &dyn Volume) -> u32 {
+    volume.piece().clamp(512, u32::try_from(MOST_BYTES).unwrap_or(u32::MAX))
+}
+
+fn start_source(source: &Source<'_>) -> StartSource {
+    match source {
+        Source::Directory(directory) => StartSource::Directory(directory.root()),
+        Source::Disks(disks) => StartSource::Disks(disks.iter().map(start_disk).collect()),
+    }
+}
+
+fn start_disk(disk: &Disk) -> StartDisk {
+    let state = match &disk.state {
+        DiskState::Open(volume) => StartDiskState::Open { size: volume.size(), piece: piece_size(volume) },
+        DiskState::Empty { size } => StartDiskState::Empty { size: *size },
+        DiskState::Unread { reason } => StartDiskState::Unread { reason: reason.clone() },
+    };
+    StartDisk { id: disk.id.clone(), device: disk.device.clone(), state }
+}
+
+/// The volume with this number, of those that the analyser was given.
+fn open_volume<'a>(source: &Source<'a>, number: u32) -> Result<&'a dyn Volume, WireError> {
+    let disk = match source {
+        Source::Disks(disks) => disks.get(to_usize(number)),
+        Source::Directory(_) => None,
+    };
+    match disk.map(|disk| &disk.state) {
+        Some(DiskState::Open(volume)) => Ok(volume),
+        _ => Err(WireError::protocol(format!("a request for volume {number}, which it was not given"))),
+    }
+}
+
+fn directory<'a>(source: &'a Source<'_>) -> Result<&'a dyn FileSystem, WireError> {
+    match source {
+        Source::Directory(directory) => Ok(&**directory),
+        Source::Disks(_) => Err(WireError::protocol("a request for a directory, which it was not given")),
+    }
+}
+
+/// Passes a hint on. One that makes no sense does nothing, as a hint may.
+fn prefetch(source: &Source<'_>, volume: u32, pieces: &[Range<u64>]) -> Result<(), WireError> {
+    let volume = open_volume(source, volume)?;
+    let length = u64::from(piece_size(volume));
+    let byte = |piece: u64| piece.saturating_mul(length).min(volume.size());
+    let ranges: Vec<_> = pieces.iter().map(|pieces| byte(pieces.start)..byte(pieces.end)).collect();
+    volume.prefetch(&ranges);
+    Ok(())
+}
+
+/// What of the analyser's log anybody here wants.
+fn wanted_log() -> Option<LogLevel> {
+    let level = LevelFilter::current();
+    [LogLevel::Trace, LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error]
+        .into_iter()
+        .find(|wanted| level == wanted.filter())
+}
+
+impl LogLevel {
+    fn filter(self) -> LevelFilter {
+        match self {
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Trace => LevelFilter::TRACE,
+        }
+    }
+}
+
+/// Logs what the analyser has to say: foreign text, and said to be so.
+fn log(level: LogLevel, text: &str) {
+    let text = printable(text);
+    match level {
+        LogLevel::Error => tracing::error!(target: "analyser", "{text}"),
+        LogLevel::Warn => tracing::warn!(target: "analyser", "{text}"),
+        LogLevel::Info => tracing::info!(target: "analyser", "{text}"),
+        LogLevel::Debug => tracing::debug!(target: "analyser", "{text}"),
+        LogLevel::Trace => tracing::trace!(target: "analyser", "{text}"),
+    }
+}
