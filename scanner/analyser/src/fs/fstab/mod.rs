@@ -54,8 +54,6 @@ pub enum Role {
 
 /// Where the table is.
 const PATH: &str = "/etc/fstab";
-/// A table of more bytes is not one. Against a table that costs its size in memory.
-const MOST_BYTES: u64 = 1 << 20;
 
 impl Fstab {
     /// Reads the table of the system in `tree`.
@@ -197,7 +195,7 @@ const VIRTUAL: &[&str] = &[
 
 /// A file of the tree, if it is there.
 fn read(tree: &Tree, path: &FsPath) -> Result<Option<Vec<u8>>, FsError> {
-    tree.open(path)?.map(|file| file.read_up_to(MOST_BYTES)).transpose()
+    tree.open(path)?.map(|file| file.read_up_to(tree.limits().small_file_bytes)).transpose()
 }
 
 /// One line of the table; `None` for one that mounts nothing.
