@@ -49,8 +49,12 @@ impl<'a> Server<'a> {
     }
 
     /// Gives the analyser its job and answers it until it has a report.
-    pub(super) fn serve(mut self, job: Job<'_>) -> Result<StorageReport, SandboxError> {
-        self.wait_until_ready()?;
+    pub(super) fn serve(
+        mut self,
+        job: Job<'_>,
+        confined: &mut dyn FnMut(&Confinement),
+    ) -> Result<StorageReport, SandboxError> {
+        confined(&self.wait_until_ready()?);
         let prints = matches!(job.task, Task::File(_));
         let heads = match &job.source {
             Source::Disks(disks) => disks
@@ -90,9 +94,12 @@ impl<'a> Server<'a> {
     }
 
     /// Waits until the analyser has given up its power: no byte of the target reaches it before.
-    fn wait_until_ready(&mut self) -> Result<(), SandboxError> {
+    fn wait_until_ready(&mut self) -> Result<Confinement, SandboxError> {
         match self.receive()? {
-            Frame::Message(FromChild::Ready { version: VERSION, confinement }) => self.check(&confinement),
+            Frame::Message(FromChild::Ready { version: VERSION, confinement }) => {
+                self.check(&confinement)?;
+                Ok(confinement)
+            }
             _ => Err(WireError::protocol("another beginning than an analyser's").into()),
         }
     }
@@ -103,12 +110,8 @@ impl<'a> Server<'a> {
             let missing = confinement.missing_essentials().cloned().collect();
             return Err(SandboxError::Insufficient { missing });
         }
-        for part in confinement.missing() {
-            if confinement.missing_essentials().any(|essential| essential == part) {
-                tracing::warn!(%part, "the analyser, which reads what may be a hostile disk, is not fully confined");
-            } else {
-                tracing::debug!(%part, "a part of the analyser's confinement, for which others stand in, is missing");
-            }
+        for part in &confinement.parts {
+            tracing::debug!(%part, "the analyser's confinement");
         }
         Ok(())
     }
