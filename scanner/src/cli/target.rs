@@ -200,8 +200,7 @@ impl Place {
         let id = target.to_string();
         let analysis = move |source: Source<'_>| {
             let job = Job { task, id: &id, source };
-            let result =
-                sandbox.run_watched(job, &mut out, &stop, &mut |analyser| protection.warn(analyser))?;
+            let result = sandbox.run_watched(job, &mut out, &stop, &|analyser| protection.warn(analyser))?;
             out.flush().map_err(SandboxError::Output)?;
             Ok(result)
         };

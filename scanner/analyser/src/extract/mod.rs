@@ -99,12 +99,12 @@ impl Input<'_> {
 
     /// The file's bytes, for a file of a few lines.
     pub fn read_small(&self) -> Result<Vec<u8>, FsError> {
-        self.file.read_up_to(self.limits().small_file_bytes)
+        self.file.read_small()
     }
 
     /// The bytes of a small file beside it, such as the one that holds a system's point release.
     pub fn read_side(&self, path: &FsPath) -> Result<Option<Vec<u8>>, FsError> {
-        self.tree.open(path)?.map(|file| file.read_up_to(self.limits().small_file_bytes)).transpose()
+        self.tree.open(path)?.map(|file| file.read_small()).transpose()
     }
 
     /// The files of a directory beside it, sorted; none if there is no such directory.

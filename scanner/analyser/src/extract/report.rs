@@ -120,7 +120,7 @@ impl<'a> Report<'a> {
         if !self.gathering.room.take(found.text()) {
             if !std::mem::replace(&mut self.is_full, true) {
                 self.unknown(
-                    "the target has more packages, or more bytes of their names, versions and the like, than the limits allow",
+                    "the target has more packages, or more bytes of their names, versions and the like, than the limits allow (`packages`, `package_bytes`)",
                 );
             }
             return;

@@ -16,8 +16,11 @@ impl Budget {
     /// A full budget.
     pub fn new(limits: &Limits) -> Self {
         Self {
-            steps: Allowance::new("the work for one filesystem, in steps,", limits.steps),
-            bytes: Allowance::new("the number of bytes read from one filesystem", limits.read_bytes),
+            steps: Allowance::new("the work for one filesystem (`steps`)", limits.steps),
+            bytes: Allowance::new(
+                "the number of bytes read from one filesystem (`read_bytes`)",
+                limits.read_bytes,
+            ),
         }
     }
 
@@ -78,7 +81,7 @@ mod tests {
         budget.step().unwrap();
         for _ in 0..2 {
             let error = budget.step().unwrap_err();
-            assert_eq!(error.to_string(), "the work for one filesystem, in steps, exceeds the limit of 2");
+            assert_eq!(error.to_string(), "the work for one filesystem (`steps`) exceeds the limit of 2");
         }
         budget.bytes(1).unwrap();
     }

@@ -150,7 +150,7 @@ impl Limits {
     pub fn check_link(&self, bytes: u64) -> Result<(), FsError> {
         let limit = to_u64(self.path_bytes);
         if bytes > limit {
-            return Err(FsError::Limit { what: "the length of a symbolic link", limit });
+            return Err(FsError::Limit { what: "the length of a symbolic link (`path_bytes`)", limit });
         }
         Ok(())
     }

@@ -94,7 +94,9 @@ impl Process {
         #[expect(clippy::disallowed_methods, reason = "bounded, and not a file of a disk")]
         let _ = self.child.stderr.take()?.take(MOST).read_to_end(&mut written);
         let text = String::from_utf8_lossy(&written);
-        let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+        // Below what was wrong, Rust's runtime advises to run the program with more variables.
+        let line =
+            text.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with("note:"))?;
         Some(printable(line).chars().take(200).collect())
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Server<'a> {
     out: &'a mut dyn Write,
     /// What is sent to the analyser, kept so that each piece does not need memory of its own.
     piece: Vec<u8>,
+    /// Is told what of the analyser's confinement is in force.
+    confined: Option<&'a dyn Fn(&Confinement)>,
 }
 
 impl<'a> Server<'a> {
@@ -45,16 +47,17 @@ impl<'a> Server<'a> {
         out: &'a mut dyn Write,
     ) -> Self {
         let quota = Quota::new(&sandbox.limits);
-        Self { sandbox, connection, started, quota, out, piece: Vec::new() }
+        Self { sandbox, connection, started, quota, out, piece: Vec::new(), confined: None }
+    }
+
+    /// With somebody who is told what of the analyser's confinement is in force.
+    pub(super) fn watched(self, confined: &'a dyn Fn(&Confinement)) -> Self {
+        Self { confined: Some(confined), ..self }
     }
 
     /// Gives the analyser its job and answers it until it has a report.
-    pub(super) fn serve(
-        mut self,
-        job: Job<'_>,
-        confined: &mut dyn FnMut(&Confinement),
-    ) -> Result<StorageReport, SandboxError> {
-        confined(&self.wait_until_ready()?);
+    pub(super) fn serve(mut self, job: Job<'_>) -> Result<StorageReport, SandboxError> {
+        self.wait_until_ready()?;
         let prints = matches!(job.task, Task::File(_));
         let heads = match &job.source {
             Source::Disks(disks) => disks
@@ -94,12 +97,9 @@ impl<'a> Server<'a> {
     }
 
     /// Waits until the analyser has given up its power: no byte of the target reaches it before.
-    fn wait_until_ready(&mut self) -> Result<Confinement, SandboxError> {
+    fn wait_until_ready(&mut self) -> Result<(), SandboxError> {
         match self.receive()? {
-            Frame::Message(FromChild::Ready { version: VERSION, confinement }) => {
-                self.check(&confinement)?;
-                Ok(confinement)
-            }
+            Frame::Message(FromChild::Ready { version: VERSION, confinement }) => self.check(&confinement),
             _ => Err(WireError::protocol("another beginning than an analyser's").into()),
         }
     }
@@ -112,6 +112,9 @@ impl<'a> Server<'a> {
         }
         for part in &confinement.parts {
             tracing::debug!(%part, "the analyser's confinement");
+        }
+        if let Some(confined) = self.confined {
+            confined(confinement);
         }
         Ok(())
     }

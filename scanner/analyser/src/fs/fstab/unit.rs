@@ -36,7 +36,7 @@ pub(super) fn read(tree: &Tree, found: &mut Fstab) {
 /// Adds the mount of one unit, unless the table has its mount point.
 fn add(tree: &Tree, path: &FsPath, found: &mut Fstab) -> Result<(), String> {
     let content = match tree.open(path) {
-        Ok(Some(file)) => file.read_up_to(tree.limits().small_file_bytes),
+        Ok(Some(file)) => file.read_small(),
         // A unit that is masked is a link to /dev/null, a device or absent here.
         Ok(None) | Err(FsError::Invalid { .. }) => return Ok(()),
         Err(error) => Err(error),
