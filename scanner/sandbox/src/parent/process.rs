@@ -129,6 +129,10 @@ impl Death {
             Some(signal) if signal == Signal::ABORT.as_raw() && last_words.contains("memory allocation") => {
                 Cause::Memory
             }
+            Some(signal) if signal == Signal::KILL.as_raw() => {
+                let status = "it was killed by somebody, or by the system because memory ran out (signal 9)";
+                Cause::Ended { status: status.to_owned(), last_words }
+            }
             Some(signal) if signal == Signal::SEGV.as_raw() => Cause::Fault { last_words },
             _ => Cause::Ended { status: status.to_string(), last_words },
         }
