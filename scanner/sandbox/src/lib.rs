@@ -1,0 +1,8 @@
+//! Processes without power, for the parsing of hostile disks.
+//!
+//! Whoever controls a scanned machine chooses every byte that a parser reads. So parsing happens in a child process that
+//! holds nothing, and [`confine`] is how it, and the parent that does hold credentials, give up what they do not need.
+
+#![forbid(unsafe_code)]
+
+pub mod confine;

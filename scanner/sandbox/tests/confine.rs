@@ -1,0 +1,3 @@
+//! What confined processes still can do, and what they no longer can.
+
+fn main() {}
