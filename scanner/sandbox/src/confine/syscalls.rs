@@ -20,8 +20,6 @@ struct Call(c_long, &'static [Argument]);
 /// What must hold of an argument, which is named by its position from 0.
 #[derive(Clone, Copy, Debug)]
 enum Argument {
-    /// It is no address.
-    Null(u8),
     /// It is this number.
     Is(u8, c_int),
     /// It is this number at most, and not negative.
@@ -39,14 +37,12 @@ enum Argument {
 /// Everything a Rust program with one thread needs that reads from a socket, computes, and writes to a socket and a pipe,
 /// under glibc and musl. Descriptors cannot come into being: nothing opens, duplicates or receives one.
 const CALLS: &[Call] = &[
-    // Frames from the parent: `Read` of `UnixStream` is `recv` without an address, `File` and vectored reads are these.
+    // Frames from the parent. Not `recv`, which knows messages out of band and others that only widen what the kernel does.
     Call(libc::SYS_read, &[]),
     Call(libc::SYS_readv, &[]),
-    Call(libc::SYS_recvfrom, &[Argument::Null(4)]),
-    // Frames to the parent, and what a panic says on standard error. To the other end of the socket only: no address.
+    // Frames to the parent, and what a panic says on standard error. Not `send`, for the same reason.
     Call(libc::SYS_write, &[]),
     Call(libc::SYS_writev, &[]),
-    Call(libc::SYS_sendto, &[Argument::Null(4)]),
     // The socket, when it is dropped.
     Call(libc::SYS_close, &[]),
     // A debug build of Rust looks whether a descriptor that it closes is open.
@@ -110,21 +106,19 @@ fn filter() -> Result<BpfProgram, BackendError> {
 
 impl Argument {
     fn condition(self) -> Result<SeccompCondition, BackendError> {
-        use SeccompCmpArgLen::{Dword, Qword};
         use SeccompCmpOp::{Eq, Le, MaskedEq};
 
         let bits = |number: c_int| u64::from(number.cast_unsigned());
-        // What the kernel takes as an `int` may have anything above its 32 bits; an address has all 64.
-        let (position, length, compare, value) = match self {
-            Self::Null(position) => (position, Qword, Eq, 0),
-            Self::Is(position, number) => (position, Dword, Eq, bits(number)),
-            Self::AtMost(position, number) => (position, Dword, Le, bits(number)),
-            Self::With(position, mask) => (position, Dword, MaskedEq(bits(mask)), bits(mask)),
-            Self::Without(position, mask) => (position, Dword, MaskedEq(bits(mask)), 0),
-            Self::Process(position) => (position, Dword, Eq, bits(getpid().as_raw_pid())),
-            Self::Thread(position) => (position, Dword, Eq, bits(gettid().as_raw_pid())),
+        let (position, compare, value) = match self {
+            Self::Is(position, number) => (position, Eq, bits(number)),
+            Self::AtMost(position, number) => (position, Le, bits(number)),
+            Self::With(position, mask) => (position, MaskedEq(bits(mask)), bits(mask)),
+            Self::Without(position, mask) => (position, MaskedEq(bits(mask)), 0),
+            Self::Process(position) => (position, Eq, bits(getpid().as_raw_pid())),
+            Self::Thread(position) => (position, Eq, bits(gettid().as_raw_pid())),
         };
-        SeccompCondition::new(position, length, compare, value)
+        // What the kernel takes as an `int` may have anything above its 32 bits.
+        SeccompCondition::new(position, SeccompCmpArgLen::Dword, compare, value)
     }
 }
 
