@@ -1,7 +1,7 @@
 //! What a confined child tries.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{self, Write as _};
 use std::net::{TcpStream, UdpSocket};
@@ -12,7 +12,9 @@ use std::time::Instant;
 
 use memmap2::MmapMut;
 use nix::sys::ptrace;
-use rustix::process::{Pid, Signal, getpid, getppid, kill_process};
+use rustix::net::{AddressFamily, SocketType, socket};
+use rustix::process::{Resource, Rlimit, Signal, Uid, getpid, getppid, kill_process, setrlimit};
+use rustix::thread::set_thread_uid;
 use sandbox::confine::{ChildLimits, child};
 use sha2::{Digest as _, Sha256};
 
@@ -22,14 +24,9 @@ pub(crate) const LIMITS: ChildLimits = ChildLimits { memory: 256 << 20, processo
 /// What an attempt that was not stopped exits with.
 pub(crate) const NOT_STOPPED: u8 = 99;
 
-/// Whom attempts that concern another process concern.
-fn parent() -> Pid {
-    getppid().unwrap()
-}
-
 /// Confines this process, sends the report as one line, and tries something.
 pub(crate) fn run(what: &str) -> ExitCode {
-    let parent = parent();
+    let parent = getppid().unwrap();
     let report = child(&LIMITS);
     send(&format!("{}\n", serde_json::to_string(&report).unwrap()));
     match what {
@@ -44,27 +41,25 @@ pub(crate) fn run(what: &str) -> ExitCode {
             send(&compute());
             return ExitCode::SUCCESS;
         }
-        "open" => drop(File::open("/etc/passwd")),
-        "create" => drop(File::create("/tmp/confined")),
-        "environment of the parent" => drop(File::open(format!("/proc/{parent}/environ"))),
-        "list" => drop(std::fs::read_dir("/")),
-        "connect" => drop(TcpStream::connect(("127.0.0.1", 80))),
-        "metadata service" => drop(TcpStream::connect(("169.254.169.254", 80))),
-        "datagram" => drop(UdpSocket::bind(("127.0.0.1", 0))),
-        "socket" => {
-            drop(rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM, None))
-        }
-        "execute" => drop(Command::new("/bin/true").exec()),
-        "start a process" => drop(Command::new("/bin/true").spawn()),
-        "start a thread" => drop(thread::Builder::new().spawn(|| {})),
-        "trace the parent" => drop(ptrace::attach(nix::unistd::Pid::from_raw(parent.as_raw_pid()))),
-        "be traced" => drop(ptrace::traceme()),
-        "kill the parent" => drop(kill_process(parent, Signal::TERM)),
-        "kill itself" => drop(kill_process(getpid(), Signal::TERM)),
-        "duplicate a descriptor" => drop(rustix::io::dup(io::stdin())),
-        "raise a limit" => sandbox_limits(),
-        "become root" => drop(rustix::thread::set_thread_uid(rustix::process::Uid::ROOT)),
-        "executable memory" => drop(MmapMut::map_anon(4096).unwrap().make_exec()),
+        "open" => tried(File::open("/etc/passwd")),
+        "create" => tried(File::create("/tmp/confined")),
+        "environment of the parent" => tried(File::open(format!("/proc/{parent}/environ"))),
+        "list" => tried(fs::read_dir("/")),
+        "connect" => tried(TcpStream::connect(("127.0.0.1", 80))),
+        "metadata service" => tried(TcpStream::connect(("169.254.169.254", 80))),
+        "datagram" => tried(UdpSocket::bind(("127.0.0.1", 0))),
+        "socket" => tried(socket(AddressFamily::UNIX, SocketType::STREAM, None)),
+        "execute" => tried(Err::<(), _>(Command::new("/bin/true").exec())),
+        "start a process" => tried(Command::new("/bin/true").spawn()),
+        "start a thread" => tried(thread::Builder::new().spawn(|| {})),
+        "trace the parent" => tried(ptrace::attach(nix::unistd::Pid::from_raw(parent.as_raw_pid()))),
+        "be traced" => tried(ptrace::traceme()),
+        "kill the parent" => tried(kill_process(parent, Signal::TERM)),
+        "kill itself" => tried(kill_process(getpid(), Signal::TERM)),
+        "duplicate a descriptor" => tried(rustix::io::dup(io::stdin())),
+        "raise a limit" => tried(setrlimit(Resource::As, Rlimit { current: None, maximum: None })),
+        "become root" => tried(set_thread_uid(Uid::ROOT)),
+        "executable memory" => tried(MmapMut::map_anon(4096).unwrap().make_exec()),
         "much memory" => drop(black_box(vec![1_u8; 1 << 30])),
         "much memory in pieces" => {
             let mut pieces = Vec::new();
@@ -85,15 +80,13 @@ pub(crate) fn run(what: &str) -> ExitCode {
     ExitCode::from(NOT_STOPPED)
 }
 
-fn sandbox_limits() {
-    let limit = rustix::process::Rlimit { current: None, maximum: None };
-    drop(rustix::process::setrlimit(rustix::process::Resource::As, limit));
-}
+/// What came of it does not matter: nobody comes here.
+fn tried<T, E>(_: Result<T, E>) {}
 
 #[expect(unconditional_recursion, reason = "what happens then is what is tried")]
 fn recurse(depth: u64) -> u64 {
     let block = black_box([depth; 64]);
-    recurse(depth + 1) + block[0]
+    recurse(depth.wrapping_add(1)).wrapping_add(block[0])
 }
 
 fn send(text: &str) {
@@ -106,7 +99,7 @@ fn send(text: &str) {
 
 /// Some bytes from the socket; nothing at its end.
 fn receive() -> Option<Vec<u8>> {
-    let mut buffer = [0; 65536];
+    let mut buffer = [0; 4096];
     let length = rustix::io::read(io::stdin(), &mut buffer).unwrap();
     (length > 0).then(|| buffer[..length].to_vec())
 }
