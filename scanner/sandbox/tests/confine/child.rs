@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
@@ -23,6 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_panic_is_heard", a_panic_is_heard),
     ("groups_that_cannot_be_dropped_are_named", groups_that_cannot_be_dropped_are_named),
     ("what_was_inherited_is_named_or_closed", what_was_inherited_is_named_or_closed),
+    ("a_child_ends_with_its_parent", a_child_ends_with_its_parent),
     ("confinement_takes_milliseconds", confinement_takes_milliseconds),
 ];
 
@@ -53,10 +54,7 @@ impl Confined {
         // The command holds the child's end until here.
         drop(command);
         let mut socket = BufReader::new(ours);
-        let mut line = Vec::new();
-        socket.read_until(b'\n', &mut line).unwrap();
-        let report = serde_json::from_slice(&line)
-            .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&line)));
+        let report = read_report(&mut socket);
         Self { process, socket, report }
     }
 
@@ -70,6 +68,14 @@ impl Confined {
         }
         (output.status, String::from_utf8(said).unwrap(), String::from_utf8(output.stderr).unwrap())
     }
+}
+
+/// The line with which every child begins.
+fn read_report(socket: &mut BufReader<UnixStream>) -> Confinement {
+    let mut line = Vec::new();
+    socket.read_until(b'\n', &mut line).unwrap();
+    serde_json::from_slice(&line)
+        .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&line)))
 }
 
 /// What is missing, but for that which the kernel of this machine does not know.
@@ -251,19 +257,51 @@ fn what_was_inherited_is_named_or_closed() {
     assert_eq!(child.end().0.code(), Some(0));
 }
 
-fn confinement_takes_milliseconds() {
-    const TIMES: usize = 100;
+/// The socket stays open, so that it is not its end that ends the child.
+fn a_child_ends_with_its_parent() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("parent-of-a-child").stdin(OwnedFd::from(theirs));
+    let mut parent = command.spawn().unwrap();
+    drop(command);
+    let mut socket = BufReader::new(ours);
+    let report = read_report(&mut socket);
+    // This process made the socket, not the child's parent.
+    assert_eq!(missing(&report).last(), Some(&Protection::ParentDeath));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    assert_eq!(socket.read(&mut [0]).unwrap(), 0);
+}
 
-    let mut times: Vec<Duration> = (0..TIMES)
-        .map(|_| {
-            let start = Instant::now();
-            let (status, ..) = Confined::start("nothing", User::Same).end();
-            assert!(status.success());
-            start.elapsed()
-        })
-        .collect();
-    times.sort();
-    println!("  from start to end: median {:?}, slowest {:?}", times[TIMES / 2], times[TIMES - 1]);
+/// Starts a child that has this process's own standard input, and waits for it.
+pub(crate) fn start_one() -> ExitCode {
+    let mut command = User::Same.command();
+    command.args(["confined-child", "echo"]).env_clear().stdout(Stdio::null());
+    command.status().unwrap();
+    ExitCode::FAILURE
+}
+
+fn confinement_takes_milliseconds() {
+    let started = median(|| {
+        assert!(User::Same.command().arg("itself").status().unwrap().success());
+    });
+    let confined = median(|| {
+        let (status, ..) = Confined::start("nothing", User::Same).end();
+        assert!(status.success());
+    });
+    println!("  from start to end: median {confined:?}; without confinement and socket {started:?}");
     // Generous: the machine may be busy with other things.
-    assert!(times[TIMES / 2] < Duration::from_millis(50));
+    assert!(confined < Duration::from_millis(50));
+}
+
+fn median(work: impl Fn()) -> Duration {
+    let measure = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    };
+    let mut times: Vec<Duration> = (0..101).map(measure).collect();
+    times.sort();
+    times[50]
 }

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments.as_slice() {
         ["confined-child", what] => attempt::run(what),
+        ["parent-of-a-child"] => child::start_one(),
         ["confined-parent", what, directory] => parent::run(what, directory.as_ref()),
         ["itself"] => parent::ITSELF,
         ["--list", ..] => ExitCode::SUCCESS,

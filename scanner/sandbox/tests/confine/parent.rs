@@ -113,9 +113,10 @@ fn executes(rights: &ParentRights) {
     }
     let dynamic = fs::read_to_string("/proc/self/maps").unwrap().contains("/ld-");
     assert_eq!(confinement.state(Protection::Execution) == Some(&State::Enforced), !dynamic);
-    let mut memory = File::from(memfd_create("true", MemfdFlags::empty()).unwrap());
-    memory.write_all(&fs::read("/bin/true").unwrap()).unwrap();
-    assert!(Command::new(format!("/proc/self/fd/{}", memory.as_raw_fd())).status().unwrap().success());
+    let mut memory = File::from(memfd_create("program", MemfdFlags::empty()).unwrap());
+    memory.write_all(&fs::read("/proc/self/exe").unwrap()).unwrap();
+    let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
+    assert!(Command::new(path).arg("itself").status().unwrap().success());
 }
 
 fn children(rights: &ParentRights) {
