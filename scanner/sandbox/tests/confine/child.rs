@@ -28,16 +28,16 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// Bad system call.
-const SIGSYS: i32 = 31;
+pub(crate) const SIGSYS: i32 = 31;
 const SIGABRT: i32 = 6;
 const SIGSEGV: i32 = 11;
 const SIGXCPU: i32 = 24;
 
 /// A child and the parent's end of its socket.
-struct Confined {
+pub(crate) struct Confined {
     process: Child,
     socket: BufReader<UnixStream>,
-    report: Confinement,
+    pub(crate) report: Confinement,
 }
 
 impl Confined {
@@ -47,7 +47,7 @@ impl Confined {
         Self::started_by(command)
     }
 
-    fn started_by(mut command: Command) -> Self {
+    pub(crate) fn started_by(mut command: Command) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::piped());
         let process = command.spawn().unwrap();
@@ -59,7 +59,7 @@ impl Confined {
     }
 
     /// How it ended, and what it wrote to the socket and to standard error since its report.
-    fn end(self) -> (ExitStatus, String, String) {
+    pub(crate) fn end(self) -> (ExitStatus, String, String) {
         self.socket.get_ref().shutdown(Shutdown::Write).unwrap();
         let output = self.process.wait_with_output().unwrap();
         let mut said = Vec::new();

@@ -12,6 +12,7 @@
 
 mod attempt;
 mod child;
+mod lacking;
 mod parent;
 
 use std::os::unix::process::CommandExt as _;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     match *arguments.as_slice() {
         ["confined-child", what] => attempt::run(what),
         ["parent-of-a-child"] => child::start_one(),
+        ["lacking", what, attempt] => lacking::run(what, attempt),
         ["confined-parent", what, directory] => parent::run(what, directory.as_ref()),
         ["itself"] => parent::ITSELF,
         ["--list", ..] => ExitCode::SUCCESS,
@@ -44,7 +46,7 @@ fn run(filter: &str) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut failed = 0_usize;
-    for (name, test) in child::TESTS.iter().chain(parent::TESTS) {
+    for (name, test) in child::TESTS.iter().chain(lacking::TESTS).chain(parent::TESTS) {
         if name.contains(filter) {
             let outcome = catch_unwind(*test);
             println!("test {name} ... {}", if outcome.is_ok() { "ok" } else { "FAILED" });
