@@ -44,14 +44,15 @@ fn without_landlock_system_calls_are_restricted() {
 }
 
 fn without_the_filter_landlock_and_limits_hold() {
+    // By number: the C libraries word them differently. EACCES, EPERM, EMFILE and EAGAIN.
     for (attempt, outcome) in [
-        ("execute", "Permission denied"),
-        ("kill the parent", "Operation not permitted"),
+        ("execute", "os error 13"),
+        ("kill the parent", "os error 1)"),
         ("trace the parent", "EPERM"),
-        ("open", "Too many open files"),
-        ("socket", "Too many open files"),
-        ("start a thread", "Resource temporarily unavailable"),
-        ("raise a limit", "Operation not permitted"),
+        ("open", "os error 24"),
+        ("socket", "os error 24"),
+        ("start a thread", "os error 11"),
+        ("raise a limit", "os error 1)"),
     ] {
         let child = start("filter", attempt);
         assert_eq!(essentials(&child.report), [Protection::SystemCalls]);
