@@ -50,7 +50,8 @@ pub enum Protection {
     Network,
     /// No signals and no connections to abstract sockets beyond the process itself.
     Scope,
-    /// Only the system calls that computing and the socket to the parent need.
+    /// In the child, only the system calls that computing and the socket to the parent need. In the parent, all but those
+    /// that lead around the other protections.
     SystemCalls,
     /// The kernel's own account of the process was read afterwards.
     Verification,
