@@ -168,8 +168,10 @@ fn held_by(
 mod tests {
     use std::ops::ControlFlow;
 
+    use agentless_core::fs::Directory;
+
     use super::*;
-    use crate::fs::{DirEntry, Directory, FileSystem, Identity, Inode, Journal as FsJournal, Stat, Xattr};
+    use crate::fs::{DirEntry, FileSystem, Identity, Inode, Journal as FsJournal, Stat, Xattr};
 
     /// A directory whose files this program cannot read without an error of its own.
     #[derive(Debug)]

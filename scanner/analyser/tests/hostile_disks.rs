@@ -4,10 +4,11 @@
 //! than the limits allow. Anything that is ever found by fuzzing belongs into `scanner/fuzz/corpus`, where these tests
 //! replay it.
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "the helpers of tests fail as tests do, and print figures"
+    reason = "the helpers of tests fail as tests do, read files, and print figures"
 )]
 
 #[path = "../../fuzz/seal/xfs.rs"]

@@ -16,7 +16,7 @@ mod sparse;
 pub mod survey;
 mod unreadable;
 
-pub use agentless_core::volume::{FileVolume, Volume, VolumeError};
+pub use agentless_core::volume::{Volume, VolumeError};
 pub use memory::MemoryVolume;
 pub use slice::SliceVolume;
 pub use sparse::SparseVolume;
