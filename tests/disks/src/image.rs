@@ -19,6 +19,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
     ("dumpe2fs", "e2fsprogs"),
     ("debugfs", "e2fsprogs"),
+    ("e2fsck", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("xfs_db", "xfsprogs"),
     ("mkfs.btrfs", "btrfs-progs"),

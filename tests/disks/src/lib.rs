@@ -24,4 +24,5 @@ pub mod lvm_tools;
 pub mod manifest;
 pub mod scanner;
 pub mod shut_down;
+pub mod truncations;
 pub mod work;

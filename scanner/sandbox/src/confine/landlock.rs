@@ -83,7 +83,7 @@ fn version(status: &RestrictionStatus) -> Result<ABI, String> {
             Err("this kernel has Landlock, but it was not enabled at boot (`lsm=`)".to_owned())
         }
         LandlockStatus::NotImplemented => {
-            Err("this kernel has no Landlock (Linux 5.13 and later)".to_owned())
+            Err("this kernel has no Landlock (Linux 5.13 and later), or a container forbids it".to_owned())
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`child`] is for the process that reads foreign bytes. It keeps a socket, memory and time, all bounded, and nothing
 //! else. [`parent`] is for the process that holds credentials. It reads, and reaches the network, but writes only where it
-//! was told to and executes only itself.
+//! was told to, executes only itself, and has lost the system calls that lead around this.
 //!
 //! Each protection is asked for by itself, then looked at again where the kernel shows it, and reported as a [`Part`]. A
 //! kernel or a platform that lacks one leaves the others in force; whether what remains is enough is
@@ -28,6 +28,8 @@ mod limits;
 mod other;
 #[cfg(target_os = "linux")]
 mod parent;
+#[cfg(target_os = "linux")]
+mod refused;
 mod report;
 mod rights;
 #[cfg(target_os = "linux")]

@@ -30,9 +30,8 @@ const PROGRAM: &str = "/proc/self/exe";
 ///
 /// A dynamically linked program is started by way of its interpreter, `ld.so`, so the kernel must be allowed to execute that
 /// too, and `ld.so` starts any program that can be read, given as its argument. A statically linked program, as with musl,
-/// has no such hole. Memory that was made a file (`memfd_create`) is beyond what Landlock restricts and can be executed
-/// either way, as can code that is loaded into the process itself: this part makes it harder to use the tools that a machine
-/// has, not to compute. Whatever is executed is bound by the rest.
+/// has no such hole. Code that is loaded into the process itself runs: this part makes it harder to use the tools that a
+/// machine has, not to compute. Whatever is executed is bound by the rest.
 pub fn parent(rights: &ParentRights) -> Result<Confinement, ConfineError> {
     let mut confinement = Confinement::new(Role::Parent);
     let evidence = Evidence::open();
@@ -45,6 +44,10 @@ pub fn parent(rights: &ParentRights) -> Result<Confinement, ConfineError> {
     super::landlock::parent(Allowed { writes, executes }, &mut confinement);
     if confinement.state(Protection::Filesystem).is_some_and(State::is_in_force) {
         confinement.record(Protection::Filesystem, write_is_refused());
+    }
+    if !rights.executes_others {
+        // What others need is not known.
+        confinement.record(Protection::SystemCalls, super::refused::restrict());
     }
     // After that check, since this alone takes an ordinary user's own /proc from it.
     let outcome = set_dumpable_behavior(DumpableBehavior::NotDumpable);

@@ -44,13 +44,14 @@ pub enum Protection {
     /// In the child, no file may be opened, made, removed or executed. In the parent, none may be changed but those it
     /// was given.
     Filesystem,
-    /// No program may be executed but the process's own.
+    /// No program's file may be executed but the process's own.
     Execution,
     /// No TCP port may be bound or connected to.
     Network,
     /// No signals and no connections to abstract sockets beyond the process itself.
     Scope,
-    /// Only the system calls that computing and the socket to the parent need.
+    /// In the child, only the system calls that computing and the socket to the parent need. In the parent, all but those
+    /// that lead around the other protections.
     SystemCalls,
     /// The kernel's own account of the process was read afterwards.
     Verification,
@@ -160,17 +161,8 @@ pub enum Role {
 }
 
 impl Role {
-    /// The protections without which a process of this role is not to be trusted with its task: those that no other one
-    /// makes up for.
-    ///
-    /// Of a child's, these are not among them:
-    /// - groups, and for an ordinary user the bounding set, which only root can drop: Landlock refuses every file whatever
-    ///   the groups say, and with no new privileges the bounding set has no use;
-    /// - identity: without capabilities, files, signals and system calls, root is a number;
-    /// - network and scope, which older kernels' Landlock does not know: without the system calls there are no sockets and
-    ///   no signals;
-    /// - session, end with the parent, files and processes, which bound what the missing system calls already exclude, or
-    ///   what the end of the socket and the limit on processor time end too.
+    /// The protections without which a process of this role is not to be trusted with its task. Why others are not among
+    /// them stands at [`Confinement::is_sufficient`].
     pub(super) const fn essential(self) -> &'static [Protection] {
         match self {
             Self::Child => &[
@@ -238,6 +230,17 @@ impl Confinement {
     }
 
     /// Whether every protection that is essential is in force, at least in part.
+    ///
+    /// What something essential makes up for is not essential itself. In a child:
+    /// - network and scope, which the Landlock of Linux before 6.7 and 6.12 does not know: without system calls for them
+    ///   there are no sockets and no signals. The same is true of what an older Landlock lacks for files;
+    /// - groups, which an ordinary user cannot leave: Landlock refuses every file, whatever the groups say;
+    /// - the bounding set, which only root can empty: with no new privileges it has no use;
+    /// - identity: without capabilities, files, signals and system calls, root is a number;
+    /// - session, end with the parent, files and processes: they bound what the missing system calls already exclude, or
+    ///   what the end of the socket and the limit on processor time end too.
+    ///
+    /// In a parent, execution: a program that it starts is bound by the rest, and some configurations ask for it.
     pub fn is_sufficient(&self) -> bool {
         self.role.essential().iter().all(|what| self.state(*what).is_some_and(State::is_in_force))
     }

@@ -17,7 +17,7 @@ use agentless_analyser::volume::lvm::{self, PhysicalVolume};
 use agentless_analyser::volume::{Volume, partition};
 use agentless_core::volume::FileVolume;
 use agentless_disk_tests::image::{Detached, Mount};
-use agentless_disk_tests::manifest;
+use agentless_disk_tests::{manifest, truncations};
 use clap::Parser;
 use tempfile::TempDir;
 
@@ -195,16 +195,26 @@ impl Device {
         let opened = open()?;
         let (kind, journal) = (opened.kind(), opened.journal());
         let (mount, copied) = self.mount(kind, journal, &arguments.copies)?;
-        let kernel = manifest::of_kernel_without_recovery(mount.path());
+        let mut kernel = manifest::of_kernel_without_recovery(mount.path());
         let ours = manifest::of_tree(&whole_tree(opened, &limits)?);
-        let differences = manifest::differences(&kernel, &ours);
-        let how = match (copied, journal) {
+        let mut how = match (copied, journal) {
             (false, _) => kind.to_owned(),
             (true, Journal::Clean) => format!("{kind}, from a temporary copy"),
             (true, journal) => {
                 format!("{kind}, recovered by the kernel in a temporary copy, by us: {journal:?}")
             }
         };
+        let is_ext = matches!(kind, "ext3" | "ext4");
+        if copied && is_ext && !manifest::differences(&kernel, &ours).is_empty() {
+            // It takes a second copy, so only where there is something to explain.
+            let copy = self.copy(&arguments.copies)?;
+            how = match truncations::take_times_of_disk(&mut kernel, mount.path(), &copy.path(), None) {
+                Ok(0) => how,
+                Ok(cut) => format!("{how}, with the disk's times of {cut} entries that were being cut"),
+                Err(problem) => format!("{how}; which files were being cut is not known ({problem})"),
+            };
+        }
+        let differences = manifest::differences(&kernel, &ours);
         let differences = manifest::describe(&differences, arguments.most);
         Ok(Outcome::Compared { how, entries: kernel.len(), differences })
     }

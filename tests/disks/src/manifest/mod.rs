@@ -25,7 +25,7 @@ pub struct Entry {
     uid: u32,
     gid: u32,
     links: u32,
-    mtime: i64,
+    pub(crate) mtime: i64,
     device: Option<DeviceNumbers>,
     xattrs: Xattrs,
     content: Content,

@@ -9,11 +9,11 @@ use agentless_disk_tests::layout::{Disk, Layout};
 use agentless_disk_tests::loop_device::Loop;
 use agentless_disk_tests::{changes, fill};
 
-fn compare_disk(disk: &Path, options: &[&str]) -> Output {
+pub(crate) fn compare_disk(disk: &Path, options: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_compare-disk")).arg(disk).args(options).output().unwrap()
 }
 
-fn assert_ends(output: &Output, code: i32, with: &str) {
+pub(crate) fn assert_ends(output: &Output, code: i32, with: &str) {
     let said = [&output.stdout[..], &output.stderr].concat();
     let said = String::from_utf8(said).unwrap();
     assert_eq!(output.status.code(), Some(code), "{said}");

@@ -33,7 +33,7 @@ use self::flipped::{Content, Flipped};
 const SEEDS: usize = 10_000;
 /// As much as a disk with few files needs.
 const SIZE: u64 = 2 << 30;
-/// What this process may need in all: its two tests at a time, and the disks that they share.
+/// What this process may need in all: its three tests at a time, and their disks.
 const MOST_MEMORY: u64 = 192 << 20;
 
 #[test]

@@ -3,3 +3,4 @@
 pub(crate) mod attributes;
 mod dirty_journals;
 mod formats;
+mod truncations;

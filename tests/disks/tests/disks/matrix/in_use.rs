@@ -17,6 +17,7 @@ use agentless_disk_tests::image::Workspace;
 use agentless_disk_tests::kinds::Kind;
 use agentless_disk_tests::layout::{Disk, Layout};
 use agentless_disk_tests::manifest::{self, Manifest};
+use agentless_disk_tests::truncations;
 
 /// What is left of a comparison.
 #[derive(Clone, Copy)]
@@ -43,13 +44,19 @@ pub(crate) struct InUse {
     pub(crate) journal: Journal,
     /// How many entries the kernel itself shows differently if it may not recover them.
     pub(crate) without_recovery: usize,
+    /// How many entries were being cut, see [`truncations`].
+    being_cut: usize,
 }
 
 impl fmt::Display for InUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Count { entries, different } = self.count;
         write!(f, "{entries:7} entries {different:6} differ")?;
-        write!(f, ", {:6} if nothing is recovered ({:?})", self.without_recovery, self.journal)
+        write!(f, ", {:6} if nothing is recovered ({:?})", self.without_recovery, self.journal)?;
+        if self.being_cut > 0 {
+            write!(f, ", {} being cut", self.being_cut)?;
+        }
+        Ok(())
     }
 }
 
@@ -63,7 +70,17 @@ impl InUse {
         report: &mut String,
     ) -> Self {
         let recovered = workspace.snapshot(snapshot, "recovered");
-        let kernel = manifest::of_kernel(disk.mount(&recovered, "rw").path());
+        let (kernel, being_cut) = {
+            let mount = disk.mount(&recovered, "rw");
+            let mut kernel = manifest::of_kernel(mount.path());
+            let being_cut = if kind.format().starts_with("ext") {
+                let copy = workspace.snapshot(snapshot, "recovered-by-e2fsck");
+                truncations::take_times_of_disk(&mut kernel, mount.path(), &copy, Some(&disk.place)).unwrap()
+            } else {
+                0
+            };
+            (kernel, being_cut)
+        };
         let opened = open(&disk.assemble(workspace, snapshot), kind.layout, &disk.place);
         let journal = opened.journal();
         let count = Count::new(&kernel, &manifest::of_ours(opened), "in use", report);
@@ -74,7 +91,8 @@ impl InUse {
             _ => "ro,noload",
         };
         let stale = manifest::of_kernel_without_recovery(disk.mount(snapshot, options).path());
-        Self { count, journal, without_recovery: manifest::differences(&kernel, &stale).len() }
+        let without_recovery = manifest::differences(&kernel, &stale).len();
+        Self { count, journal, without_recovery, being_cut }
     }
 }
 

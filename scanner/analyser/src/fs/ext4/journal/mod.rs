@@ -5,8 +5,10 @@
 //! the blocks that a later record revokes. Names and offsets are those of the kernel's `ext4/journal.rst`; all numbers are
 //! big-endian.
 //!
-//! The list of orphaned inodes is not processed: it frees the space of files that were deleted or cut while open, which
-//! have no name any more, and changes nothing that can be read by name.
+//! The list of orphaned inodes is not processed: that frees the blocks of files that were deleted while open, which have no
+//! name any more, and those behind the end of files that were being cut, whose new size came with the same transaction.
+//! Nothing changes that can be read by name. The kernel also sets the time of the latter files to that of its recovery;
+//! here they keep the time that the disk has.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod format;

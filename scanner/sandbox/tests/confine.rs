@@ -1,3 +1,0 @@
-//! What confined processes still can do, and what they no longer can.
-
-fn main() {}
