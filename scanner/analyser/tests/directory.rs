@@ -44,7 +44,10 @@ fn links_stay_inside_the_directory() {
         assert!(tree.open(&FsPath::new(path)).unwrap().is_none(), "{path}");
     }
     let error = tree.open(&FsPath::new("/circle")).unwrap_err();
-    assert_eq!(error.to_string(), "the number of symbolic links in one path exceeds the limit of 40");
+    assert_eq!(
+        error.to_string(),
+        "the number of symbolic links in one path (`symlinks`) exceeds the limit of 40"
+    );
     let names: Vec<_> =
         tree.read_dir(&FsPath::new("/etc")).unwrap().unwrap().into_iter().map(|e| e.name).collect();
     assert_eq!(names, [&b"absolute"[..], b"escape", b"os-release"]);
@@ -87,7 +90,10 @@ fn a_larger_file_than_allowed_is_refused_whole() {
     let limits = Limits { file_bytes: 10, ..Limits::default() };
     let tree = Tree::new(Rc::new(Directory::open(root.path(), &limits).unwrap()), limits);
     let file = tree.open(&FsPath::new("file")).unwrap().unwrap();
-    assert_eq!(file.read_all().unwrap_err().to_string(), "the size of a file exceeds the limit of 10");
+    assert_eq!(
+        file.read_all().unwrap_err().to_string(),
+        "the size of a file (`file_bytes`) exceeds the limit of 10"
+    );
     let mut buffer = [0; 20];
     assert_eq!(file.read_at(4, &mut buffer).unwrap(), 7);
 }

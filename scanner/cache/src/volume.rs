@@ -26,6 +26,10 @@ pub struct CacheOptions {
     pub concurrency: NonZeroUsize,
     /// Bytes of blocks kept in memory. Those beyond it go to an unlinked temporary file.
     pub memory: u64,
+    /// Hints are taken as long as fewer blocks than this are on their way.
+    pub prefetched: usize,
+    /// Blocks that are looked at for one hint.
+    pub hinted: usize,
     /// Ends every fetch and every read when it is cancelled.
     pub cancel: CancellationToken,
     /// Where what was fetched is counted.
@@ -95,12 +99,6 @@ enum Kept {
     Memory(Bytes),
     File(Place),
 }
-
-/// Hints are taken as long as fewer blocks than this are on their way: 2 GiB in blocks of 512 KiB. Against a disk that
-/// claims anything, of which everything would be queued.
-const MOST_FLIGHTS: usize = 4096;
-/// Blocks that are looked at for one hint. Against hints for holes of terabytes, which cost no fetch but time.
-const MOST_HINTED: usize = 1 << 16;
 
 impl<S: BlockSource> CachedVolume<S> {
     /// A volume that fetches on `runtime`. Its reads block: they belong on threads that are not the runtime's own.
@@ -181,7 +179,7 @@ impl<S: BlockSource> CachedVolume<S> {
     fn start_missing(&self, blocks: impl Iterator<Item = u64>) {
         let mut store = self.inner.lock();
         for index in blocks {
-            if store.flights.len() >= MOST_FLIGHTS {
+            if store.flights.len() >= self.inner.options.prefetched {
                 break;
             }
             if !store.holds(index) && self.inner.source.contains(index) {
@@ -230,7 +228,7 @@ impl<S: BlockSource> Volume for CachedVolume<S> {
         // Many short ranges of one block are the rule: one of them is enough.
         let mut last = None;
         let distinct = blocks.filter(|blocks| last.replace(blocks.clone()) != Some(blocks.clone()));
-        self.start_missing(distinct.flatten().take(MOST_HINTED));
+        self.start_missing(distinct.flatten().take(self.inner.options.hinted));
     }
 }
 
@@ -379,6 +377,8 @@ mod tests {
         CacheOptions {
             concurrency: NonZeroUsize::new(4).unwrap(),
             memory,
+            prefetched: usize::MAX,
+            hinted: usize::MAX,
             cancel: CancellationToken::new(),
             traffic: Arc::default(),
         }
@@ -488,11 +488,12 @@ mod tests {
     #[test]
     fn hints_without_end_are_not_taken() {
         let runtime = runtime();
-        let mut source = Fake::new(patterned(MOST_FLIGHTS + 100));
+        let mut source = Fake::new(patterned(200));
         source.latency = Duration::from_hours(1);
-        let volume = CachedVolume::new(source, options(1), runtime.handle().clone());
+        let options = CacheOptions { prefetched: 100, ..options(1) };
+        let volume = CachedVolume::new(source, options, runtime.handle().clone());
         volume.prefetch(std::slice::from_ref(&(0..u64::MAX)));
-        assert_eq!(volume.inner.lock().flights.len(), MOST_FLIGHTS);
+        assert_eq!(volume.inner.lock().flights.len(), 100);
     }
 
     #[test]

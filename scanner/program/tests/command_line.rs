@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -16,16 +16,19 @@ struct Ran {
     err: String,
 }
 
-/// Runs the program far from any AWS configuration of this machine.
+/// The program, far from any AWS configuration of this machine.
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agentless-scanner"));
+    command.args(arguments).env_clear();
+    command.env("HOME", "/nonexistent").env("AWS_EC2_METADATA_DISABLED", "true").stdin(Stdio::null());
+    command
+}
+
 fn run(arguments: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_agentless-scanner"))
-        .args(arguments)
-        .env_clear()
-        .env("HOME", "/nonexistent")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    ended(program(arguments).output().unwrap())
+}
+
+fn ended(output: Output) -> Ran {
     Ran {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).unwrap(),
@@ -257,6 +260,178 @@ fn a_wrong_command_line_ends_with_two_and_help_with_zero() {
         let ran = run(arguments);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
     }
+}
+
+/// A configuration with these limits.
+fn configuration(folder: &Path, limits: &str) -> PathBuf {
+    let path = folder.join("config.json");
+    fs::write(&path, format!("{{\"sandbox\": \"required\", \"limits\": {{{limits}}}}}")).unwrap();
+    path
+}
+
+#[test]
+fn limits_of_the_configuration_end_an_analysis_and_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let [root, var] = machine(folder.path());
+    for (limits, expected) in [
+        (r#""analyser_memory": 1000000"#, "more memory than the limit allows (`analyser_memory`;"),
+        (r#""messages": 3"#, "more than 3 messages, which is the limit (`messages`)"),
+        (r#""message_bytes": 500"#, "more than 500 bytes of messages, which is the limit (`message_bytes`)"),
+        (
+            r#""analyser_seconds": 1, "messages_per_second": 1"#,
+            "not finished after 1 s, which is the limit (`analyser_seconds`;",
+        ),
+        (r#""steps": 10"#, "the work for one filesystem (`steps`) exceeds the limit of 10"),
+    ] {
+        let config = configuration(folder.path(), limits);
+        let message = refused(&["scan", text(&root), "--disk", text(&var), "--config", text(&config)]);
+        assert!(message.contains(expected) && message.contains(text(&root)), "{message}");
+    }
+    let config = configuration(folder.path(), r#""file_bytes": 10"#);
+    let ran = run(&["scan", text(&root), "--disk", text(&var), "--config", text(&config)]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.err.contains("the size of a file (`file_bytes`) exceeds the limit of 10"), "{ran:?}");
+}
+
+#[test]
+fn wrong_configurations_are_named_before_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.json");
+    let message = refused_with(2, &["scan", "i-0123456789abcdef0", "--config", text(&config)]);
+    assert!(message.starts_with("could not read the configuration /"), "{message}");
+    for (content, expected) in [
+        ("{\"sanbox\": \"required\"}", "unknown field `sanbox`"),
+        (
+            "{\"limits\": {\"stps\": 1}}",
+            "there is no limit named `stps`; `agentless-scanner list limits` shows",
+        ),
+        ("{\"limits\": {\"steps\": 0}}", "the limit `steps` must be at least 1"),
+        ("{\"limits\": {\"steps\": \"many\"}}", "sets the limit `steps` to \"many\""),
+    ] {
+        fs::write(&config, content).unwrap();
+        let named = program(&["inspect", "i-0123456789abcdef0"])
+            .env("AGENTLESS_SCANNER_CONFIG", &config)
+            .output()
+            .unwrap();
+        for ran in [run(&["scan", "i-0123456789abcdef0", "--config", text(&config)]), ended(named)] {
+            assert_eq!(ran.code, Some(2), "{ran:?}");
+            assert!(ran.err.contains(expected) && ran.err.contains(text(&config)), "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn every_limit_is_listed_with_its_default() {
+    let ran = run(&["list", "limits"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+    assert!(
+        ran.out.contains("\nanalyser_memory = 2147483648 bytes (2.0 GiB)\n    Bytes of memory"),
+        "{ran:?}"
+    );
+    // What is listed is what a configuration may say.
+    let limits: Vec<_> = ran
+        .out
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, value)| format!("\"{name}\": {}", value.split(' ').next().unwrap()))
+        .collect();
+    let (root, folder) = (system(BASH), tempfile::tempdir().unwrap());
+    let config = configuration(folder.path(), &limits.join(","));
+    assert_eq!(run(&["scan", text(root.path()), "--config", text(&config)]).code, Some(0));
+}
+
+/// This needs a kernel with Landlock, and fails where a process cannot be confined.
+#[test]
+fn required_protection_is_there_for_every_kind_of_local_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let [root, var] = machine(folder.path());
+    let directory = system(BASH);
+    let list = folder.path().join("list.txt");
+    for target in [&["scan", text(directory.path())][..], &["scan", text(&root), "--disk", text(&var)]] {
+        let arguments = [target, &["--sandbox", "required", "--output", text(&list)]].concat();
+        let ran = run(&arguments);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        // Nothing is missing, so nothing is said about it.
+        assert!(ran.err.starts_with("Target "), "{ran:?}");
+        assert!(fs::read_to_string(&list).unwrap().contains("bash"));
+        let ran = run(&[&arguments[..], &["-vv"]].concat());
+        for part in
+            ["scanner's own confinement part=restricted file system: enforced", "analyser's confinement"]
+        {
+            assert!(ran.err.contains(part), "{part}: {ran:?}");
+        }
+    }
+}
+
+/// The fields of `/proc/PID/status` with this name, of a process that may be gone.
+fn status(pid: u32, field: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    Some(line.trim().to_owned())
+}
+
+/// The process that `parent` started, once it has given up its power.
+fn analyser_of(parent: u32) -> u32 {
+    loop {
+        for entry in fs::read_dir("/proc").unwrap() {
+            let pid = entry.unwrap().file_name().to_str().and_then(|name| name.parse().ok());
+            let Some(pid) = pid else { continue };
+            let is_child = status(pid, "PPid").is_some_and(|found| found == parent.to_string());
+            if is_child && status(pid, "Seccomp").as_deref() == Some("2") {
+                return pid;
+            }
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn an_analyser_has_no_environment_and_its_death_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let [root, var] = machine(folder.path());
+    // So slow that it is still there when it is looked for.
+    let config = configuration(folder.path(), r#""messages_per_second": 1"#);
+    let scanner = program(&["scan", text(&root), "--disk", text(&var), "--config", text(&config)])
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let analyser = analyser_of(scanner.id());
+    match fs::read(format!("/proc/{analyser}/environ")) {
+        Ok(environment) => assert_eq!(environment, b""),
+        // Only root may look into a process that forbids it.
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+    }
+    // The one that has the secret can gain nothing, and leaves nothing behind when it crashes.
+    assert_eq!(status(scanner.id(), "NoNewPrivs").as_deref(), Some("1"));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", scanner.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).collect::<Vec<_>>(), ["0", "0", "bytes"], "{core}");
+
+    let killed = Command::new("sh").args(["-c", &format!("kill -9 {analyser}")]).status().unwrap();
+    assert!(killed.success());
+    let ran = ended(scanner.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+    let expected =
+        format!("error: {} was not analysed: the analyser was ended: it was killed", root.display());
+    assert!(ran.err.starts_with(&expected), "{ran:?}");
+}
+
+#[test]
+fn programs_are_executed_only_if_the_aws_configuration_names_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("aws");
+    let scan = |content: &str| {
+        fs::write(&config, content).unwrap();
+        let arguments = ["scan", "i-0123456789abcdef0", "--region", "eu-central-1", "-vv"];
+        ended(program(&arguments).env("AWS_CONFIG_FILE", &config).env("PATH", "/bin").output().unwrap())
+    };
+    let executed = "missing: other programs may be executed, as the configuration asks for";
+    let ran = scan("[default]\ncredential_process = echo none of it >&2; exit 5\n");
+    assert!(ran.err.contains(executed) && ran.err.contains("none of it"), "{ran:?}");
+    let ran = scan("[default]\n");
+    assert!(!ran.err.contains(executed) && ran.err.contains("restricted execution: enforced"), "{ran:?}");
 }
 
 #[test]

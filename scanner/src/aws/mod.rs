@@ -8,6 +8,7 @@ mod config;
 mod ebs;
 mod ec2;
 mod error;
+mod files;
 mod gate;
 mod rate;
 
@@ -25,6 +26,7 @@ pub use config::{ConnectError, Connection};
 pub use ebs::{BlockData, BlockPage, EbsDirect};
 pub use ec2::{Attachment, Ec2, Instance, Snapshot, SnapshotState, Tags, VolumeInfo};
 pub use error::AwsError;
+pub use files::AwsFiles;
 
 use gate::{CALL, Gate};
 use rate::RateLimiter;

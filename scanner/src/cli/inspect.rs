@@ -21,7 +21,7 @@ use crate::scan::ScanError;
 /// mounted. Snapshots are made and deleted as for a scan.
 ///
 /// Exit status: 0 everything was recognised and read; 3 something was not, and it is said what; 1 there is nothing to show,
-/// or a snapshot was left behind; 2 the command line is not understood.
+/// or a snapshot was left behind; 2 the command line or the configuration is not understood.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Inspect {
@@ -74,19 +74,13 @@ impl From<Action> for FileAction {
 
 impl Inspect {
     pub(super) fn run(self, log: Log) -> Result<Exit, Box<dyn Error>> {
-        super::target::block_on(self.inspect(log))
-    }
-
-    async fn inspect(self, log: Log) -> Result<Exit, Box<dyn Error>> {
-        let target = self.place.target()?;
-        let options = self.place.options()?;
+        let reading = self.place.prepare([], log)?;
         let task = self.task();
         let is_file = matches!(task, Task::File(_));
         // A file that is printed as it is read would be mixed up with the line.
         let shows = !log.quiet && !log.is_verbose() && !is_file;
         let out = Printed { is_text: self.action != Some(Action::Cat) || io::stdout().is_terminal() };
-        let Finished { result, region, leftover, .. } =
-            self.place.analyse(&target, task, &options, shows, out).await?;
+        let Finished { result, region, leftover, .. } = self.place.analyse(&reading, task, shows, out)?;
         if let Some(leftover) = &leftover {
             say(&format!("error: {leftover}"));
         }
@@ -95,7 +89,7 @@ impl Inspect {
             Err(error) => return Err(error),
             Ok(_) if is_file => Exit::Complete,
             Ok(read) => {
-                let inspection = Inspection::new(&target, region, &read.report);
+                let inspection = Inspection::new(&reading.target, region, &read.report);
                 unless_closed(write_stdout(|writer| {
                     if self.json {
                         serde_json::to_writer_pretty(&mut *writer, &inspection)?;

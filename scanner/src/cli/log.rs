@@ -5,6 +5,10 @@ use std::io::{self, Write};
 use clap::{ArgAction, Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+/// Whose events are logged: the crates of the scanner, and the analyser in its own process.
+const OWN: [&str; 5] =
+    ["agentless_scanner", "agentless_core", "agentless_cache", "agentless_sandbox", "analyser"];
+
 /// What is said on standard error.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Messages")]
@@ -44,7 +48,8 @@ impl Log {
             (_, _) => "debug",
         };
         // Only this program's own events: what the AWS SDK logs is not checked for secrets.
-        let default = format!("off,agentless_scanner={level}");
+        let own = OWN.map(|target| format!("{target}={level}")).join(",");
+        let default = format!("off,{own}");
         // An empty variable is as good as none.
         let chosen = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.is_empty());
         let filter = chosen.and_then(|directives| EnvFilter::try_new(directives).ok());

@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, everything else to standard error.
 
+mod confine;
 mod inspect;
 mod list;
 mod log;
@@ -17,6 +18,7 @@ use agentless_core::catalogue::Catalogue;
 use agentless_core::text::printable;
 use clap::{Parser, Subcommand};
 
+use crate::config::ConfigError;
 use crate::target::TargetError;
 
 /// Lists what is installed on EC2 hosts by reading snapshots of their disks.
@@ -46,7 +48,7 @@ enum Exit {
     Complete = 0,
     /// There is no result.
     Failed = 1,
-    /// The command line is not understood.
+    /// The command line or the configuration is not understood.
     Usage = 2,
     /// There is a result, and something could not be read.
     Incomplete = 3,
@@ -79,15 +81,16 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
     let exit = match cli.verb {
         Verb::Scan(scan) => scan.run(cli.log, catalogue),
         Verb::Inspect(inspect) => inspect.run(cli.log),
-        Verb::List(list::List {}) => list::List::run(catalogue),
+        Verb::List(list) => list.run(catalogue),
     };
     exit.unwrap_or_else(|error| {
         complain(&*error);
         // Not a question of what exists: no such target ever does.
-        let is_usage = matches!(
-            error.downcast_ref(),
-            Some(TargetError::Id { .. } | TargetError::Disks { .. } | TargetError::Twice { .. })
-        );
+        let is_usage = error.is::<ConfigError>()
+            || matches!(
+                error.downcast_ref(),
+                Some(TargetError::Id { .. } | TargetError::Disks { .. } | TargetError::Twice { .. })
+            );
         if is_usage { Exit::Usage } else { Exit::Failed }
     })
     .into()

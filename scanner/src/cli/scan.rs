@@ -13,7 +13,8 @@ use super::log::Log;
 use super::target::{Finished, Place};
 use super::{Exit, say, unless_closed};
 use crate::output::file::OutputFile;
-use crate::output::summary::{Run, Summary, peak_rss};
+use crate::output::memory::PeakMemory;
+use crate::output::summary::{Run, Summary};
 use crate::output::table;
 use crate::sbom::cyclonedx::Bom;
 use crate::scan;
@@ -25,7 +26,7 @@ use crate::scan;
 /// places of AWS tools.
 ///
 /// Exit status: 0 everything was read; 3 something could not be read, and the list says what; 1 there is no list, or a
-/// snapshot was left behind; 2 the command line is not understood.
+/// snapshot was left behind; 2 the command line or the configuration is not understood.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Scan {
@@ -60,29 +61,25 @@ enum Format {
 
 impl Scan {
     pub(super) fn run(self, log: Log, catalogue: &Catalogue) -> Result<Exit, Box<dyn Error>> {
-        super::target::block_on(self.scan(log, catalogue))
-    }
-
-    async fn scan(self, log: Log, catalogue: &Catalogue) -> Result<Exit, Box<dyn Error>> {
         let start = Instant::now();
-        let target = self.place.target()?;
         // Before the work, so that a wrong path does not cost the result.
         let output = self.output.as_deref().map(OutputFile::open).transpose()?;
         let summary_file = self.summary.as_deref().map(OutputFile::open).transpose()?;
+        let folders = [&output, &summary_file].into_iter().flatten().filter_map(OutputFile::folder);
+        let reading = self.place.prepare(folders, log)?;
 
-        let options = self.place.options()?;
         let shows = !log.quiet && !log.is_verbose();
         let Finished { result, region, leftover, calls } =
-            self.place.analyse(&target, Task::Packages, &options, shows, io::sink()).await?;
+            self.place.analyse(&reading, Task::Packages, shows, io::sink())?;
         if let Some(leftover) = &leftover {
             say(&format!("error: {leftover}"));
         }
-        let scan = scan::Scan::new(&target, region, result?, options.now)?;
+        let scan = scan::Scan::new(&reading.target, region, result?, reading.options.now)?;
         let run = Run {
             calls,
             leftover: leftover.as_ref().map(|leftover| leftover.ids.clone()).unwrap_or_default(),
             duration: start.elapsed(),
-            peak_rss: peak_rss(),
+            memory: PeakMemory::so_far(),
         };
         let summary = Summary::new(&scan, run);
 

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentless_core::limits::Limits;
 use agentless_core::source::Source;
 use agentless_core::task::Task;
 use agentless_sandbox::parent::{Job, Mode, Program, Sandbox, SandboxError, Stop};
@@ -16,11 +17,13 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::confine::{Protection, confine};
+use super::log::Log;
 use super::say;
 use super::shown::Shown;
 use super::signals::Signals;
 use crate::aws::{Aws, Connection};
-use crate::limits::Limits;
+use crate::config::{Config, ConfigError};
 use crate::progress::Progress;
 use crate::scan::{self, Analysis, Options, Read, ScanError};
 use crate::target::ebs::EbsTarget;
@@ -47,10 +50,19 @@ pub(super) struct Place {
     /// Blocks of one volume that are fetched at the same time.
     #[arg(long, value_name = "N", default_value = "64", help_heading = "AWS")]
     concurrency: NonZeroUsize,
-    /// What to do where the system cannot take all power from the process that reads the disks.
-    #[arg(long, value_enum, value_name = "MODE", default_value_t = SandboxMode::BestEffort)]
-    sandbox: SandboxMode,
+    /// What to do where the system cannot take the power from the process that reads the disks, and from this one what it
+    /// does not need. Without it, the configuration says so, or else it is best-effort.
+    #[arg(long, value_enum, value_name = "MODE", help_heading = "Protection")]
+    sandbox: Option<SandboxMode>,
+    /// Configuration in JSON, with the keys sandbox and limits. Without it, the file that AGENTLESS_SCANNER_CONFIG names, if
+    /// it is set.
+    #[arg(long, value_name = "FILE", help_heading = "Protection")]
+    #[expect(clippy::doc_markdown, reason = "the text is the option's help, where backticks would show")]
+    config: Option<PathBuf>,
 }
+
+/// The environment variable that names the configuration.
+const CONFIG: &str = "AGENTLESS_SCANNER_CONFIG";
 
 /// As [`Mode`], on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -91,20 +103,30 @@ impl From<Result<Read, Box<dyn Error>>> for Finished {
     }
 }
 
-/// Runs a verb.
-pub(super) fn block_on<T>(
-    verb: impl Future<Output = Result<T, Box<dyn Error>>>,
-) -> Result<T, Box<dyn Error>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(verb);
-    // A thread that still reads a cancelled target is not waited for.
-    runtime.shutdown_background();
-    result
+/// A target, and how it is read.
+pub(super) struct Reading {
+    /// The target.
+    pub(super) target: Target,
+    /// What reading it may cost.
+    pub(super) options: Options,
+    protection: Protection,
 }
 
 impl Place {
-    /// The target.
-    pub(super) fn target(&self) -> Result<Target, TargetError> {
+    /// Finds out what to read and how, and gives up what this process does not need for that and for writing files into
+    /// `folders`. It must be called while the process has one thread.
+    pub(super) fn prepare<'a>(
+        &self,
+        folders: impl IntoIterator<Item = &'a Path>,
+        log: Log,
+    ) -> Result<Reading, Box<dyn Error>> {
+        let config = self.config()?;
+        let target = self.target()?;
+        let protection = confine(&target, folders, config.sandbox.unwrap_or_default(), log)?;
+        Ok(Reading { target, options: self.options(config.limits)?, protection })
+    }
+
+    fn target(&self) -> Result<Target, TargetError> {
         let target = Target::parse(&self.target)?;
         match &target {
             Target::Image(path) | Target::Device(path) => {
@@ -122,10 +144,22 @@ impl Place {
         }
     }
 
+    /// The configuration, in which the command line has the last word.
+    fn config(&self) -> Result<Config, ConfigError> {
+        // An empty variable is as good as none.
+        let named = || std::env::var_os(CONFIG).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let mut config = match self.config.clone().or_else(named) {
+            Some(path) => Config::read(&path)?,
+            None => Config::default(),
+        };
+        config.sandbox = self.sandbox.map(Mode::from).or(config.sandbox);
+        Ok(config)
+    }
+
     /// How to read it.
-    pub(super) fn options(&self) -> Result<Options, Box<dyn Error>> {
+    fn options(&self, limits: Limits) -> Result<Options, Box<dyn Error>> {
         Ok(Options {
-            limits: Limits::default(),
+            limits,
             concurrency: self.concurrency,
             snapshot_timeout: self.snapshot_timeout,
             now: OffsetDateTime::now_utc().replace_nanosecond(0)?,
@@ -136,22 +170,37 @@ impl Place {
 
     /// Has an analyser do its task with the target; what that prints goes to `out`. `shows` says whether a line on the
     /// terminal may tell how far it is.
-    pub(super) async fn analyse(
+    pub(super) fn analyse(
         &self,
-        target: &Target,
+        reading: &Reading,
         task: Task,
-        options: &Options,
+        shows: bool,
+        out: impl Write + Send + 'static,
+    ) -> Result<Finished, Box<dyn Error>> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let finished = runtime.block_on(self.run(reading, task, shows, out));
+        // A thread that still reads a cancelled target is not waited for.
+        runtime.shutdown_background();
+        finished
+    }
+
+    async fn run(
+        &self,
+        Reading { target, options, protection }: &Reading,
+        task: Task,
         shows: bool,
         mut out: impl Write + Send + 'static,
     ) -> Result<Finished, Box<dyn Error>> {
         let mut signals = Signals::listen()?;
+        let protection = protection.clone();
         let sandbox =
-            Sandbox { program: Program::own()?, mode: self.sandbox.into(), limits: options.limits.clone() };
+            Sandbox { program: Program::own()?, mode: protection.mode(), limits: options.limits.clone() };
         let stop = Stop::default();
         tokio::spawn(stop_when(options.cancel.clone(), stop.clone()));
         let id = target.to_string();
         let analysis = move |source: Source<'_>| {
-            let result = sandbox.run(Job { task, id: &id, source }, &mut out, &stop)?;
+            let job = Job { task, id: &id, source };
+            let result = sandbox.run_watched(job, &mut out, &stop, &|analyser| protection.warn(analyser))?;
             out.flush().map_err(SandboxError::Output)?;
             Ok(result)
         };

@@ -52,6 +52,14 @@ impl OutputFile {
         Ok(Self { path, kind })
     }
 
+    /// The folder in which it is put in place; none for what is no file.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::Replaced(temporary) => temporary.path().parent(),
+            Kind::Special(_) => None,
+        }
+    }
+
     /// Writes the file, and gives it its name.
     pub fn write(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), OutputError> {
         let Self { path, kind } = self;

@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod inspection;
+pub mod memory;
 pub mod storage;
 pub mod summary;
 pub mod table;

@@ -31,6 +31,21 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     format!("{}.{:02} %", hundredths / 100, hundredths % 100)
 }
 
+/// The lines of a text of words, none longer than `width` unless a single word is.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len().saturating_add(word.len()) < width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +65,12 @@ mod tests {
         ] {
             assert_eq!(bytes(count), expected);
         }
+    }
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrapped(" one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("", 7), [""; 0]);
     }
 
     #[test]

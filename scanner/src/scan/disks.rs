@@ -59,11 +59,6 @@ pub struct VolumeCost {
     pub fetched_bytes: u64,
 }
 
-/// Volumes whose lists of blocks are fetched at the same time.
-const VOLUMES_AT_ONCE: usize = 4;
-/// Bytes of blocks kept in memory, for all volumes of a target.
-const CACHE_BYTES: u64 = 64 << 20;
-
 /// Analyses a target of this machine: an image or a device and further disks of the same machine, or a directory.
 pub async fn with_local(
     target: &Target,
@@ -157,12 +152,12 @@ impl Opened {
     ) -> Result<Self, ScanError> {
         // The list as a whole is as old as its oldest part.
         let time = prepared.iter().filter_map(|volume| volume.snapshot.as_ref().ok()?.started).min();
-        let memory = CACHE_BYTES / to_u64(prepared.len()).max(1);
+        let memory = options.limits.block_cache_bytes / to_u64(prepared.len()).max(1);
         let volumes = prepared.into_iter().map(|volume| {
             let span = tracing::info_span!("volume", id = volume.id);
             open_volume(cloud, volume, memory, options).instrument(span)
         });
-        let volumes: Vec<_> = stream::iter(volumes).buffered(VOLUMES_AT_ONCE).collect().await;
+        let volumes: Vec<_> = stream::iter(volumes).buffered(options.limits.volumes_at_once).collect().await;
         let mut opened = Self { disks: Vec::new(), time, meters: Vec::new() };
         for volume in volumes {
             let (disk, meter) = volume?;
@@ -243,6 +238,8 @@ async fn open_volume<C: EbsDirect>(
         let cache = CacheOptions {
             concurrency: options.concurrency,
             memory,
+            prefetched: options.limits.prefetched_blocks,
+            hinted: options.limits.hinted_blocks,
             cancel: options.cancel.clone(),
             traffic: Arc::clone(&traffic),
         };

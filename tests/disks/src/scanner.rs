@@ -48,13 +48,16 @@ impl Scanner {
     pub fn open(&self, image: &Path) -> (Rc<dyn FileSystem>, Arc<Fetches>) {
         let blocks = ImageBlocks::open(image, self.latency);
         let fetches = blocks.fetches();
+        let limits = Limits::default();
         let options = CacheOptions {
             concurrency: CONCURRENCY,
             memory: self.memory,
+            prefetched: limits.prefetched_blocks,
+            hinted: limits.hinted_blocks,
             cancel: CancellationToken::new(),
             traffic: Arc::default(),
         };
         let volume = CachedVolume::new(blocks, options, self.runtime.handle().clone());
-        (Rc::from(fs::open(Arc::new(volume), &Limits::default()).unwrap()), fetches)
+        (Rc::from(fs::open(Arc::new(volume), &limits).unwrap()), fetches)
     }
 }

@@ -30,7 +30,9 @@ pub struct ScanSummary {
     /// How long it took.
     pub seconds: f64,
     /// The most memory that the scanner used.
-    pub peak_rss_bytes: Option<u64>,
+    pub scanner_peak_rss_bytes: Option<u64>,
+    /// The most memory that its analyser used.
+    pub analyser_peak_rss_bytes: Option<u64>,
 }
 
 /// The table.
@@ -54,8 +56,12 @@ pub(super) fn table(outcome: &Outcome) -> String {
         table.add_row([format!("API calls: {action}"), count.to_string()]);
     }
     table.add_row(["time".to_owned(), format!("{:.2} s", summary.seconds)]);
-    let memory = summary.peak_rss_bytes.map_or_else(|| "unknown".to_owned(), bytes);
-    table.add_row(["peak memory".to_owned(), memory]);
+    for (process, peak) in
+        [("scanner", summary.scanner_peak_rss_bytes), ("analyser", summary.analyser_peak_rss_bytes)]
+    {
+        let memory = peak.map_or_else(|| "unknown".to_owned(), bytes);
+        table.add_row([format!("peak memory: {process}"), memory]);
+    }
     if let Some(column) = table.column_mut(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -87,6 +87,11 @@ impl Input<'_> {
         self.path
     }
 
+    /// What reading may cost.
+    pub fn limits(&self) -> &Limits {
+        self.tree.limits()
+    }
+
     /// The file's bytes. Bounded by the limit on a file's size.
     pub fn read_all(&self) -> Result<Vec<u8>, FsError> {
         self.file.read_all()
@@ -94,12 +99,12 @@ impl Input<'_> {
 
     /// The file's bytes, for a file of a few lines.
     pub fn read_small(&self) -> Result<Vec<u8>, FsError> {
-        self.file.read_up_to(SMALL_FILE)
+        self.file.read_small()
     }
 
     /// The bytes of a small file beside it, such as the one that holds a system's point release.
     pub fn read_side(&self, path: &FsPath) -> Result<Option<Vec<u8>>, FsError> {
-        self.tree.open(path)?.map(|file| file.read_up_to(SMALL_FILE)).transpose()
+        self.tree.open(path)?.map(|file| file.read_small()).transpose()
     }
 
     /// The files of a directory beside it, sorted; none if there is no such directory.
@@ -108,9 +113,6 @@ impl Input<'_> {
         Ok(entries.iter().map(|entry| directory.join(&entry.name)).collect())
     }
 }
-
-/// The most that a file of a few lines may have, in bytes.
-const SMALL_FILE: u64 = 1 << 20;
 
 /// Why a file could not be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +125,7 @@ pub enum ExtractError {
 
 /// Runs every extractor on one tree.
 pub fn run(tree: &Tree) -> Findings {
-    run_within(tree, &mut Room::new(&Limits::default()))
+    run_within(tree, &mut Room::new(tree.limits()))
 }
 
 /// Runs every extractor on one tree of a target, and takes what it finds from the room for all of them.
@@ -136,11 +138,11 @@ pub fn run_within(tree: &Tree, room: &mut Room) -> Findings {
 
 /// What the system in a tree calls itself, and nothing else.
 pub fn operating_system(tree: &Tree) -> Option<OperatingSystem> {
-    gather(tree, &[&os::Release], Room::new(&Limits::default())).finish().operating_system
+    gather(tree, &[&os::Release], Room::new(tree.limits())).finish().operating_system
 }
 
 fn gather(tree: &Tree, extractors: &[&dyn Extractor], room: Room) -> Gathering {
-    let mut gathering = Gathering::within(room);
+    let mut gathering = Gathering::within(room, tree.limits());
     for &extractor in extractors {
         // A path may be a link to another one that is wanted too, such as /etc/os-release.
         let mut seen = HashSet::new();

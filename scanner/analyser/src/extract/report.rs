@@ -11,11 +11,6 @@ use super::Extractor;
 use crate::fs::FsPath;
 use crate::package::{Evidence, OperatingSystem, Package, PackageKind, SourcePackage};
 
-/// Against many files with problems, such as a directory of a million damaged ones.
-const MAX_GAPS: usize = 2000;
-/// Against files of which every line is damaged. The first ones show what is wrong.
-const MAX_GAPS_PER_FILE: u64 = 50;
-
 /// What may still be found. The systems of a target share it: with one each, dozens of small hostile ones would have
 /// dozens of times the memory.
 #[derive(Clone, Copy, Debug)]
@@ -51,13 +46,23 @@ pub(super) struct Gathering {
     pub(super) room: Room,
     /// The identities of the packages.
     seen: HashSet<(PackageKind, String, String, Option<String>)>,
-    /// Gaps beyond [`MAX_GAPS`].
+    /// How many gaps are reported one by one, of all and of one file.
+    most_gaps: usize,
+    most_gaps_per_file: u64,
+    /// Gaps beyond these.
     more_gaps: u64,
 }
 
 impl Gathering {
-    pub(super) fn within(room: Room) -> Self {
-        Self { findings: Findings::default(), room, seen: HashSet::new(), more_gaps: 0 }
+    pub(super) fn within(room: Room, limits: &Limits) -> Self {
+        Self {
+            findings: Findings::default(),
+            room,
+            seen: HashSet::new(),
+            most_gaps: limits.gaps,
+            most_gaps_per_file: limits.gaps_per_file,
+            more_gaps: 0,
+        }
     }
 
     /// A file or directory that could not be read.
@@ -66,7 +71,7 @@ impl Gathering {
     }
 
     pub(super) fn push_gap(&mut self, path: String, extractor: Option<String>, reason: String) {
-        if self.findings.gaps.len() < MAX_GAPS {
+        if self.findings.gaps.len() < self.most_gaps {
             self.findings.gaps.push(Gap { path: Some(path), extractor, reason });
         } else {
             self.more_gaps = self.more_gaps.saturating_add(1);
@@ -115,7 +120,7 @@ impl<'a> Report<'a> {
         if !self.gathering.room.take(found.text()) {
             if !std::mem::replace(&mut self.is_full, true) {
                 self.unknown(
-                    "the target has more packages, or more bytes of their names, versions and the like, than the limits allow",
+                    "the target has more packages, or more bytes of their names, versions and the like, than the limits allow (`packages`, `package_bytes`)",
                 );
             }
             return;
@@ -143,13 +148,13 @@ impl<'a> Report<'a> {
     /// A part of the file that could not be read and may have recorded packages.
     pub fn unknown(&mut self, reason: impl Into<String>) {
         self.gaps = self.gaps.saturating_add(1);
-        if self.gaps <= MAX_GAPS_PER_FILE {
+        if self.gaps <= self.gathering.most_gaps_per_file {
             self.push_gap(reason.into());
         }
     }
 
     pub(super) fn finish(mut self) {
-        if let Some(more @ 1..) = self.gaps.checked_sub(MAX_GAPS_PER_FILE) {
+        if let Some(more @ 1..) = self.gaps.checked_sub(self.gathering.most_gaps_per_file) {
             self.push_gap(format!("{more} more problems in the same file"));
         }
         tracing::debug!(packages = self.packages, unknowns = self.gaps, "read");
@@ -202,9 +207,14 @@ mod tests {
     use super::*;
     use crate::extract::os::Dpkg;
 
+    fn gathering() -> Gathering {
+        let limits = Limits::default();
+        Gathering::within(Room::new(&limits), &limits)
+    }
+
     #[test]
     fn packages_of_endless_fields_end_at_the_limit_and_say_so() {
-        let mut gathering = Gathering::within(Room::new(&Limits::default()));
+        let mut gathering = gathering();
         let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
         for number in 0..300 {
             report.package(Found {
@@ -228,7 +238,7 @@ mod tests {
     fn systems_of_one_target_share_the_room_for_packages() {
         let mut room = Room { packages: 3, text: 1000 };
         for expected in [2, 1, 0] {
-            let mut gathering = Gathering::within(room);
+            let mut gathering = Gathering::within(room, &Limits::default());
             let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
             for name in ["a", "b"] {
                 report.package(Found {
@@ -251,18 +261,18 @@ mod tests {
 
     #[test]
     fn many_files_of_problems_are_reported_in_bounded_lines() {
-        let mut gathering = Gathering::within(Room::new(&Limits::default()));
+        let mut gathering = gathering();
         for file in 0..3000 {
             gathering.push_gap(format!("/file-{file}"), None, "damaged".to_owned());
         }
         let gaps = gathering.finish().gaps;
-        assert_eq!(gaps.len(), MAX_GAPS + 1);
-        assert_eq!(gaps[MAX_GAPS].reason, "1000 more problems in this filesystem");
+        assert_eq!(gaps.len(), 2001);
+        assert_eq!(gaps[2000].reason, "1000 more problems in this filesystem");
     }
 
     #[test]
     fn a_file_of_problems_is_reported_in_few_lines() {
-        let mut gathering = Gathering::within(Room::new(&Limits::default()));
+        let mut gathering = gathering();
         let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
         for line in 0..1000 {
             report.unknown(format!("line {line}"));

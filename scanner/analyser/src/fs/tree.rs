@@ -98,10 +98,9 @@ impl Tree {
         if file_system.stat(root)?.file_type != FileType::Directory {
             return Err(FsError::Invalid { problem: "what is to be mounted is not a directory" });
         }
-        let index = u32::try_from(self.mounts.len())
-            .ok()
-            .filter(|&index| index < self.limits.mounts)
-            .ok_or(FsError::Limit { what: "the number of mounts", limit: u64::from(self.limits.mounts) })?;
+        let index = u32::try_from(self.mounts.len()).ok().filter(|&index| index < self.limits.mounts).ok_or(
+            FsError::Limit { what: "the number of mounts (`mounts`)", limit: u64::from(self.limits.mounts) },
+        )?;
         let same = self.mounts.iter().find(|mount| Rc::ptr_eq(&mount.file_system, &file_system));
         let first = same.map_or(index, |mount| mount.first);
         self.mounts.push(Mount { file_system, root, first });
@@ -190,7 +189,10 @@ impl Tree {
                 links += 1;
                 if links > self.limits.symlinks {
                     let limit = u64::from(self.limits.symlinks);
-                    return Err(FsError::Limit { what: "the number of symbolic links in one path", limit });
+                    return Err(FsError::Limit {
+                        what: "the number of symbolic links in one path (`symlinks`)",
+                        limit,
+                    });
                 }
                 let target = self.read_link(found)?;
                 self.check_length(&target, &rest)?;
@@ -268,7 +270,7 @@ impl Tree {
         })?;
         if excess {
             return Err(FsError::Limit {
-                what: "the number of entries in one directory",
+                what: "the number of entries in one directory (`dir_entries`)",
                 limit: self.limits.dir_entries,
             });
         }
@@ -340,7 +342,10 @@ impl Tree {
         let waiting: usize = rest.iter().map(|name| name.len().saturating_add(1)).sum();
         if target.len().saturating_add(waiting) > self.limits.path_bytes {
             let limit = to_u64(self.limits.path_bytes);
-            return Err(FsError::Limit { what: "the length of a path behind symbolic links", limit });
+            return Err(FsError::Limit {
+                what: "the length of a path behind symbolic links (`path_bytes`)",
+                limit,
+            });
         }
         Ok(())
     }
@@ -381,21 +386,24 @@ impl File<'_> {
     ///
     /// [`FsError::Limit`] for a file larger than [`Limits::file_bytes`].
     pub fn read_all(&self) -> Result<Vec<u8>, FsError> {
-        self.read_up_to(self.tree.limits.file_bytes)
+        self.read_up_to("the size of a file (`file_bytes`)", self.tree.limits.file_bytes)
     }
 
-    /// Reads the whole file if it has at most `limit` bytes: for formats that are known to be small.
+    /// Reads the whole file, for formats that are known to be small.
     ///
     /// # Errors
     ///
-    /// [`FsError::Limit`] for a larger file; a `limit` above [`Limits::file_bytes`] does not raise that one.
-    pub fn read_up_to(&self, limit: u64) -> Result<Vec<u8>, FsError> {
+    /// [`FsError::Limit`] for a file larger than [`Limits::small_file_bytes`].
+    pub fn read_small(&self) -> Result<Vec<u8>, FsError> {
+        self.read_up_to("the size of a small file (`small_file_bytes`)", self.tree.limits.small_file_bytes)
+    }
+
+    fn read_up_to(&self, what: &'static str, limit: u64) -> Result<Vec<u8>, FsError> {
         /// Memory is claimed in steps of this size, so that it follows what was read and not what the inode says.
         const STEP: usize = 1 << 20;
 
-        let limit = limit.min(self.tree.limits.file_bytes);
         if self.size > limit {
-            return Err(FsError::Limit { what: "the size of a file", limit });
+            return Err(FsError::Limit { what, limit });
         }
         let size = to_usize(self.size);
         if size > STEP {
@@ -539,7 +547,7 @@ mod tests {
         assert_eq!(refused("/dir", file), "what is to be mounted is not a directory");
         mount(&mut tree, "/dir", &top);
         let error = tree.mount(&FsPath::new("/dir"), Rc::clone(&top), top.root()).unwrap_err();
-        assert_eq!(error.to_string(), "the number of mounts exceeds the limit of 2");
+        assert_eq!(error.to_string(), "the number of mounts (`mounts`) exceeds the limit of 2");
         // The filesystem is inside itself once, and no deeper: its directory there is not covered.
         assert_eq!(names(&tree, "/dir"), ["dir", "file"]);
         assert_eq!(names(&tree, "/dir/dir"), Vec::<String>::new());

@@ -225,7 +225,7 @@ impl Walk<'_> {
             self.directories.path_length(directory).saturating_add(child.name.len()).saturating_add(1);
         if length > self.tree.limits().path_bytes {
             let limit = to_u64(self.tree.limits().path_bytes);
-            let error = FsError::Limit { what: "the length of a path", limit };
+            let error = FsError::Limit { what: "the length of a path (`path_bytes`)", limit };
             visitor.unread(self.directories.path(directory).join(child.name), error);
         } else {
             below.extend(self.add(Some(directory), child.node, child.name)?);
@@ -244,7 +244,10 @@ impl Walk<'_> {
         self.bytes = self.bytes.saturating_add(to_u64(EACH.saturating_add(name.len())));
         let limit = self.tree.limits().walk_bytes;
         if self.bytes > limit {
-            return Err(FsError::Limit { what: "the memory for the directories of one walk", limit });
+            return Err(FsError::Limit {
+                what: "the memory for the directories of one walk (`walk_bytes`)",
+                limit,
+            });
         }
         Ok(Some(self.directories.add(parent, node, name)))
     }
@@ -407,10 +410,16 @@ mod tests {
         let tree = Tree::new(Rc::clone(&top), Limits { path_bytes: 9, ..Limits::default() });
         let notes = walked(&tree, &[]);
         assert_eq!(notes.found, ["/aa", "/aa/bb", "/aa/bb/cc", "/aa/bb/cc/dd"]);
-        assert_eq!(notes.unread, ["/aa/bb/cc/dd: the length of a path exceeds the limit of 9"]);
+        assert_eq!(
+            notes.unread,
+            ["/aa/bb/cc/dd: the length of a path (`path_bytes`) exceeds the limit of 9"]
+        );
 
         let tree = Tree::new(top, Limits { walk_bytes: 200, ..Limits::default() });
         let error = walk(&tree, &mut Notes::default()).unwrap_err().to_string();
-        assert_eq!(error, "the memory for the directories of one walk exceeds the limit of 200");
+        assert_eq!(
+            error,
+            "the memory for the directories of one walk (`walk_bytes`) exceeds the limit of 200"
+        );
     }
 }

@@ -98,8 +98,10 @@ impl<'a> Devices<'a> {
     ) -> Option<usize> {
         let index = self.list.len();
         if to_u64(index) >= u64::from(self.limits.devices) {
-            let problem =
-                format!("the target has more than {} devices, which is the limit", self.limits.devices);
+            let problem = format!(
+                "the target has more than {} devices, which is the limit (`devices`)",
+                self.limits.devices
+            );
             if let Some(last) = self.list.last_mut()
                 && !last.report.problems.contains(&problem)
             {
@@ -112,7 +114,7 @@ impl<'a> Devices<'a> {
         let tables = parents().map(|parent| parent.tables).max().unwrap_or(0);
         let volume = if layer > self.limits.volume_layers {
             Err(format!(
-                "it is more than {} layers above a disk, which is the limit",
+                "it is more than {} layers above a disk, which is the limit (`volume_layers`)",
                 self.limits.volume_layers
             ))
         } else {

@@ -40,7 +40,10 @@ pub(super) fn open(devices: &mut [Device], candidates: &[Candidate], limits: &Li
             }
         } else {
             let limit = u64::from(limits.filesystems);
-            Err(chain(&FsError::Limit { what: "the number of filesystems of one target", limit }))
+            Err(chain(&FsError::Limit {
+                what: "the number of filesystems of one target (`filesystems`)",
+                limit,
+            }))
         };
         match result {
             Ok(file_system) => {

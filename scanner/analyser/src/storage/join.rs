@@ -24,9 +24,6 @@ pub(super) struct Joined {
 /// Where systems mount what the firmware reads.
 const FIRMWARE: [&str; 3] = ["/boot/efi", "/boot/firmware", "/efi"];
 
-/// The most that is said about one `/etc/fstab`. Against one with a line for every file of the disk.
-const MOST_SAID: usize = 100;
-
 /// The filesystems of a target, open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open<'a> {
@@ -91,9 +88,10 @@ impl Open<'_> {
                 }),
             }
         }
-        if let Some(more @ 1..) = unmounted.len().checked_sub(MOST_SAID) {
-            let is_gap = unmounted.iter().skip(MOST_SAID).any(|entry| entry.is_gap);
-            unmounted.truncate(MOST_SAID);
+        let most = self.limits.unmounted;
+        if let Some(more @ 1..) = unmounted.len().checked_sub(most) {
+            let is_gap = unmounted.iter().skip(most).any(|entry| entry.is_gap);
+            unmounted.truncate(most);
             let reason = format!("{more} more entries are not mounted");
             unmounted.push(Unmounted {
                 path: "/etc/fstab".to_owned(),

@@ -159,7 +159,9 @@ impl Storage {
             let device = self.report.device_of(left_out);
             if let Some(device) = self.report.devices.get_mut(device) {
                 let limit = limits.systems;
-                device.problems.push(format!("the target has more than {limit} systems, which is the limit"));
+                device.problems.push(format!(
+                    "the target has more than {limit} systems, which is the limit (`systems`)"
+                ));
             }
             roots.truncate(to_usize(limits.systems));
         }

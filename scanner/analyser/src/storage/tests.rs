@@ -268,12 +268,15 @@ fn more_devices_and_filesystems_than_the_limits_are_said() {
     assert_eq!(unknowns(&storage.report).len(), 1);
     let limits = Limits { filesystems: 2, ..Limits::default() };
     let storage = Storage::open("target", Source::Disks(&[disk("vol", table)]), &limits);
-    let expected = "vol partition 3: ext4: the number of filesystems of one target exceeds the limit of 2";
+    let expected = "vol partition 3: ext4: the number of filesystems of one target (`filesystems`) exceeds the limit of 2";
     assert_eq!(unknowns(&storage.report), [expected]);
     let limits = Limits { systems: 1, ..Limits::default() };
     let storage =
         Storage::open("target", Source::Disks(&[disk("a", root("")), disk("b", root(""))]), &limits);
-    assert_eq!(unknowns(&storage.report), ["b: the target has more than 1 systems, which is the limit"]);
+    assert_eq!(
+        unknowns(&storage.report),
+        ["b: the target has more than 1 systems, which is the limit (`systems`)"]
+    );
     // What is left out as a system is still read as a filesystem.
     assert_eq!(storage.report.trees.len(), 2);
 }

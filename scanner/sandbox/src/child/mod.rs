@@ -113,11 +113,11 @@ fn perform<E: std::error::Error>(
 
 fn open(list: &[StartDisk], link: &Arc<Link>, limits: &Limits) -> Vec<Disk> {
     let open = list.iter().filter(|disk| matches!(disk.state, StartDiskState::Open { .. })).count();
-    let cache = limits.analyser_cache_bytes / to_u64(open).max(1);
+    let memory = (limits.analyser_cache_bytes / to_u64(open).max(1), limits.hinted_blocks);
     let disks = list.iter().zip(0..).map(|(disk, number)| {
         let state = match &disk.state {
             &StartDiskState::Open { size, piece } => {
-                DiskState::Open(Arc::new(RemoteVolume::new(Arc::clone(link), number, (size, piece), cache)))
+                DiskState::Open(Arc::new(RemoteVolume::new(Arc::clone(link), number, (size, piece), memory)))
             }
             &StartDiskState::Empty { size } => DiskState::Empty { size },
             StartDiskState::Unread { reason } => DiskState::Unread { reason: reason.clone() },

@@ -19,6 +19,8 @@ pub(super) struct RemoteVolume {
     size: u64,
     piece: u32,
     kept: Mutex<Cache<Piece>>,
+    /// Pieces that are named in one hint.
+    hinted: usize,
 }
 
 /// The bytes of a piece.
@@ -28,17 +30,20 @@ enum Piece {
     Bytes(Arc<Vec<u8>>),
 }
 
-/// Pieces that are named in one hint. Against hints for holes of terabytes.
-const MOST_HINTED: usize = 1 << 16;
 /// Runs of pieces that one message names.
 const RUNS_AT_ONCE: usize = 1 << 12;
 
 impl RemoteVolume {
-    /// The volume with this number. Pieces are kept in `cache` bytes of memory.
-    pub(super) fn new(link: Arc<Link>, number: u32, (size, piece): (u64, u32), cache: u64) -> Self {
+    /// The volume with this number. Pieces are kept in `cache` bytes of memory, and `hinted` of them are named in one hint.
+    pub(super) fn new(
+        link: Arc<Link>,
+        number: u32,
+        (size, piece): (u64, u32),
+        (cache, hinted): (u64, usize),
+    ) -> Self {
         let piece = piece.max(1);
         let kept = Mutex::new(Cache::of_bytes(cache, u64::from(piece)));
-        Self { link, number, size, piece, kept }
+        Self { link, number, size, piece, kept, hinted }
     }
 
     fn kept(&self) -> MutexGuard<'_, Cache<Piece>> {
@@ -103,7 +108,7 @@ impl Volume for RemoteVolume {
         let pieces = inside
             .filter(|range| !range.is_empty())
             .flat_map(|range| range.start / length..=range.end.saturating_sub(1) / length)
-            .take(MOST_HINTED)
+            .take(self.hinted)
             .filter(|&piece| !kept.contains(piece));
         let mut runs: Vec<Range<u64>> = Vec::new();
         for piece in pieces {

@@ -33,7 +33,7 @@ pub enum SandboxError {
     #[error("the analyser was ended: {0}")]
     Died(Cause),
     /// The target or this program: the analyser needed more time than it may have.
-    #[error("the analysis was not finished after {}, which is the limit (`analyser_seconds`)", seconds(.limit))]
+    #[error("the analysis was not finished after {}, which is the limit (`analyser_seconds`; a configuration can raise it)", seconds(.limit))]
     Deadline {
         /// How long it may take.
         limit: Duration,
@@ -76,10 +76,14 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (text, last_words) = match self {
             Self::SystemCall => ("it made a system call that it may not make", ""),
-            Self::Memory => ("it needed more memory than the limit allows (`analyser_memory`)", ""),
-            Self::ProcessorTime => {
-                ("it needed more processor time than the limit allows (`analyser_cpu_seconds`)", "")
-            }
+            Self::Memory => (
+                "it needed more memory than the limit allows (`analyser_memory`; a configuration can raise it)",
+                "",
+            ),
+            Self::ProcessorTime => (
+                "it needed more processor time than the limit allows (`analyser_cpu_seconds`; a configuration can raise it)",
+                "",
+            ),
             Self::Fault { last_words } => ("it reached for memory that is not there", &**last_words),
             Self::Ended { status, last_words } => (&**status, &**last_words),
         };

@@ -28,7 +28,7 @@ pub use stop::Stop;
 use self::guarded::Guarded;
 use self::process::Process;
 use self::serve::Server;
-use crate::confine::ChildLimits;
+use crate::confine::{ChildLimits, Confinement};
 use crate::protocol::frame::{Connection, WireError};
 
 /// How analysers are run.
@@ -71,6 +71,18 @@ impl Sandbox {
     ///
     /// [`SandboxError`] if there is no report. Disks that could not be read stand in the report.
     pub fn run(&self, job: Job<'_>, out: &mut dyn Write, stop: &Stop) -> Result<StorageReport, SandboxError> {
+        self.run_watched(job, out, stop, &|_| {})
+    }
+
+    /// As [`run`](Self::run), and tells `confined` what of the analyser's confinement is in force, before the analyser gets
+    /// the first byte of the target. It is not told of one that [`Mode::Required`] refuses.
+    pub fn run_watched(
+        &self,
+        job: Job<'_>,
+        out: &mut dyn Write,
+        stop: &Stop,
+        confined: &dyn Fn(&Confinement),
+    ) -> Result<StorageReport, SandboxError> {
         let started = Instant::now();
         let limit = Duration::from_secs(self.limits.analyser_seconds);
         let limits = ChildLimits {
@@ -82,7 +94,7 @@ impl Sandbox {
         // A limit beyond the end of time is none.
         let end = started.checked_add(limit).unwrap_or_else(|| started + Duration::from_hours(24 * 365));
         let connection = Connection::new(Guarded::new(socket, end));
-        let result = Server::new(self, connection, started, out).serve(job);
+        let result = Server::new(self, connection, started, out).watched(confined).serve(job);
         let death = process.end();
         result.map_err(|error| match error {
             _ if stop.is_stopped() => SandboxError::Stopped,

@@ -94,7 +94,9 @@ impl Process {
         #[expect(clippy::disallowed_methods, reason = "bounded, and not a file of a disk")]
         let _ = self.child.stderr.take()?.take(MOST).read_to_end(&mut written);
         let text = String::from_utf8_lossy(&written);
-        let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+        // Below what was wrong, Rust's runtime advises to run the program with more variables.
+        let line =
+            text.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with("note:"))?;
         Some(printable(line).chars().take(200).collect())
     }
 }
@@ -126,6 +128,10 @@ impl Death {
             Some(signal) if signal == Signal::XCPU.as_raw() => Cause::ProcessorTime,
             Some(signal) if signal == Signal::ABORT.as_raw() && last_words.contains("memory allocation") => {
                 Cause::Memory
+            }
+            Some(signal) if signal == Signal::KILL.as_raw() => {
+                let status = "it was killed by somebody, or by the system because memory ran out (signal 9)";
+                Cause::Ended { status: status.to_owned(), last_words }
             }
             Some(signal) if signal == Signal::SEGV.as_raw() => Cause::Fault { last_words },
             _ => Cause::Ended { status: status.to_string(), last_words },

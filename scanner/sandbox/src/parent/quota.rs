@@ -42,15 +42,18 @@ impl Quota {
 
     /// Counts a message of `bytes` that came `now` after the start, and says how long to wait before it is answered.
     pub(super) fn spend(&mut self, bytes: u64, now: Duration) -> Result<Duration, WireError> {
-        let spend = |allowance: &mut Allowance, amount, what: &str| {
+        let spend = |allowance: &mut Allowance, amount, what: &str, name: &str| {
             let left = allowance.left.checked_sub(amount);
             allowance.left = left.unwrap_or(0);
             left.map(drop).ok_or_else(|| {
-                WireError::protocol(format!("more than {} {what}, which is the limit", allowance.limit))
+                WireError::protocol(format!(
+                    "more than {} {what}, which is the limit (`{name}`)",
+                    allowance.limit
+                ))
             })
         };
-        spend(&mut self.messages, 1, "messages")?;
-        spend(&mut self.bytes, bytes, "bytes of messages")?;
+        spend(&mut self.messages, 1, "messages", "messages")?;
+        spend(&mut self.bytes, bytes, "bytes of messages", "message_bytes")?;
 
         let rate = i128::from(self.rate);
         let passed = i128::try_from(now.saturating_sub(self.counted).as_nanos()).unwrap_or(i128::MAX);

@@ -35,6 +35,8 @@ pub(super) struct Server<'a> {
     out: &'a mut dyn Write,
     /// What is sent to the analyser, kept so that each piece does not need memory of its own.
     piece: Vec<u8>,
+    /// Is told what of the analyser's confinement is in force.
+    confined: Option<&'a dyn Fn(&Confinement)>,
 }
 
 impl<'a> Server<'a> {
@@ -45,7 +47,12 @@ impl<'a> Server<'a> {
         out: &'a mut dyn Write,
     ) -> Self {
         let quota = Quota::new(&sandbox.limits);
-        Self { sandbox, connection, started, quota, out, piece: Vec::new() }
+        Self { sandbox, connection, started, quota, out, piece: Vec::new(), confined: None }
+    }
+
+    /// With somebody who is told what of the analyser's confinement is in force.
+    pub(super) fn watched(self, confined: &'a dyn Fn(&Confinement)) -> Self {
+        Self { confined: Some(confined), ..self }
     }
 
     /// Gives the analyser its job and answers it until it has a report.
@@ -103,12 +110,11 @@ impl<'a> Server<'a> {
             let missing = confinement.missing_essentials().cloned().collect();
             return Err(SandboxError::Insufficient { missing });
         }
-        for part in confinement.missing() {
-            if confinement.missing_essentials().any(|essential| essential == part) {
-                tracing::warn!(%part, "the analyser, which reads what may be a hostile disk, is not fully confined");
-            } else {
-                tracing::debug!(%part, "a part of the analyser's confinement, for which others stand in, is missing");
-            }
+        for part in &confinement.parts {
+            tracing::debug!(%part, "the analyser's confinement");
+        }
+        if let Some(confined) = self.confined {
+            confined(confinement);
         }
         Ok(())
     }

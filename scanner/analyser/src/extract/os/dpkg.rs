@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use crate::extract::control::{self, Line};
 use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::FsPath;
+use crate::limits::Limits;
 use crate::package::{PackageKind, SourcePackage};
 
 /// Reads `/var/lib/dpkg/status` and `/var/lib/dpkg/status.d/*`.
@@ -45,7 +46,7 @@ impl Extractor for Dpkg {
             report_updates(input, report);
         }
         let layout = if is_database { Layout::Database } else { Layout::FilePerPackage };
-        parse(&content, layout, &mut |finding| match finding {
+        parse(&content, layout, input.limits(), &mut |finding| match finding {
             Finding::Package(package) => report.package(package),
             Finding::Problem(problem) => report.unknown(problem),
         });
@@ -82,7 +83,7 @@ fn report_updates(input: &Input<'_>, report: &mut Report<'_>) {
 /// Parses any bytes in both forms, for fuzzing: it must come back without a panic.
 pub fn fuzz_dpkg(content: &[u8]) {
     for layout in [Layout::Database, Layout::FilePerPackage] {
-        parse(content, layout, &mut |finding| drop(finding));
+        parse(content, layout, &Limits::default(), &mut |finding| drop(finding));
     }
 }
 
@@ -104,14 +105,11 @@ enum Finding {
     Problem(String),
 }
 
-/// Names, versions and the like are far shorter. Against fields that fill memory.
-const MAX_VALUE: usize = 4096;
-
 /// Reads the stanzas of `content`, one after the other.
-fn parse(content: &[u8], layout: Layout, emit: &mut dyn FnMut(Finding)) {
+fn parse(content: &[u8], layout: Layout, limits: &Limits, emit: &mut dyn FnMut(Finding)) {
     let mut lines = control::lines(content).peekable();
     while lines.peek().is_some() {
-        Stanza::read(&mut lines).interpret(layout, emit);
+        Stanza::read(&mut lines).interpret(layout, limits, emit);
     }
     // dpkg ends every line. A file that does not was cut off while it was written.
     if content.last().is_some_and(|&last| last != b'\n') {
@@ -176,7 +174,7 @@ impl<'a> Stanza<'a> {
         }
     }
 
-    fn interpret(&self, layout: Layout, emit: &mut dyn FnMut(Finding)) {
+    fn interpret(&self, layout: Layout, limits: &Limits, emit: &mut dyn FnMut(Finding)) {
         let Some(line) = self.line else { return };
         if let Some(number) = self.malformed {
             emit(Finding::Problem(format!("line {number} is not a field")));
@@ -184,7 +182,8 @@ impl<'a> Stanza<'a> {
         if let Some(name) = self.repeated {
             emit(Finding::Problem(format!("the stanza at line {line} has more than one {name}")));
         }
-        let found = self.installed(layout).and_then(|state| state.map(|state| self.found(state)).transpose());
+        let found =
+            self.installed(layout).and_then(|state| state.map(|state| self.found(state, limits)).transpose());
         match found {
             Ok(None) => {}
             Ok(Some((package, damaged))) => {
@@ -231,12 +230,16 @@ impl<'a> Stanza<'a> {
     }
 
     /// The package, with the names of the fields that were not UTF-8.
-    fn found(&self, state: &str) -> Result<(Found, Vec<&'static str>), String> {
+    fn found(&self, state: &str, limits: &Limits) -> Result<(Found, Vec<&'static str>), String> {
         let mut damaged = Vec::new();
         let mut text = |name: &'static str, value: Option<&[u8]>| -> Result<Option<String>, String> {
             let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
-            if value.len() > MAX_VALUE {
-                return Err(format!("has a {name} of {} bytes", value.len()));
+            if value.len() > limits.field_bytes {
+                return Err(format!(
+                    "has a {name} of {} bytes; the limit is {} (`field_bytes`)",
+                    value.len(),
+                    limits.field_bytes
+                ));
             }
             let text = String::from_utf8_lossy(value);
             if matches!(text, Cow::Owned(_)) {
@@ -294,7 +297,7 @@ mod tests {
 
     fn packages(content: &[u8], layout: Layout) -> (Vec<Found>, Vec<String>) {
         let (mut packages, mut problems) = (Vec::new(), Vec::new());
-        parse(content, layout, &mut |finding| match finding {
+        parse(content, layout, &Limits::default(), &mut |finding| match finding {
             Finding::Package(package) => packages.push(package),
             Finding::Problem(problem) => problems.push(problem),
         });

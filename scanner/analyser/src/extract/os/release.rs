@@ -9,9 +9,6 @@ use crate::fs::FsPath;
 #[derive(Clone, Copy, Debug)]
 pub struct Release;
 
-/// Real values are far shorter. Against an id of megabytes, which would stand in the URL of each of the system's packages.
-const MAX_VALUE: usize = 256;
-
 const DEBIAN_VERSION: &str = "/etc/debian_version";
 
 impl Extractor for Release {
@@ -44,8 +41,12 @@ impl Extractor for Release {
         let mut fields = parse(&content);
         let mut field = |name: &str| {
             let value = fields.remove(name)?;
-            if value.len() > MAX_VALUE {
-                report.unknown(format!("its {name} has {} bytes", value.len()));
+            let limit = input.limits().os_field_bytes;
+            if value.len() > limit {
+                let length = value.len();
+                report.unknown(format!(
+                    "its {name} has {length} bytes; the limit is {limit} (`os_field_bytes`)"
+                ));
                 return None;
             }
             Some(value)

@@ -77,7 +77,10 @@ impl ChunkMap {
         self.stripes = self.stripes.saturating_add(to_u64(chunk.stripes.len()));
         if self.stripes > limits.chunk_stripes {
             let limit = limits.chunk_stripes;
-            return Err(FsError::Limit { what: "the number of stripes of a Btrfs filesystem", limit });
+            return Err(FsError::Limit {
+                what: "the number of stripes of a Btrfs filesystem (`chunk_stripes`)",
+                limit,
+            });
         }
         self.chunks.insert(logical, chunk);
         Ok(())

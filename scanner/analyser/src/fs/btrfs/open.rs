@@ -211,7 +211,10 @@ fn described(
             _ => {}
         }
         if to_u64(items.len().max(names.len())) > limits.dir_entries {
-            return Err(FsError::Limit { what: "the number of Btrfs subvolumes", limit: limits.dir_entries });
+            return Err(FsError::Limit {
+                what: "the number of Btrfs subvolumes (`dir_entries`)",
+                limit: limits.dir_entries,
+            });
         }
     }
     Ok((items, names))
@@ -221,7 +224,10 @@ fn check_bytes(bytes: u64, limits: &Limits) -> Result<(), FsError> {
     if bytes <= limits.dir_bytes {
         return Ok(());
     }
-    Err(FsError::Limit { what: "the bytes of all names of Btrfs subvolumes", limit: limits.dir_bytes })
+    Err(FsError::Limit {
+        what: "the bytes of all names of Btrfs subvolumes (`dir_bytes`)",
+        limit: limits.dir_bytes,
+    })
 }
 
 fn subvolume_path(

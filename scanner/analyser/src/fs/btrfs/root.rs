@@ -118,7 +118,10 @@ pub(super) fn path(
         length = name.len().saturating_add(length).saturating_add(1);
         if length > limits.path_bytes {
             let limit = to_u64(limits.path_bytes);
-            return Err(FsError::Limit { what: "the length of the path of a Btrfs subvolume", limit });
+            return Err(FsError::Limit {
+                what: "the length of the path of a Btrfs subvolume (`path_bytes`)",
+                limit,
+            });
         }
         names.push(name.to_vec());
         here = parent;

@@ -97,7 +97,10 @@ fn prefetch(reader: Reader<'_>, dir: &InodeRecord, logical: u64) {
 /// The number of blocks of a directory.
 pub(super) fn block_count(reader: Reader<'_>, dir: &InodeRecord) -> Result<u64, FsError> {
     if dir.stat.size > reader.limits.dir_bytes {
-        return Err(FsError::Limit { what: "the size of a directory", limit: reader.limits.dir_bytes });
+        return Err(FsError::Limit {
+            what: "the size of a directory (`dir_bytes`)",
+            limit: reader.limits.dir_bytes,
+        });
     }
     Ok(dir.stat.size.div_ceil(u64::from(reader.blocks.block_size())))
 }
@@ -130,7 +133,10 @@ fn read_piece(
         }
         let Some(remaining) = left.checked_sub(1) else {
             let limit = reader.limits.dir_entries;
-            return Err(FsError::Limit { what: "the number of entries in one directory", limit });
+            return Err(FsError::Limit {
+                what: "the number of entries in one directory (`dir_entries`)",
+                limit,
+            });
         };
         *left = remaining;
         if visit(entry).is_break() {

@@ -54,8 +54,6 @@ pub enum Role {
 
 /// Where the table is.
 const PATH: &str = "/etc/fstab";
-/// A table of more bytes is not one. Against a table that costs its size in memory.
-const MOST_BYTES: u64 = 1 << 20;
 
 impl Fstab {
     /// Reads the table of the system in `tree`.
@@ -108,7 +106,7 @@ impl Fstab {
 
     fn add(&mut self, entry: Entry, limits: &Limits) -> Result<(), &'static str> {
         if self.entries.len() >= to_usize(limits.mounts) {
-            return Err("there are too many mounts");
+            return Err("there are more mounts than the limit allows (`mounts`)");
         }
         if self.entries.iter().any(|other| other.mount_point == entry.mount_point) {
             return Err("an earlier one has the same mount point");
@@ -197,7 +195,7 @@ const VIRTUAL: &[&str] = &[
 
 /// A file of the tree, if it is there.
 fn read(tree: &Tree, path: &FsPath) -> Result<Option<Vec<u8>>, FsError> {
-    tree.open(path)?.map(|file| file.read_up_to(MOST_BYTES)).transpose()
+    tree.open(path)?.map(|file| file.read_small()).transpose()
 }
 
 /// One line of the table; `None` for one that mounts nothing.

@@ -8,8 +8,6 @@ use crate::fs::{FsError, FsPath, Tree};
 
 /// Where units are that a package or an administrator installed, in the order in which one hides another of its name.
 const DIRECTORIES: [&str; 2] = ["/etc/systemd/system", "/usr/lib/systemd/system"];
-/// The most bytes that a unit may have.
-const MOST_BYTES: u64 = 64 << 10;
 
 /// Adds the mounts of a system's units.
 pub(super) fn read(tree: &Tree, found: &mut Fstab) {
@@ -38,7 +36,7 @@ pub(super) fn read(tree: &Tree, found: &mut Fstab) {
 /// Adds the mount of one unit, unless the table has its mount point.
 fn add(tree: &Tree, path: &FsPath, found: &mut Fstab) -> Result<(), String> {
     let content = match tree.open(path) {
-        Ok(Some(file)) => file.read_up_to(MOST_BYTES),
+        Ok(Some(file)) => file.read_small(),
         // A unit that is masked is a link to /dev/null, a device or absent here.
         Ok(None) | Err(FsError::Invalid { .. }) => return Ok(()),
         Err(error) => Err(error),

@@ -385,7 +385,7 @@ impl<'a> Builder<'a> {
 
     fn too_many_layers(&self) -> Unreadable {
         Unreadable::damaged(format!(
-            "more than {} volumes are made of each other, which is the limit",
+            "more than {} volumes are made of each other, which is the limit (`volume_layers`)",
             self.limits.volume_layers
         ))
     }

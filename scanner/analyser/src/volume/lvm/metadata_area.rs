@@ -49,7 +49,10 @@ pub(super) fn read(
         return Ok(None);
     }
     if text_size > limits.lvm_text_bytes {
-        return Err(FsError::Limit { what: "the size of LVM2 metadata", limit: limits.lvm_text_bytes });
+        return Err(FsError::Limit {
+            what: "the size of LVM2 metadata (`lvm_text_bytes`)",
+            limit: limits.lvm_text_bytes,
+        });
     }
     // The text may go round the end of the buffer, which begins behind the header.
     let header_size = u64::try_from(HEADER_SIZE).unwrap_or(u64::MAX);

@@ -325,7 +325,10 @@ mod tests {
         endless[AREA + 48..AREA + 56].copy_from_slice(&(1_u64 << 40).to_le_bytes());
         seal_area(&mut endless[AREA..AREA + SECTOR]);
         let found = read(endless).unwrap().unwrap();
-        assert_eq!(found.problems, ["the size of LVM2 metadata exceeds the limit of 8388608"]);
+        assert_eq!(
+            found.problems,
+            ["the size of LVM2 metadata (`lvm_text_bytes`) exceeds the limit of 8388608"]
+        );
         let mut ignored = disk(b'a', text.as_bytes(), SECTOR, SIZE);
         ignored[AREA + 60] = 1;
         seal_area(&mut ignored[AREA..AREA + SECTOR]);
@@ -363,7 +366,7 @@ mod tests {
         let slices: Vec<[&str; 1]> = segments.iter().map(|segment| [segment.as_str()]).collect();
         let volumes: Vec<(&str, &[&str])> =
             names.iter().zip(&slices).map(|(name, segments)| (name.as_str(), &segments[..])).collect();
-        let deep = "more than 16 volumes are made of each other, which is the limit";
+        let deep = "more than 16 volumes are made of each other, which is the limit (`volume_layers`)";
         let expected: Vec<&str> = (0..40).map(|number| if number < 16 { "" } else { deep }).collect();
         assert_eq!(reasons(&volumes), expected);
     }

@@ -135,7 +135,7 @@ impl SnapshotVolume {
                     if !self.room.take() {
                         let limit = self.limits.snapshot_exceptions;
                         return Err(FsError::Limit {
-                            what: "the number of the snapshots' own chunks",
+                            what: "the number of the snapshots' own chunks (`snapshot_exceptions`)",
                             limit,
                         });
                     }
@@ -241,7 +241,12 @@ mod tests {
         read().unwrap();
         read().unwrap();
         let error = read().unwrap_err();
-        assert!(error.ends_with("the number of the snapshots' own chunks exceeds the limit of 5"), "{error}");
+        assert!(
+            error.ends_with(
+                "the number of the snapshots' own chunks (`snapshot_exceptions`) exceeds the limit of 5"
+            ),
+            "{error}"
+        );
         // What failed has given its room back.
         assert!(room.take() && !room.take());
     }

@@ -195,7 +195,10 @@ impl Header {
     /// The array of entries, if its checksum is right. Inner errors say what is wrong with it.
     fn entries(&self, disk: &dyn Volume, limit: u32) -> Result<Result<Vec<u8>, String>, FsError> {
         if self.entry_count > limit {
-            return Ok(Err(format!("claims {} entries, more than the limit of {limit}", self.entry_count)));
+            return Ok(Err(format!(
+                "claims {} entries, more than the limit of {limit} (`partitions`)",
+                self.entry_count
+            )));
         }
         let size = u64::from(self.entry_count).saturating_mul(u64::from(self.entry_size));
         let offset = self.entries_lba.saturating_mul(u64::from(self.sector_size));

@@ -70,7 +70,10 @@ impl Log {
             let tags = log.written.len().saturating_add(open.written.len());
             let revokes = log.revoked.len().saturating_add(open.revoked.len());
             if tags.saturating_add(revokes) > to_usize(most) {
-                return Err(FsError::Limit { what: "the number of blocks in the journal", limit: most });
+                return Err(FsError::Limit {
+                    what: "the number of blocks in the journal (`journal_blocks`)",
+                    limit: most,
+                });
             }
         }
         if format.has(incompat::FAST_COMMIT) {

@@ -90,7 +90,7 @@ impl<'a> File<'a> {
         }
         let most = limits.journal_blocks.saturating_mul(u64::from(blocks.block_size()));
         if inode.stat.size > most {
-            return Err(FsError::Limit { what: "the size of the journal", limit: most });
+            return Err(FsError::Limit { what: "the size of the journal (`journal_blocks`)", limit: most });
         }
         let count = inode.stat.size.div_ceil(u64::from(blocks.block_size()).max(1));
         Ok(Self::of_runs(blocks, map::runs(blocks, inode, 0..count, limits)?))

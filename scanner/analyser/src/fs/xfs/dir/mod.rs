@@ -174,7 +174,10 @@ impl Listing<'_> {
             }
             let Some(remaining) = self.entries.checked_sub(1) else {
                 let limit = self.blocks.limits.dir_entries;
-                return Err(FsError::Limit { what: "the number of entries in one directory", limit });
+                return Err(FsError::Limit {
+                    what: "the number of entries in one directory (`dir_entries`)",
+                    limit,
+                });
             };
             self.entries = remaining;
             self.pay(data::ENTRY_SIZE.saturating_add(entry.name.len()))?;
@@ -189,8 +192,10 @@ impl Listing<'_> {
     fn pay(&mut self, bytes: usize) -> Result<(), FsError> {
         let limit = self.blocks.limits.dir_bytes;
         let left = self.bytes.checked_sub(to_u64(bytes));
-        self.bytes =
-            left.ok_or(FsError::Limit { what: "the size of the entries of one directory", limit })?;
+        self.bytes = left.ok_or(FsError::Limit {
+            what: "the size of the entries of one directory (`dir_bytes`)",
+            limit,
+        })?;
         Ok(())
     }
 }

@@ -4,150 +4,145 @@
 //! here, in one place: a reader takes its bounds from [`Limits`] and pays for each step from a [`Budget`], so that the
 //! worst disk ends its own scan with [`FsError::Limit`] and nothing else.
 
-use std::cell::Cell;
+mod budget;
+mod define;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::budget::Budget;
+pub use self::define::{LimitError, LimitInfo};
+
+use self::define::{limits, number};
 use crate::fs::FsError;
 use crate::number::to_u64;
 
-/// Bounds on what one volume may make a reader do. The defaults leave room above every real disk that was measured; whoever
-/// has a larger one raises them.
+limits! {
+/// Bounds on what one target may make the scanner do. The defaults leave room above every real disk that was measured;
+/// whoever has a larger one raises them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Bytes that [`File::read_all`](crate::fs::File::read_all) returns. Against a package database of terabytes, most
-    /// of it a hole, that would be read into memory.
-    pub file_bytes: u64,
+    /// Bytes of a file that is read as a whole. Against a package database of terabytes, most of it a hole, that would be
+    /// read into memory.
+    file_bytes: u64 = 256 << 20, "bytes";
+    /// Bytes of a small file that is read as a whole: `/etc/fstab`, a mount unit, `/etc/os-release`. Against one that costs
+    /// its size in memory. A file of more bytes is none of these.
+    small_file_bytes: u64 = 1 << 20, "bytes";
     /// Entries of one directory. Against a directory that lists names without end, all kept in memory to be sorted.
-    pub dir_entries: u64,
+    dir_entries: u64 = 1_000_000, "entries";
     /// Bytes of one directory that is listed. Against a directory inode that claims the whole volume. In ext4 with their
     /// empty parts; in XFS, which gives a directory that has outgrown 4 MiB a block of 64 KiB for every second name, those
     /// of the entries and of the blocks' headers.
-    pub dir_bytes: u64,
+    dir_bytes: u64 = 128 << 20, "bytes";
     /// Symbolic links followed for one path, as in Linux. Against links that form a circle.
-    pub symlinks: u32,
+    symlinks: u32 = 40, "links", or none;
     /// Bytes of a path or of a symbolic link's target, `PATH_MAX` in Linux. Against a link inode with a size of one
     /// terabyte, and against targets that grow with each link followed.
-    pub path_bytes: usize,
+    path_bytes: usize = 4096, "bytes";
     /// Bytes of memory for the directories that one walk found, about 80 for each and its name. Against a disk of nothing
     /// but directories: each is remembered, so that none is entered twice.
-    pub walk_bytes: u64,
+    walk_bytes: u64 = 256 << 20, "bytes";
     /// Filesystems mounted into one tree. Against an `/etc/fstab` that mounts a directory on every other.
-    pub mounts: u32,
+    mounts: u32 = 1024, "mounts", or none;
     /// Depth of a file's extent tree. Five levels address every file that ext4 can hold, and every one of XFS but those of
     /// billions of extents. Against a tree whose nodes point at themselves.
-    pub extent_depth: u16,
+    extent_depth: u16 = 5, "levels", or none;
     /// Partitions of one volume. Against a partition table that claims 2³² entries, and chains of logical partitions
     /// that form a circle.
-    pub partitions: u32,
+    partitions: u32 = 1024, "partitions", or none;
     /// Bytes of the text that describes an LVM2 volume group. Against a metadata area that is the whole volume, and read
     /// into memory.
-    pub lvm_text_bytes: u64,
+    lvm_text_bytes: u64 = 8 << 20, "bytes", or none;
     /// Volumes that are made of each other: a snapshot of a thin volume, whose pool is a RAID volume, and so on. Against
     /// volumes that contain themselves.
-    pub volume_layers: u32,
+    volume_layers: u32 = 16, "layers", or none;
     /// Chunks that the snapshots of LVM2's older kind have of their own, those of all that are looked into together. Against
     /// a store of terabytes, each of whose entries costs memory, and against a hundred snapshots with the same store.
-    pub snapshot_exceptions: u64,
+    snapshot_exceptions: u64 = 1 << 22, "chunks", or none;
     /// Block devices of one target: partitions, logical volumes, arrays. Against a hundred disks of a thousand partitions,
     /// and volume groups with logical volumes without end.
-    pub devices: u32,
+    devices: u32 = 1024, "devices";
     /// Filesystems of one target, which are open at the same time. Against a thousand small ones, each of which keeps its
     /// tables in memory.
-    pub filesystems: u32,
+    filesystems: u32 = 256, "filesystems";
     /// Systems of one target, each of which is joined and searched by itself. Against hundreds of small roots, each with a
     /// thousand mounts.
-    pub systems: u32,
+    systems: u32 = 16, "systems";
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
-    pub journal_blocks: u64,
+    journal_blocks: u64 = 1 << 20, "blocks", or none;
     /// Bytes that recovering the log of an XFS filesystem keeps in memory: those of transactions that are not yet
     /// committed, and those of the blocks that it changes. Against a log of gigabytes that is one transaction.
-    pub log_bytes: u64,
+    log_bytes: u64 = 256 << 20, "bytes", or none;
     /// Bytes of items that the Btrfs tree logs of all subvolumes may change, all kept in memory. Against a log as large as
     /// the volume.
-    pub tree_log_bytes: u64,
+    tree_log_bytes: u64 = 64 << 20, "bytes", or none;
     /// Stripes of a Btrfs filesystem's chunks, which address translation keeps in memory. Against a chunk tree as large as the
     /// volume; a filesystem of 64 TiB has about 64,000 chunks of a few stripes.
-    pub chunk_stripes: u64,
+    chunk_stripes: u64 = 1 << 20, "stripes";
     /// Bytes of metadata blocks kept in memory by one filesystem. Against blocks of 64 KiB that are all metadata.
-    pub cache_bytes: u64,
+    cache_bytes: u64 = 32 << 20, "bytes", or none;
     /// Elementary steps for one filesystem over its whole life: a block looked at, a directory entry, an extent, a
     /// journal tag. Against everything that is small but repeats, such as directories that contain each other.
-    pub steps: u64,
+    steps: u64 = 500_000_000, "steps";
     /// Bytes that one filesystem reads, holes included, over its whole life. Against many files that each stay just
-    /// below [`file_bytes`](Self::file_bytes).
-    pub read_bytes: u64,
+    /// below `file_bytes`.
+    read_bytes: u64 = 256 << 30, "bytes";
     /// Packages of one target. Against databases that list packages without end, which cost some 300 bytes of memory each.
     /// The largest distributions have a fifth of it in their whole archive.
-    pub packages: u64,
+    packages: u64 = 500_000, "packages";
     /// Bytes of all packages' names, versions and the like. Against packages whose every field is as long as a field may
     /// be. A real package has some 150 of them.
-    pub package_bytes: u64,
+    package_bytes: u64 = 256 << 20, "bytes";
+    /// Bytes of a field of a package database: a name, a version. Against fields that fill memory; real ones are far shorter.
+    field_bytes: usize = 4096, "bytes";
+    /// Bytes of a value in `/etc/os-release`. Against an id of megabytes, which would stand in the URL of each of the system's
+    /// packages.
+    os_field_bytes: usize = 256, "bytes";
     /// Bytes of one text in a report: a name, a version, a path. Against texts that no reader of a list has room for.
-    pub text_bytes: u64,
+    text_bytes: u64 = 64 << 10, "bytes";
+    /// Problems of one system that are reported one by one; the others are counted. Against a directory of a million damaged
+    /// files.
+    gaps: usize = 2000, "problems";
+    /// Problems of one file that are reported one by one; the others are counted. The first ones show what is wrong. Against
+    /// files of which every line is damaged.
+    gaps_per_file: u64 = 50, "problems";
+    /// Entries of one `/etc/fstab` that are reported because they are not mounted; the others are counted. Against one with a
+    /// line for every file of the disk.
+    unmounted: usize = 100, "entries";
     /// Unknowns and other notes of one target, beside its packages. Against a disk that is nothing but problems, each of
     /// which is reported.
-    pub notes: u64,
+    notes: u64 = 1_000_000, "notes";
+    /// Bytes of blocks that the scanner keeps in memory for all volumes of one target. Those beyond it go to a temporary
+    /// file, which costs no request either.
+    block_cache_bytes: u64 = 64 << 20, "bytes", or none;
+    /// Blocks of one volume that are on their way because of hints. 4096 are 2 GiB of an EBS snapshot. Against a disk that
+    /// claims anything, of which everything would be queued.
+    prefetched_blocks: usize = 4096, "blocks", or none;
+    /// Blocks that are looked at for one hint. Against hints for holes of terabytes, which cost no request but time.
+    hinted_blocks: usize = 1 << 16, "blocks", or none;
+    /// Volumes of one target whose lists of blocks are fetched at the same time. Against the rate at which AWS refuses
+    /// requests.
+    volumes_at_once: usize = 4, "volumes";
     /// Bytes of memory that the analyser may map. What the other limits let it keep at the same time is below it; against
     /// an error of this program that lets a disk ask for more.
-    pub analyser_memory: u64,
+    analyser_memory: u64 = 2 << 30, "bytes";
     /// Seconds of processor time for the analysis of one target. The largest disks that were measured take some 20.
     /// Against a disk whose every structure is the slowest that is allowed.
-    pub analyser_cpu_seconds: u64,
+    analyser_cpu_seconds: u64 = 900, "seconds";
     /// Seconds for the analysis of one target, from its start to its report, with the time in which blocks are fetched.
     /// Against an analyser that waits for ever.
-    pub analyser_seconds: u64,
+    analyser_seconds: u64 = 3600, "seconds";
     /// Bytes of blocks that the analyser keeps, so that it need not ask for them again.
-    pub analyser_cache_bytes: u64,
+    analyser_cache_bytes: u64 = 64 << 20, "bytes", or none;
     /// Messages that the analyser may send for one target: each piece of a disk that it reads is one. A million pieces of
     /// an EBS snapshot are 512 GiB. Against an analyser that asks for the same piece without end.
-    pub messages: u64,
+    messages: u64 = 1_000_000, "messages";
     /// Messages that the analyser may send in a second; those beyond it wait. Above what an analyser reaches that does
     /// something with the answers; against one that keeps the scanner busy.
-    pub messages_per_second: u32,
+    messages_per_second: u32 = 50_000, "messages";
     /// Bytes of these messages, those of the report included. Against a report that is all text.
-    pub message_bytes: u64,
+    message_bytes: u64 = 1 << 30, "bytes";
 }
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            file_bytes: 256 << 20,
-            dir_entries: 1_000_000,
-            dir_bytes: 128 << 20,
-            symlinks: 40,
-            path_bytes: 4096,
-            mounts: 1024,
-            walk_bytes: 256 << 20,
-            extent_depth: 5,
-            partitions: 1024,
-            lvm_text_bytes: 8 << 20,
-            volume_layers: 16,
-            snapshot_exceptions: 1 << 22,
-            devices: 1024,
-            filesystems: 256,
-            systems: 16,
-            journal_blocks: 1 << 20,
-            log_bytes: 256 << 20,
-            tree_log_bytes: 64 << 20,
-            chunk_stripes: 1 << 20,
-            cache_bytes: 32 << 20,
-            steps: 500_000_000,
-            read_bytes: 256 << 30,
-            packages: 500_000,
-            package_bytes: 256 << 20,
-            text_bytes: 64 << 10,
-            notes: 1_000_000,
-            analyser_memory: 2 << 30,
-            analyser_cpu_seconds: 900,
-            analyser_seconds: 3600,
-            analyser_cache_bytes: 64 << 20,
-            messages: 1_000_000,
-            messages_per_second: 50_000,
-            message_bytes: 1 << 30,
-        }
-    }
 }
 
 impl Limits {
@@ -155,7 +150,7 @@ impl Limits {
     pub fn check_link(&self, bytes: u64) -> Result<(), FsError> {
         let limit = to_u64(self.path_bytes);
         if bytes > limit {
-            return Err(FsError::Limit { what: "the length of a symbolic link", limit });
+            return Err(FsError::Limit { what: "the length of a symbolic link (`path_bytes`)", limit });
         }
         Ok(())
     }
@@ -180,68 +175,6 @@ impl Limits {
     }
 }
 
-/// What is left of a volume's allowance. One budget goes through every loop of a reader.
-#[derive(Debug)]
-pub struct Budget {
-    steps: Allowance,
-    bytes: Allowance,
-}
-
-impl Budget {
-    /// A full budget.
-    pub fn new(limits: &Limits) -> Self {
-        Self {
-            steps: Allowance::new("the work for one filesystem, in steps,", limits.steps),
-            bytes: Allowance::new("the number of bytes read from one filesystem", limits.read_bytes),
-        }
-    }
-
-    /// Pays for one elementary step.
-    pub fn step(&self) -> Result<(), FsError> {
-        self.steps.spend(1)
-    }
-
-    /// Pays for what costs as much as `count` elementary steps.
-    pub fn steps(&self, count: u64) -> Result<(), FsError> {
-        self.steps.spend(count)
-    }
-
-    /// Pays for handling `count` bytes of metadata in a way that looks at each: copying them, computing their checksum. A
-    /// structure of 64 KiB takes a thousand times as long as one number, so that it counts as many steps.
-    pub fn work(&self, count: u64) -> Result<(), FsError> {
-        /// Bytes that are handled in about the time of another step.
-        const EACH: u64 = 256;
-
-        self.steps(count.div_ceil(EACH))
-    }
-
-    /// Pays for reading `count` bytes.
-    pub fn bytes(&self, count: u64) -> Result<(), FsError> {
-        self.bytes.spend(count)
-    }
-}
-
-/// One counter that runs down.
-#[derive(Debug)]
-struct Allowance {
-    what: &'static str,
-    limit: u64,
-    left: Cell<u64>,
-}
-
-impl Allowance {
-    fn new(what: &'static str, limit: u64) -> Self {
-        Self { what, limit, left: Cell::new(limit) }
-    }
-
-    fn spend(&self, amount: u64) -> Result<(), FsError> {
-        let left = self.left.get().checked_sub(amount);
-        // An exhausted budget stays exhausted: a caller that goes on after the error gets the error again.
-        self.left.set(left.unwrap_or(0));
-        left.map(drop).ok_or(FsError::Limit { what: self.what, limit: self.limit })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,14 +188,33 @@ mod tests {
     }
 
     #[test]
-    fn a_spent_budget_says_what_ran_out_and_stays_spent() {
-        let budget = Budget::new(&Limits { steps: 2, ..Limits::default() });
-        budget.step().unwrap();
-        budget.step().unwrap();
-        for _ in 0..2 {
-            let error = budget.step().unwrap_err();
-            assert_eq!(error.to_string(), "the work for one filesystem, in steps, exceeds the limit of 2");
+    fn every_limit_can_be_set_by_its_name_and_says_why_it_is_there() {
+        for limit in Limits::table() {
+            let mut limits = Limits::default();
+            limits.set(limit.name, limit.default).unwrap();
+            assert_eq!(limits, Limits::default(), "{limit:?}");
+            limits.set(limit.name, limit.default + 1).unwrap();
+            assert_ne!(limits, Limits::default(), "{limit:?}");
+            assert!(limit.reason.ends_with('.') && !limit.reason.contains('['), "{limit:?}");
+            let zero = limits.set(limit.name, 0);
+            assert_eq!(zero.is_ok(), limit.least == 0, "{limit:?}");
         }
-        budget.bytes(1).unwrap();
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_set_is_named() {
+        let mut limits = Limits::default();
+        for (name, value, expected) in [
+            (
+                "stps",
+                1,
+                "there is no limit named `stps`; `agentless-scanner list limits` shows those that there are",
+            ),
+            ("steps", 0, "the limit `steps` must be at least 1"),
+            ("extent_depth", 70_000, "the limit `extent_depth` must be at most 65535"),
+        ] {
+            assert_eq!(limits.set(name, value).unwrap_err().to_string(), expected);
+        }
+        assert_eq!(limits, Limits::default());
     }
 }
