@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::Path;
 
 use agentless_core::text::printable;
-use agentless_sandbox::confine::{self, Confinement, ParentRights, Part};
+use agentless_sandbox::confine::{self, Confinement, ParentRights, Part, State};
 use agentless_sandbox::parent::Mode;
 
 use super::log::Log;
@@ -78,27 +78,71 @@ impl Protection {
 
     /// Tells the user, in one line, what of the protection is missing, if anything that matters is.
     pub(super) fn warn(&self, analyser: &Confinement) {
-        if self.is_quiet {
-            return;
+        if let Some(warning) = self.warning(analyser).filter(|_| !self.is_quiet) {
+            say(&printable(&warning));
         }
+    }
+
+    fn warning(&self, analyser: &Confinement) -> Option<String> {
         let of_analyser: Vec<_> = analyser.missing_essentials().cloned().collect();
-        let mut missing = Vec::new();
-        for (process, parts) in [("analyser", &of_analyser), ("scanner", &self.missing)] {
-            if !parts.is_empty() {
-                missing.push(format!("of the {process}: {}", list(parts)));
-            }
-        }
-        if !missing.is_empty() {
-            say(&format!(
-                "warning: this system lacks protection from hostile disks ({}). A disk that takes over the process which \
-                 reads it could reach what that process reaches. Read only disks that you trust here, or use Linux 5.13 \
-                 or later with Landlock, and `--sandbox required` to be sure",
-                printable(&missing.join("; "))
-            ));
-        }
+        let missing: Vec<_> = [("analyser", &of_analyser), ("scanner", &self.missing)]
+            .into_iter()
+            .filter(|(_, parts)| !parts.is_empty())
+            .map(|(process, parts)| format!("of the {process}, {}", list(parts)))
+            .collect();
+        (!missing.is_empty()).then(|| {
+            format!(
+                "warning: a part of the protection from hostile disks is not in force here: {}. A disk that is made to \
+                 take over the process which reads it could do more than spoil its own report: read only disks that you \
+                 trust, or use Linux 5.13 or later with Landlock. `--sandbox required` reads nothing without it",
+                missing.join("; ")
+            )
+        })
     }
 }
 
+/// The protections that are missing, with the reasons.
 fn list(parts: &[Part]) -> String {
-    parts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    let part = |part: &Part| match &part.state {
+        State::Missing { reason } => format!("{} ({reason})", part.what),
+        State::Enforced | State::Partial { .. } => part.what.to_string(),
+    };
+    parts.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use agentless_sandbox::confine::{Protection as What, Role};
+
+    use super::*;
+
+    fn part(what: What, reason: Option<&str>) -> Part {
+        let state = reason.map_or(State::Enforced, |reason| State::Missing { reason: reason.to_owned() });
+        Part { what, state }
+    }
+
+    #[test]
+    fn what_is_missing_is_said_in_one_line_and_only_if_it_matters() {
+        let analyser = |filesystem, scope| Confinement {
+            role: Role::Child,
+            parts: vec![part(What::Filesystem, filesystem), part(What::Scope, scope)],
+        };
+        let protection = |missing| Protection { mode: Mode::BestEffort, missing, is_quiet: false };
+        let old = Some("too old");
+        assert_eq!(protection(vec![]).warning(&analyser(None, None)), None);
+        assert_eq!(protection(vec![]).warning(&analyser(None, old)), None);
+        let warning = protection(vec![part(What::Inspection, old)]).warning(&analyser(old, old)).unwrap();
+        let expected = "of the analyser, restricted file system (too old); of the scanner, no inspection by other \
+                        processes (too old). ";
+        assert!(warning.contains(expected) && warning.lines().count() == 1, "{warning}");
+    }
+
+    #[test]
+    fn a_target_of_this_machine_needs_nothing_but_its_outputs() {
+        let outputs = [Path::new("/out")];
+        let local = rights(&Target::Image("disk.img".into()), outputs);
+        assert_eq!(local, ParentRights { writes: vec!["/out".into()], executes_others: false });
+        let remote = rights(&Target::Snapshot("snap-1".to_owned()), outputs);
+        assert!(remote.writes.contains(&std::env::temp_dir()));
+    }
 }

@@ -102,8 +102,10 @@ pub(super) fn schema() -> Schema {
          snapshots of the account's EC2 volumes. Every instance is replaced within about a day, launching the new one \
          before the old one ends.\n\n\
          ~> **What runs on them is the image's affair.** This version has no scanner image and no service yet: an \
-         instance boots `image_id`, and cloud-init writes `settings` to `/etc/agentless-scanner/config.json`, which \
-         nothing of this version reads. Scans are started by hand, with `agentless-scanner scan`.\n\n\
+         instance boots `image_id`, and cloud-init writes `settings` to `/etc/agentless-scanner/config.json`. Scans are \
+         started by hand, with `agentless-scanner scan --config /etc/agentless-scanner/config.json`, which takes from the \
+         file that protection from hostile disks is required (`\"sandbox\": \"required\"`, always written) and leaves \
+         the rest to the service.\n\n\
          ~> A change of the image, the instance type or the settings makes a new version of the launch template, to \
          which the group is pinned by number. Instances that run keep what they have until they are replaced, within \
          `max_instance_lifetime`.",

@@ -22,6 +22,20 @@ pub(super) struct ScannerConfig {
     pub(super) log_level: String,
     /// How often it scans each volume.
     pub(super) scan_interval_hours: i32,
+    /// What it does where the system cannot confine it. Absent in what earlier versions wrote.
+    #[serde(default)]
+    pub(super) sandbox: Sandbox,
+}
+
+/// Whether the scanner reads disks without protection from them.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Sandbox {
+    /// It does, as far as nothing else is configured.
+    #[default]
+    BestEffort,
+    /// It does not: on an instance of ours, a kernel without protection is a mistake in the image.
+    Required,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -44,6 +58,7 @@ impl ScannerConfig {
             region: region.to_string(),
             log_level: log_level.to_owned(),
             scan_interval_hours,
+            sandbox: Sandbox::Required,
         }
     }
 
@@ -101,7 +116,7 @@ mod tests {
             config("scanner").to_user_data(),
             "#cloud-config\n\
              {\"write_files\":[{\"content\":\"{\\\"log_level\\\":\\\"info\\\",\\\"region\\\":\\\"eu-central-1\\\",\
-             \\\"scan_interval_hours\\\":12,\\\"scanner_id\\\":\\\"scanner\\\"}\",\"owner\":\"root:root\",\
+             \\\"sandbox\\\":\\\"required\\\",\\\"scan_interval_hours\\\":12,\\\"scanner_id\\\":\\\"scanner\\\"}\",\"owner\":\"root:root\",\
              \"path\":\"/etc/agentless-scanner/config.json\",\"permissions\":\"0644\"}]}\n"
         );
     }
