@@ -6,4 +6,5 @@ mod demo;
 mod faults;
 mod inspect;
 mod interrupted_apply;
+mod protection;
 mod scene;
