@@ -11,11 +11,11 @@ use agentless_core::number::to_usize;
 use agentless_core::report::StorageReport;
 use agentless_core::source::{Disk, DiskState, Source};
 use agentless_core::task::Task;
-use agentless_core::text::printable;
 use agentless_core::volume::Volume;
 use tracing::level_filters::LevelFilter;
 
 use super::error::SandboxError;
+use super::foreign::foreign;
 use super::guarded::Guarded;
 use super::quota::Quota;
 use super::{Job, Mode, Sandbox, directory};
@@ -35,6 +35,8 @@ pub(super) struct Server<'a> {
     out: &'a mut dyn Write,
     /// What is sent to the analyser, kept so that each piece does not need memory of its own.
     piece: Vec<u8>,
+    /// Bytes that it logged so far.
+    logged: usize,
 }
 
 impl<'a> Server<'a> {
@@ -45,7 +47,7 @@ impl<'a> Server<'a> {
         out: &'a mut dyn Write,
     ) -> Self {
         let quota = Quota::new(&sandbox.limits);
-        Self { sandbox, connection, started, quota, out, piece: Vec::new() }
+        Self { sandbox, connection, started, quota, out, piece: Vec::new(), logged: 0 }
     }
 
     /// Gives the analyser its job and answers it until it has a report.
@@ -80,7 +82,7 @@ impl<'a> Server<'a> {
                         let files = directory(&job.source)?;
                         directory::answer(files, request, &self.sandbox.limits, &mut self.connection)?;
                     }
-                    FromChild::Log { level, text } => log(level, &text),
+                    FromChild::Log { level, text } => self.log(level, &text),
                     FromChild::Part(part) => assembly.add(part)?,
                     FromChild::Done => return Ok(assembly.finish()?),
                     FromChild::Failed { reason } => return Err(SandboxError::Task { reason }),
@@ -104,10 +106,17 @@ impl<'a> Server<'a> {
             return Err(SandboxError::Insufficient { missing });
         }
         for part in confinement.missing() {
+            let shown = foreign(&part.to_string());
             if confinement.missing_essentials().any(|essential| essential == part) {
-                tracing::warn!(%part, "the analyser, which reads what may be a hostile disk, is not fully confined");
+                tracing::warn!(
+                    part = shown,
+                    "the analyser, which reads what may be a hostile disk, is not fully confined"
+                );
             } else {
-                tracing::debug!(%part, "a part of the analyser's confinement, for which others stand in, is missing");
+                tracing::debug!(
+                    part = shown,
+                    "a part of the analyser's confinement, for which others stand in, is missing"
+                );
             }
         }
         Ok(())
@@ -145,6 +154,27 @@ impl<'a> Server<'a> {
             Err(error) => self.connection.send(&ToChild::Failed { reason: chain(&error) }),
         };
         Ok(sent?)
+    }
+
+    /// Logs what the analyser has to say, which is said to be foreign, as long as there is room for it.
+    fn log(&mut self, level: LogLevel, text: &str) {
+        /// The most bytes that one analysis may add to a log, which somebody keeps. A scan has a thousandth of it to say.
+        const MOST: usize = 16 << 20;
+
+        let text = foreign(text);
+        let before = self.logged;
+        self.logged = before.saturating_add(text.len());
+        match level {
+            _ if before > MOST => {}
+            _ if self.logged > MOST => {
+                tracing::warn!(target: "analyser", "more than {MOST} bytes of log: the rest is left out");
+            }
+            LogLevel::Error => tracing::error!(target: "analyser", "{text}"),
+            LogLevel::Warn => tracing::warn!(target: "analyser", "{text}"),
+            LogLevel::Info => tracing::info!(target: "analyser", "{text}"),
+            LogLevel::Debug => tracing::debug!(target: "analyser", "{text}"),
+            LogLevel::Trace => tracing::trace!(target: "analyser", "{text}"),
+        }
     }
 }
 
@@ -221,17 +251,5 @@ impl LogLevel {
             Self::Debug => LevelFilter::DEBUG,
             Self::Trace => LevelFilter::TRACE,
         }
-    }
-}
-
-/// Logs what the analyser has to say: foreign text, and said to be so.
-fn log(level: LogLevel, text: &str) {
-    let text = printable(text);
-    match level {
-        LogLevel::Error => tracing::error!(target: "analyser", "{text}"),
-        LogLevel::Warn => tracing::warn!(target: "analyser", "{text}"),
-        LogLevel::Info => tracing::info!(target: "analyser", "{text}"),
-        LogLevel::Debug => tracing::debug!(target: "analyser", "{text}"),
-        LogLevel::Trace => tracing::trace!(target: "analyser", "{text}"),
     }
 }
