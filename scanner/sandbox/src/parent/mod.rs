@@ -9,7 +9,7 @@ mod error;
 mod guarded;
 mod process;
 mod quota;
-mod serve;
+pub(crate) mod serve;
 mod stop;
 
 use std::io::Write;
