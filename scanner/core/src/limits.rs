@@ -84,11 +84,14 @@ pub struct Limits {
     /// Bytes of all packages' names, versions and the like. Against packages whose every field is as long as a field may
     /// be. A real package has some 150 of them.
     pub package_bytes: u64,
-    /// Bytes of one text in a report: a name, a version, a path. Against texts that no reader of a list has room for.
+    /// Bytes of one text in a report: a name, a version, a path. Against texts that no reader of a list has room for. At
+    /// most 16 KiB, four times the longest path, so that what has a dozen texts is one message.
     pub text_bytes: u64,
     /// Unknowns and other notes of one target, beside its packages. Against a disk that is nothing but problems, each of
     /// which is reported.
     pub notes: u64,
+    /// Bytes of all these unknowns and notes. Against reasons that are each as long as a text may be.
+    pub note_bytes: u64,
     /// Bytes of memory that the analyser may map. What the other limits let it keep at the same time is below it; against
     /// an error of this program that lets a disk ask for more.
     pub analyser_memory: u64,
@@ -137,8 +140,9 @@ impl Default for Limits {
             read_bytes: 256 << 30,
             packages: 500_000,
             package_bytes: 256 << 20,
-            text_bytes: 64 << 10,
-            notes: 1_000_000,
+            text_bytes: 16 << 10,
+            notes: 100_000,
+            note_bytes: 64 << 20,
             analyser_memory: 2 << 30,
             analyser_cpu_seconds: 900,
             analyser_seconds: 3600,

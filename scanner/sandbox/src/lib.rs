@@ -7,5 +7,6 @@
 
 pub mod child;
 pub mod confine;
+pub mod fuzz;
 pub mod parent;
 pub mod protocol;

@@ -10,7 +10,7 @@ mod foreign;
 mod guarded;
 mod process;
 mod quota;
-mod serve;
+pub(crate) mod serve;
 mod stop;
 
 use std::io::Write;

@@ -1,6 +1,6 @@
 //! Answering one analyser.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::ops::Range;
 use std::thread;
 use std::time::Instant;
@@ -16,20 +16,19 @@ use tracing::level_filters::LevelFilter;
 
 use super::error::SandboxError;
 use super::foreign::foreign;
-use super::guarded::Guarded;
 use super::quota::Quota;
 use super::{Job, Mode, Sandbox, directory};
-use crate::confine::Confinement;
+use crate::confine::{Confinement, Role};
+use crate::protocol::assembly::Assembly;
 use crate::protocol::frame::{Connection, Frame, MOST_BYTES, WireError};
 use crate::protocol::message::{
     FromChild, LogLevel, Start, StartDisk, StartDiskState, StartSource, ToChild, VERSION,
 };
-use crate::protocol::part::{Assembly, VolumeHead};
 
 /// Speaks with one analyser, from its first message to its last.
-pub(super) struct Server<'a> {
+pub(crate) struct Server<'a, S: Read + Write> {
     sandbox: &'a Sandbox,
-    connection: Connection<Guarded>,
+    connection: Connection<S>,
     started: Instant,
     quota: Quota,
     out: &'a mut dyn Write,
@@ -39,10 +38,10 @@ pub(super) struct Server<'a> {
     logged: usize,
 }
 
-impl<'a> Server<'a> {
-    pub(super) fn new(
+impl<'a, S: Read + Write> Server<'a, S> {
+    pub(crate) fn new(
         sandbox: &'a Sandbox,
-        connection: Connection<Guarded>,
+        connection: Connection<S>,
         started: Instant,
         out: &'a mut dyn Write,
     ) -> Self {
@@ -51,17 +50,10 @@ impl<'a> Server<'a> {
     }
 
     /// Gives the analyser its job and answers it until it has a report.
-    pub(super) fn serve(mut self, job: Job<'_>) -> Result<StorageReport, SandboxError> {
+    pub(crate) fn serve(mut self, job: Job<'_>) -> Result<StorageReport, SandboxError> {
         self.wait_until_ready()?;
         let prints = matches!(job.task, Task::File(_));
-        let heads = match &job.source {
-            Source::Disks(disks) => disks
-                .iter()
-                .map(|disk| VolumeHead { id: disk.id.clone(), device: disk.device.clone() })
-                .collect(),
-            Source::Directory(_) => vec![VolumeHead { id: job.id.to_owned(), device: None }],
-        };
-        let mut assembly = Assembly::new(heads, self.sandbox.limits.clone());
+        let mut assembly = Assembly::new(job.id, &job.source, &self.sandbox.limits);
         let start = Start {
             task: job.task,
             id: job.id.to_owned(),
@@ -94,7 +86,11 @@ impl<'a> Server<'a> {
     /// Waits until the analyser has given up its power: no byte of the target reaches it before.
     fn wait_until_ready(&mut self) -> Result<(), SandboxError> {
         match self.receive()? {
-            Frame::Message(FromChild::Ready { version: VERSION, confinement }) => self.check(&confinement),
+            Frame::Message(FromChild::Ready { version: VERSION, confinement })
+                if confinement.role == Role::Child =>
+            {
+                self.check(&confinement)
+            }
             _ => Err(WireError::protocol("another beginning than an analyser's").into()),
         }
     }

@@ -2,10 +2,8 @@
 
 use agentless_core::findings::Gap;
 use agentless_core::package::{Evidence, Package, PackageKind};
-use agentless_core::report::{
-    Content, DeviceKind, DeviceReport, FilesystemReport, Journal, MountReport, VolumeReport, VolumeState,
-};
-use agentless_sandbox::protocol::message::{FromChild, StartDiskState, StartSource};
+use agentless_core::report::{Content, DeviceKind, DeviceReport, FilesystemReport, Journal, MountReport};
+use agentless_sandbox::protocol::message::FromChild;
 use agentless_sandbox::protocol::part::Part;
 
 use super::{Hijacked, send_frame};
@@ -14,25 +12,24 @@ use super::{Hijacked, send_frame};
 pub(super) fn attempt(attempt: &str, hijacked: &mut Hijacked) -> Option<String> {
     match attempt {
         "honest" => hijacked.report_honestly(),
-        "done-at-once" => hijacked.send(&FromChild::Done),
-        "other-volume" => {
-            let mut volumes = hijacked.volumes();
-            "vol-of-somebody-else".clone_into(&mut volumes[0].id);
-            hijacked.send_part(Part::Volumes(volumes));
+        "unread-volume" => {
+            let kind = DeviceKind::Disk { volume: 1 };
+            hijacked.send_part(Part::Devices(vec![DeviceReport { kind, ..device() }]));
+        }
+        "directory-for-disks" => {
+            let kind = DeviceKind::Directory;
+            hijacked.send_part(Part::Devices(vec![DeviceReport { kind, ..device() }]));
         }
         "index-of-volume" => {
-            hijacked.begin_report();
             hijacked.send_part(Part::Devices(vec![DeviceReport {
                 kind: DeviceKind::Disk { volume: 7 },
                 ..device()
             }]));
         }
         "index-of-device" => {
-            hijacked.begin_report();
             hijacked.send_part(Part::Devices(vec![DeviceReport { below: vec![0], ..device() }]));
         }
         "index-of-filesystem" => {
-            hijacked.begin_report();
             let content = Content::Filesystem { filesystem: usize::MAX };
             hijacked.send_part(Part::Devices(vec![DeviceReport { content, ..device() }]));
             hijacked.send(&FromChild::Done);
@@ -76,18 +73,15 @@ pub(super) fn attempt(attempt: &str, hijacked: &mut Hijacked) -> Option<String> 
             send_often(&Part::Gaps(vec![gap("x".repeat(15_000)); 16]), 10_000);
         }
         "notes-without-end" => {
-            hijacked.begin_report();
             let notes = vec![String::new(); 200_000];
             send_often(&Part::Devices(vec![DeviceReport { notes, ..device() }]), 5000);
         }
         "layers-without-end" => {
-            hijacked.begin_report();
             hijacked.send_part(Part::Devices(vec![device()]));
             let below = vec![0; 200_000];
             send_often(&Part::Devices(vec![DeviceReport { below, ..device() }]), 5000);
         }
         "trees-without-end" => {
-            hijacked.begin_report();
             send_often(&Part::Tree { is_system: true, operating_system: None }, 10_000_000);
         }
         _ => return None,
@@ -96,21 +90,14 @@ pub(super) fn attempt(attempt: &str, hijacked: &mut Hijacked) -> Option<String> 
 }
 
 impl Hijacked {
-    /// What the real analyser says of disks on which nothing is.
+    /// Ends as if nothing had been found on the disks.
     pub(super) fn report_honestly(&mut self) {
-        self.begin_report();
         self.send(&FromChild::Done);
         self.wait_for_the_end();
     }
 
-    fn begin_report(&mut self) {
-        let volumes = self.volumes();
-        self.send_part(Part::Volumes(volumes));
-    }
-
     /// A report as far as the first tree.
     fn begin_tree(&mut self) {
-        self.begin_report();
         self.send_part(Part::Devices(vec![device()]));
         self.send_part(Part::Filesystems(vec![FilesystemReport {
             format: "ext4".to_owned(),
@@ -121,21 +108,6 @@ impl Hijacked {
             features: Vec::new(),
         }]));
         self.send_part(Part::Tree { is_system: true, operating_system: None });
-    }
-
-    fn volumes(&self) -> Vec<VolumeReport> {
-        let StartSource::Disks(disks) = &self.start.source else { return Vec::new() };
-        let report = disks.iter().map(|disk| VolumeReport {
-            id: disk.id.clone(),
-            device: disk.device.clone(),
-            size: None,
-            state: match &disk.state {
-                StartDiskState::Open { .. } => VolumeState::Read,
-                StartDiskState::Empty { .. } => VolumeState::Empty,
-                StartDiskState::Unread { reason } => VolumeState::Unread { reason: reason.clone() },
-            },
-        });
-        report.collect()
     }
 
     fn send_part(&mut self, part: Part) {
