@@ -7,7 +7,7 @@
 //! The name of the program's file says where it differs before that: see [`beginning`].
 
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 mod beginning;
 mod process;
