@@ -91,8 +91,7 @@ fn systems(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
     report
 }
 
-/// Analyses the machine whose disks `encoded` describes: of each the length in bytes as 32 bits, little-endian, and so many
-/// bytes for [`SparseVolume::decode`]. The body of a fuzz target.
+/// Analyses the machine whose disks `encoded` describes, as [`encoded_disks`] does. The body of a fuzz target.
 ///
 /// # Errors
 ///
@@ -102,6 +101,19 @@ fn systems(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
 ///
 /// If there was a panic, though [`target`] contains it: it is what a fuzzer looks for.
 pub fn encoded_machine(encoded: &[u8]) -> Result<StorageReport, FsError> {
+    let disks = encoded_disks(encoded);
+    let report = target("machine", Source::Disks(&disks), &small_limits());
+    let panicked = Panicked.to_string();
+    assert!(!report.unknowns().iter().any(|unknown| unknown.reason.contains(&panicked)), "{panicked}");
+    if report.filesystems.is_empty() {
+        return Err(FsError::Invalid { problem: "none of the disks has a filesystem" });
+    }
+    Ok(report)
+}
+
+/// The disks that `encoded` describes: of each the length in bytes as 32 bits, little-endian, and so many bytes for
+/// [`SparseVolume::decode`].
+pub fn encoded_disks(encoded: &[u8]) -> Vec<Disk> {
     const MOST_DISKS: usize = 8;
 
     let mut disks = Vec::new();
@@ -115,14 +127,12 @@ pub fn encoded_machine(encoded: &[u8]) -> Result<StorageReport, FsError> {
         disks.push(Disk { id: disks.len().to_string(), device: Some("/dev/sdb".to_owned()), state });
         rest = behind;
     }
-    let limits = Limits { devices: 64, filesystems: 8, mounts: 16, ..survey::small_limits() };
-    let report = target("machine", Source::Disks(&disks), &limits);
-    let panicked = Panicked.to_string();
-    assert!(!report.unknowns().iter().any(|unknown| unknown.reason.contains(&panicked)), "{panicked}");
-    if report.filesystems.is_empty() {
-        return Err(FsError::Invalid { problem: "none of the disks has a filesystem" });
-    }
-    Ok(report)
+    disks
+}
+
+/// Limits so small that the worst machine is done within a second.
+pub fn small_limits() -> Limits {
+    Limits { devices: 64, filesystems: 8, mounts: 16, ..survey::small_limits() }
 }
 
 /// Runs the extractors, and reports a system whose package database is not where it should be: it may be on another

@@ -9,5 +9,6 @@
 
 pub mod child;
 pub mod confine;
+pub mod fuzz;
 pub mod parent;
 pub mod protocol;
