@@ -210,7 +210,7 @@ mod tests {
         let mut wire = Connection::new(Cursor::new(Vec::new()));
         let message = FromChild::Log { level: LogLevel::Info, text: "é".to_owned() };
         wire.send(&message).unwrap();
-        wire.send_bytes(&[0; MOST_BYTES]).unwrap();
+        wire.send_bytes(&vec![0; MOST_BYTES]).unwrap();
         wire.send(&FromChild::Done).unwrap();
         let mut wire = Connection::new(Cursor::new(wire.into_inner().into_inner()));
         assert_eq!(wire.receive::<FromChild>().unwrap(), Frame::Message(message));
