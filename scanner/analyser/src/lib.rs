@@ -20,6 +20,7 @@ mod contain;
 pub mod extract;
 pub mod files;
 pub mod fs;
+pub mod fuzz;
 pub mod storage;
 pub mod volume;
 

@@ -1,13 +1,18 @@
 //! Writes the seeds of the fuzz targets, and replays them and mutations of each.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
+use agentless_core::fs::{DirEntry, Directory};
+
 use super::*;
+use crate::protocol::frame::MOST_MESSAGE_BYTES;
 use crate::protocol::samples;
 
 fn corpus(target: &str) -> PathBuf {
@@ -37,22 +42,19 @@ impl Write for Recorded {
 }
 
 /// Lets both sides speak with each other, and gives what each of them heard, and what came of it.
-fn converse(task: Task, is_directory: bool) -> (Vec<u8>, Vec<u8>, StorageReport) {
+fn converse(
+    task: Task,
+    source: Source<'_>,
+    work: impl FnOnce(Given<'_>) -> StorageReport + Send + 'static,
+) -> (Vec<u8>, Vec<u8>, StorageReport) {
     let (scanner, analyser) = UnixStream::pair().unwrap();
     let (by_scanner, by_analyser) = <(Arc<Mutex<_>>, Arc<Mutex<_>>)>::default();
     let heard = Arc::clone(&by_analyser);
     let child = thread::spawn(move || {
         let link = Arc::new(Link::new(Recorded(analyser, heard)));
         let start = child::begin(&link, Confinement { role: Role::Child, parts: Vec::new() }).unwrap();
-        let work = |given: Given<'_>| {
-            read(given);
-            let report = if is_directory { StorageReport::default() } else { samples::report() };
-            Ok::<_, Infallible>(report)
-        };
-        child::perform(&link, &start, work).unwrap();
+        child::perform(&link, &start, |given| Ok::<_, Infallible>(work(given))).unwrap();
     });
-    let disks = target::disks();
-    let source = if is_directory { target::directory() } else { Source::Disks(&disks) };
     let sandbox = Sandbox { program: Program::at("none"), mode: Mode::BestEffort, limits: limits() };
     let mut out = Vec::new();
     let connection = Connection::new(Recorded(scanner, Arc::clone(&by_scanner)));
@@ -65,15 +67,54 @@ fn converse(task: Task, is_directory: bool) -> (Vec<u8>, Vec<u8>, StorageReport)
     (take(by_scanner), take(by_analyser), report)
 }
 
+/// The same, on the small target.
+fn converse_on_target(task: Task, is_directory: bool) -> (Vec<u8>, Vec<u8>, StorageReport) {
+    let disks = target::disks();
+    let source = if is_directory { target::directory() } else { Source::Disks(&disks) };
+    converse(task, source, move |given| {
+        read(given);
+        if is_directory { StorageReport::default() } else { samples::report() }
+    })
+}
+
 #[test]
 fn both_sides_understand_each_other() {
-    let (_, _, report) = converse(Task::Packages, false);
+    let (_, _, report) = converse_on_target(Task::Packages, false);
     assert_eq!(report, samples::report());
-    let (_, _, report) = converse(print_a_file(), true);
+    let (_, _, report) = converse_on_target(print_a_file(), true);
     assert_eq!(report.volumes[0].id, "target");
 }
 
-/// `cargo test -p agentless-sandbox seeds -- --ignored` makes them again.
+/// More entries than one message holds, with names that take twice their length in it.
+#[test]
+fn a_large_directory_comes_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<_> =
+        (0..1000).map(|number| [format!("{number:04}").as_bytes(), &[0xff; 240]].concat()).collect();
+    for name in &names {
+        fs::write(folder.path().join(OsStr::from_bytes(name)), "").unwrap();
+    }
+    let directory = Directory::open(folder.path(), &Limits::default()).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let source = Source::Directory(Box::new(directory));
+    let (_, by_analyser, _) = converse(Task::Packages, source, move |given| {
+        let Source::Directory(directory) = given.source else { panic!("a directory was given") };
+        let mut seen = Vec::new();
+        let visit = &mut |entry: DirEntry<'_>| {
+            seen.push(entry.name.to_vec());
+            ControlFlow::Continue(())
+        };
+        directory.read_dir(directory.root(), visit).unwrap();
+        sender.send(seen).unwrap();
+        StorageReport::default()
+    });
+    assert!(by_analyser.len() > MOST_MESSAGE_BYTES);
+    let mut seen = receiver.recv().unwrap();
+    seen.sort();
+    assert_eq!(seen, names);
+}
+
+/// `cargo test --lib write_the_seeds -- --ignored` makes them again.
 #[test]
 #[ignore = "writes the seeds of the fuzz targets into the source tree"]
 fn write_the_seeds() {
@@ -83,7 +124,7 @@ fn write_the_seeds() {
         ("file-on-disks", print_a_file(), false, 2),
         ("file-in-directory", print_a_file(), true, 3),
     ] {
-        let (by_scanner, by_analyser, _) = converse(task, is_directory);
+        let (by_scanner, by_analyser, _) = converse_on_target(task, is_directory);
         let with_choice = [&[choice], by_scanner.as_slice()].concat();
         for (target, seed) in [("from_analyser", with_choice), ("to_analyser", by_analyser)] {
             fs::create_dir_all(corpus(target)).unwrap();

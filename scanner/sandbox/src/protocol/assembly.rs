@@ -7,7 +7,7 @@
 
 use agentless_core::limits::Limits;
 use agentless_core::number::to_u64;
-use agentless_core::package::{OperatingSystem, Package};
+use agentless_core::package::{OperatingSystem, Package, PackageKind};
 use agentless_core::report::{
     Content, DeviceKind, DeviceReport, FilesystemReport, MountReport, StorageReport, TreeReport,
     VolumeReport, VolumeState,
@@ -224,7 +224,15 @@ impl Assembly {
                 return Err(too_much("packages"));
             }
         }
-        self.tree()?.findings.packages.extend(packages);
+        let known = &mut self.tree()?.findings.packages;
+        for package in packages {
+            if known.last().is_some_and(|last| identity(last) >= identity(&package)) {
+                return Err(WireError::protocol(
+                    "a report whose packages are not in order, or one of them twice",
+                ));
+            }
+            known.push(package);
+        }
         Ok(())
     }
 
@@ -259,6 +267,11 @@ impl Assembly {
     fn tree(&mut self) -> Result<&mut TreeReport, WireError> {
         self.report.trees.last_mut().ok_or_else(|| out_of_order("what is in a tree"))
     }
+}
+
+/// What tells packages apart, and what they are sorted by.
+fn identity(package: &Package) -> (&str, &str, Option<&str>, PackageKind) {
+    (&package.name, &package.version, package.architecture.as_deref(), package.kind)
 }
 
 /// What the scanner says of a volume that it gave to the analyser.

@@ -91,6 +91,19 @@ fn a_tree_begins_with_its_root() {
 }
 
 #[test]
+fn packages_come_in_order_and_once() {
+    let refused = |names: &[&str]| {
+        refusal(|report| {
+            let package = report.trees[0].findings.packages[0].clone();
+            let named = |name: &&str| Package { name: (*name).to_owned(), ..package.clone() };
+            report.trees[0].findings.packages = names.iter().map(named).collect();
+        })
+    };
+    assert_eq!(refused(&["b", "a"]), "a report whose packages are not in order, or one of them twice");
+    assert_eq!(refused(&["a", "a"]), "a report whose packages are not in order, or one of them twice");
+}
+
+#[test]
 fn parts_in_another_order_are_refused() {
     let in_order: Vec<_> = parts(samples::report()).collect();
     let refused = |order: &[usize]| {
@@ -308,7 +321,11 @@ fn tree(filesystems: usize) -> impl Strategy<Value = TreeReport> {
     let system = (text(), option::of(text()), option::of(text()), evidence())
         .prop_map(|(id, version, name, evidence)| OperatingSystem { id, version, name, evidence });
     let findings = (option::of(system), vec(package(), 0..5), vec(gap, 0..5), vec(source, 0..3)).prop_map(
-        |(operating_system, packages, gaps, sources)| Findings { operating_system, packages, gaps, sources },
+        |(operating_system, mut packages, gaps, sources)| {
+            packages.sort_by(|a, b| identity(a).cmp(&identity(b)));
+            packages.dedup_by(|a, b| identity(a) == identity(b));
+            Findings { operating_system, packages, gaps, sources }
+        },
     );
     let places = btree_map(text(), 0..filesystems, 0..4);
     let mounts = (mount(), vec(mount(), 0..4), vec(unmounted, 0..3));
