@@ -8,6 +8,10 @@ use std::io::Write;
 use std::sync::Arc;
 
 use agentless_core::task::Task;
+use agentless_sandbox::protocol::assembly::Assembly;
+use agentless_sandbox::protocol::fit::fit;
+use agentless_sandbox::protocol::frame::WireError;
+use agentless_sandbox::protocol::part::parts;
 
 use crate::chain;
 use crate::contain::{Panicked, contained};
@@ -91,8 +95,7 @@ fn systems(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
     report
 }
 
-/// Analyses the machine whose disks `encoded` describes: of each the length in bytes as 32 bits, little-endian, and so many
-/// bytes for [`SparseVolume::decode`]. The body of a fuzz target.
+/// Analyses the machine whose disks `encoded` describes, as [`encoded_disks`] does. The body of a fuzz target.
 ///
 /// # Errors
 ///
@@ -100,8 +103,25 @@ fn systems(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
 ///
 /// # Panics
 ///
-/// If there was a panic, though [`target`] contains it: it is what a fuzzer looks for.
+/// If there was a panic, though [`target`] contains it, or if the scanner would not take the report: it is what a fuzzer looks
+/// for.
 pub fn encoded_machine(encoded: &[u8]) -> Result<StorageReport, FsError> {
+    let disks = encoded_disks(encoded);
+    let limits = small_limits();
+    let report = target("machine", Source::Disks(&disks), &limits);
+    let panicked = Panicked.to_string();
+    assert!(!report.unknowns().iter().any(|unknown| unknown.reason.contains(&panicked)), "{panicked}");
+    let arrived = send(report.clone(), &disks, &limits);
+    assert!(arrived.is_ok(), "the scanner does not take the report: {arrived:?}");
+    if report.filesystems.is_empty() {
+        return Err(FsError::Invalid { problem: "none of the disks has a filesystem" });
+    }
+    Ok(report)
+}
+
+/// The disks that `encoded` describes: of each the length in bytes as 32 bits, little-endian, and so many bytes for
+/// [`SparseVolume::decode`].
+pub fn encoded_disks(encoded: &[u8]) -> Vec<Disk> {
     const MOST_DISKS: usize = 8;
 
     let mut disks = Vec::new();
@@ -115,14 +135,20 @@ pub fn encoded_machine(encoded: &[u8]) -> Result<StorageReport, FsError> {
         disks.push(Disk { id: disks.len().to_string(), device: Some("/dev/sdb".to_owned()), state });
         rest = behind;
     }
-    let limits = Limits { devices: 64, filesystems: 8, mounts: 16, ..survey::small_limits() };
-    let report = target("machine", Source::Disks(&disks), &limits);
-    let panicked = Panicked.to_string();
-    assert!(!report.unknowns().iter().any(|unknown| unknown.reason.contains(&panicked)), "{panicked}");
-    if report.filesystems.is_empty() {
-        return Err(FsError::Invalid { problem: "none of the disks has a filesystem" });
-    }
-    Ok(report)
+    disks
+}
+
+/// Limits so small that the worst machine is done within a second.
+pub fn small_limits() -> Limits {
+    Limits { devices: 64, filesystems: 8, mounts: 16, ..survey::small_limits() }
+}
+
+/// What the scanner has of a report.
+fn send(mut report: StorageReport, disks: &[Disk], limits: &Limits) -> Result<StorageReport, WireError> {
+    fit(&mut report, limits);
+    let mut assembly = Assembly::new("machine", &Source::Disks(disks), limits);
+    parts(report).try_for_each(|part| assembly.add(part))?;
+    assembly.finish()
 }
 
 /// Runs the extractors, and reports a system whose package database is not where it should be: it may be on another
@@ -168,8 +194,10 @@ fn held_by(
 mod tests {
     use std::ops::ControlFlow;
 
+    use agentless_core::fs::Directory;
+
     use super::*;
-    use crate::fs::{DirEntry, Directory, FileSystem, Identity, Inode, Journal as FsJournal, Stat, Xattr};
+    use crate::fs::{DirEntry, FileSystem, Identity, Inode, Journal as FsJournal, Stat, Xattr};
 
     /// A directory whose files this program cannot read without an error of its own.
     #[derive(Debug)]

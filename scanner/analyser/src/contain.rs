@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A panic. What it was is on standard error, where Rust's runtime writes it.
+/// A panic. What it was is in the log: the process that the analyser runs in sees to that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an error of this program ended the reading of it")]
 pub(crate) struct Panicked;

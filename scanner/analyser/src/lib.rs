@@ -5,6 +5,14 @@
 //! other. Nothing in this crate can reach a network, a credential or AWS: its dependencies have none.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    expect(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        reason = "tests make the files that they read"
+    )
+)]
 
 pub mod analyse;
 pub mod child;
@@ -12,6 +20,7 @@ mod contain;
 pub mod extract;
 pub mod files;
 pub mod fs;
+pub mod fuzz;
 pub mod storage;
 pub mod volume;
 

@@ -1,13 +1,19 @@
 //! Directories of this machine, read through the tree that disks are read through.
-#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "the helpers of tests fail as tests do, and make the directories"
+)]
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::rc::Rc;
 
-use agentless_analyser::fs::{Directory, FileType, FsPath, Tree};
+use agentless_analyser::fs::{FileType, FsPath, Tree};
 use agentless_analyser::limits::Limits;
+use agentless_core::fs::Directory;
 use rustix::fs::Mode;
 
 fn tree(root: &Path) -> Tree {

@@ -6,15 +6,14 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use agentless_core::number::{to_u64, to_usize};
+use agentless_core::volume::{Volume, VolumeError};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-
-use agentless_core::number::{to_u64, to_usize};
-use agentless_core::volume::{Volume, VolumeError};
 
 use crate::spill::{Place, Spill};
 use crate::{BlockError, BlockSource};

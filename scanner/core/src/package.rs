@@ -26,16 +26,6 @@ pub struct Package {
     pub evidence: Evidence,
 }
 
-impl Package {
-    /// The bytes of its longest text.
-    pub fn longest_text(&self) -> usize {
-        let source = self.source.iter().flat_map(|source| [&source.name, &source.version]);
-        let optional = [&self.architecture, &self.maintainer, &self.state].into_iter().flatten();
-        let always = [&self.name, &self.version, &self.evidence.path, &self.evidence.extractor];
-        always.into_iter().chain(source).chain(optional).map(String::len).max().unwrap_or(0)
-    }
-}
-
 /// A package format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

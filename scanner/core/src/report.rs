@@ -338,6 +338,7 @@ impl StorageReport {
     /// Everything that could not be read.
     pub fn unknowns(&self) -> Vec<Unknown> {
         let mut unknowns = Vec::new();
+        let mut places = Places { report: self, known: BTreeMap::new() };
         for volume in &self.volumes {
             if let VolumeState::Unread { reason } = &volume.state {
                 let (place, volumes) = (volume.id.clone(), vec![volume.id.clone()]);
@@ -351,9 +352,9 @@ impl StorageReport {
             }
         }
         for (index, device) in self.devices.iter().enumerate() {
-            unknowns.extend(device.problems.iter().map(|reason| self.unknown(index, reason)));
+            unknowns.extend(device.problems.iter().map(|reason| places.unknown(index, reason)));
             if let Content::Unread { reason, .. } = &device.content {
-                unknowns.push(self.unknown(index, reason));
+                unknowns.push(places.unknown(index, reason));
             }
         }
         for filesystem in &self.filesystems {
@@ -363,7 +364,7 @@ impl StorageReport {
                 Journal::Ignored { reason } => ("not replayed", reason),
             };
             let reason = format!("the journal was {what}, so older contents may show: {reason}");
-            unknowns.push(self.unknown(filesystem.first_device(), &reason));
+            unknowns.push(places.unknown(filesystem.first_device(), &reason));
         }
         for tree in &self.trees {
             for Unmounted { path, source, reason, .. } in tree.unmounted.iter().filter(|entry| entry.is_gap) {
@@ -372,28 +373,18 @@ impl StorageReport {
                     source => format!("/etc/fstab mounts {source} there: {reason}"),
                 };
                 let path = Some(path.clone());
-                unknowns.push(Unknown { path, ..self.unknown(self.device_of(tree.root()), &reason) });
+                unknowns.push(Unknown { path, ..places.unknown(self.device_of(tree.root()), &reason) });
             }
             unknowns.extend(tree.findings.gaps.iter().map(|gap| {
                 let held = gap.path.as_ref().map_or_else(|| tree.root(), |path| tree.filesystem_of(path));
                 Unknown {
                     path: gap.path.clone(),
                     extractor: gap.extractor.clone(),
-                    ..self.unknown(self.device_of(held), &gap.reason)
+                    ..places.unknown(self.device_of(held), &gap.reason)
                 }
             }));
         }
         unknowns
-    }
-
-    fn unknown(&self, device: usize, reason: &str) -> Unknown {
-        Unknown {
-            place: self.place(device),
-            volumes: self.volumes_of(device),
-            path: None,
-            extractor: None,
-            reason: reason.to_owned(),
-        }
     }
 
     /// The first device of a filesystem.
@@ -408,13 +399,10 @@ impl StorageReport {
             return found.name.clone();
         }
         let volumes = self.volumes_of(device);
-        match volumes.as_slice() {
-            [] => found.name.clone(),
-            [first, second, third, rest @ ..] if !rest.is_empty() => {
-                format!("{} on {first}, {second}, {third} and {} more", found.name, rest.len())
-            }
-            few => format!("{} on {}", found.name, few.join(", ")),
+        if volumes.is_empty() {
+            return found.name.clone();
         }
+        format!("{} on {}", found.name, first_few(&volumes))
     }
 
     /// Whether it is a volume, or a partition of one, or of one of its partitions.
@@ -433,8 +421,10 @@ impl StorageReport {
     /// Where a filesystem is: its devices, and their volumes where the names do not say them.
     pub fn place_of(&self, filesystem: usize) -> String {
         let Some(found) = self.filesystems.get(filesystem) else { return String::new() };
-        let places: Vec<_> = found.devices.iter().map(|&device| self.place(device)).collect();
-        places.join(", ")
+        let mut places: Vec<_> = found.devices.iter().take(FEW).map(|&device| self.place(device)).collect();
+        // How many there are is all that is wanted of the others.
+        places.resize(found.devices.len(), String::new());
+        first_few(&places)
     }
 
     /// The volumes, or the directory, that a device is on.
@@ -451,10 +441,11 @@ impl StorageReport {
 
     fn indexes_of_volumes(&self, device: usize) -> BTreeSet<usize> {
         let mut volumes = BTreeSet::new();
-        let mut seen = BTreeSet::new();
+        let mut seen = vec![false; self.devices.len()];
         let mut waiting = vec![device];
         while let Some(index) = waiting.pop() {
-            let Some(found) = self.devices.get(index).filter(|_| seen.insert(index)) else { continue };
+            let is_new = seen.get_mut(index).is_some_and(|seen| !std::mem::replace(seen, true));
+            let Some(found) = self.devices.get(index).filter(|_| is_new) else { continue };
             match found.kind {
                 DeviceKind::Disk { volume } => {
                     volumes.insert(volume);
@@ -472,6 +463,34 @@ impl StorageReport {
     pub fn above(&self, device: usize) -> impl Iterator<Item = usize> {
         let is_above = move |above: &(usize, &DeviceReport)| above.1.below.contains(&device);
         self.devices.iter().enumerate().filter(is_above).map(|(index, _)| index)
+    }
+}
+
+/// Of several things, as many are named.
+const FEW: usize = 3;
+
+/// The first few of several things, and how many more there are.
+fn first_few(things: &[String]) -> String {
+    match things.split_at_checked(FEW) {
+        Some((few, rest)) if !rest.is_empty() => format!("{} and {} more", few.join(", "), rest.len()),
+        _ => things.join(", "),
+    }
+}
+
+/// The places of devices, each of which is worked out once: a report can have a hundred thousand unknowns on a device that is
+/// made of a thousand others.
+struct Places<'a> {
+    report: &'a StorageReport,
+    known: BTreeMap<usize, (String, Vec<String>)>,
+}
+
+impl Places<'_> {
+    /// Something on a device, or on what it is made of, that could not be read.
+    fn unknown(&mut self, device: usize, reason: &str) -> Unknown {
+        let Self { report, known } = self;
+        let place = || (report.place(device), report.volumes_of(device));
+        let (place, volumes) = known.entry(device).or_insert_with(place).clone();
+        Unknown { place, volumes, path: None, extractor: None, reason: reason.to_owned() }
     }
 }
 

@@ -1,4 +1,4 @@
 //! dpkg's database of installed packages. Any outcome but a panic is right.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|content: &[u8]| agentless_analyser::extract::os::fuzz_dpkg(content));
+libfuzzer_sys::fuzz_target!(|content: &[u8]| agentless_analyser::fuzz::dpkg(content));

@@ -1,4 +1,4 @@
 //! `/etc/fstab` and systemd's mount units. Any outcome but a panic is right.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|content: &[u8]| agentless_analyser::fs::fstab::fuzz_fstab(content));
+libfuzzer_sys::fuzz_target!(|content: &[u8]| agentless_analyser::fuzz::fstab(content));

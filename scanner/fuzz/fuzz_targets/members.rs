@@ -2,6 +2,4 @@
 //! right.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_analyser::volume::survey::encoded_members(
-    encoded
-)));
+libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_analyser::fuzz::members(encoded)));

@@ -1,4 +1,4 @@
 //! Partition tables, and what the partitions hold. Any outcome but a panic is right.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_analyser::fs::survey::encoded_disk(encoded)));
+libfuzzer_sys::fuzz_target!(|encoded: &[u8]| drop(agentless_analyser::fuzz::partition_table(encoded)));

@@ -7,5 +7,5 @@ mod seal;
 libfuzzer_sys::fuzz_target!(|encoded: &[u8]| {
     let mut sealed = encoded.to_vec();
     seal::seal(&mut sealed);
-    drop(agentless_analyser::fs::survey::encoded_log(&sealed));
+    drop(agentless_analyser::fuzz::xfs_log(&sealed));
 });

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use agentless_analyser::fs::{self, FsPath, Tree};
 use agentless_analyser::limits::Limits;
-use agentless_analyser::volume::{FileVolume, Volume, VolumeError};
+use agentless_analyser::volume::{Volume, VolumeError};
+use agentless_core::volume::FileVolume;
 
 /// Counts the 512 KiB blocks of a volume that are read: each of them is one request to the EBS direct APIs.
 #[derive(Debug)]

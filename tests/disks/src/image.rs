@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use agentless_analyser::fs::{self, FileSystem};
 use agentless_analyser::limits::Limits;
-use agentless_analyser::volume::FileVolume;
+use agentless_core::volume::FileVolume;
 use tempfile::TempDir;
 
 use crate::loop_device::Loop;

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use agentless_analyser::volume::{FileVolume, Volume, VolumeError};
+use agentless_analyser::volume::{Volume, VolumeError};
+use agentless_core::volume::FileVolume;
 
 const SNAPSHOT_BLOCK: u64 = 512 << 10;
 

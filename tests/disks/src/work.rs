@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use agentless_analyser::extract;
 use agentless_analyser::fs::walk::{self, Found, Next, Visitor};
-use agentless_analyser::fs::{Directory, FileSystem, FileType, FsError, FsPath, Node, Tree};
+use agentless_analyser::fs::{FileSystem, FileType, FsError, FsPath, Node, Tree};
 use agentless_analyser::limits::Limits;
+use agentless_core::fs::Directory;
 use sha2::{Digest, Sha256};
 
 /// Something to do with a filesystem.

@@ -203,8 +203,9 @@ mod tests {
     use std::path::Path;
     use std::rc::Rc;
 
+    use agentless_core::fs::Directory;
+
     use super::*;
-    use crate::fs::Directory;
     use crate::limits::Limits;
 
     fn tree(root: &Path) -> Tree {

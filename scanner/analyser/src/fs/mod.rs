@@ -19,8 +19,8 @@ pub mod walk;
 pub mod xfs;
 
 pub use agentless_core::fs::{
-    DeviceNumbers, DirEntry, Directory, FileSystem, FileType, FsError, FsPath, Identity, Inode, Journal,
-    Stat, Subvolume, Subvolumes, Xattr,
+    DeviceNumbers, DirEntry, FileSystem, FileType, FsError, FsPath, Identity, Inode, Journal, Stat,
+    Subvolume, Subvolumes, Xattr,
 };
 pub use recognise::{DRIVERS, Driver, Membership, Recognised, open, probe, probe_head};
 pub use tree::{Entry, File, Node, Tree};

@@ -436,10 +436,10 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
+    use agentless_core::fs::Directory;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::fs::Directory;
 
     /// A filesystem with these files, whose content is their own path; a path that ends in `/` is a directory.
     fn file_system(paths: &[&str]) -> (TempDir, Rc<dyn FileSystem>) {

@@ -323,8 +323,10 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::rc::Rc;
 
+    use agentless_core::fs::Directory as LocalDirectory;
+
     use super::*;
-    use crate::fs::{Directory as LocalDirectory, FileSystem};
+    use crate::fs::FileSystem;
     use crate::limits::Limits;
 
     /// Notes every path, and answers for some of them.

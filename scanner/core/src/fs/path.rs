@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A path from the root of a tree: absolute, without `.`, `..` or empty components, so that it cannot leave the root.
 ///
-/// Symbolic links are not resolved here, that is [`Tree`](super::Tree)'s work. Like a Linux path it is a string of any
+/// Symbolic links are not resolved here: that is what the analyser's tree does. Like a Linux path it is a string of any
 /// bytes but NUL; [`Display`](fmt::Display) shows what is not UTF-8, and control characters, in an escaped form.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct FsPath {

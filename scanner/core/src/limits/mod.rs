@@ -98,8 +98,9 @@ pub struct Limits {
     /// Bytes of a value in `/etc/os-release`. Against an id of megabytes, which would stand in the URL of each of the system's
     /// packages.
     os_field_bytes: usize = 256, "bytes";
-    /// Bytes of one text in a report: a name, a version, a path. Against texts that no reader of a list has room for.
-    text_bytes: u64 = 64 << 10, "bytes";
+    /// Bytes of one text in a report: a name, a version, a path. Against texts that no reader of a list has room for. At
+    /// most 16 KiB, four times the longest path, so that what has a dozen texts is one message.
+    text_bytes: u64 = 16 << 10, "bytes";
     /// Problems of one system that are reported one by one; the others are counted. Against a directory of a million damaged
     /// files.
     gaps: usize = 2000, "problems";
@@ -111,7 +112,9 @@ pub struct Limits {
     unmounted: usize = 100, "entries";
     /// Unknowns and other notes of one target, beside its packages. Against a disk that is nothing but problems, each of
     /// which is reported.
-    notes: u64 = 1_000_000, "notes";
+    notes: u64 = 100_000, "notes";
+    /// Bytes of all these unknowns and notes. Against reasons that are each as long as a text may be.
+    note_bytes: u64 = 64 << 20, "bytes";
     /// Bytes of blocks that the scanner keeps in memory for all volumes of one target. Those beyond it go to a temporary
     /// file, which costs no request either.
     block_cache_bytes: u64 = 64 << 20, "bytes", or none;

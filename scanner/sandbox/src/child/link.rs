@@ -1,5 +1,6 @@
 //! The one connection of an analyser.
 
+use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,13 +28,18 @@ impl Write for Socket {
     }
 }
 
+/// What a connection goes over: the socket, or what stands for it in a test.
+pub(crate) trait Stream: Read + Write + Debug + Send {}
+
+impl<S: Read + Write + Debug + Send> Stream for S {}
+
 /// The connection, for all that read through it.
 #[derive(Debug)]
-pub(super) struct Link(Mutex<Connection<Socket>>);
+pub(crate) struct Link(Mutex<Connection<Box<dyn Stream>>>);
 
 impl Link {
-    pub(super) fn new(connection: Connection<Socket>) -> Self {
-        Self(Mutex::new(connection))
+    pub(crate) fn new(stream: impl Stream + 'static) -> Self {
+        Self(Mutex::new(Connection::new(Box::new(stream))))
     }
 
     /// Says something that has no answer.
@@ -65,7 +71,7 @@ impl Link {
         self.lock().send_bytes(bytes)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Connection<Socket>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Connection<Box<dyn Stream>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

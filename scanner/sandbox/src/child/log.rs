@@ -34,6 +34,13 @@ pub(super) fn limit_panics() {
     std::panic::set_hook(Box::new(move |panic| {
         if SEEN.fetch_add(1, Ordering::Relaxed) < MOST {
             write(panic);
+            // The scanner looks at standard error only if the process ended otherwise than it should. A panic that was
+            // contained is an error of this program all the same, and developers want to know of it.
+            let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+            tracing::error!(
+                "panicked{place}: {}",
+                panic.payload_as_str().unwrap_or("of something else than a text")
+            );
         }
     }));
 }

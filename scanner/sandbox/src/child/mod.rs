@@ -1,7 +1,7 @@
 //! The analyser's side: gives up its power, then asks for every byte that it reads.
 
 mod directory;
-mod link;
+pub(crate) mod link;
 mod log;
 mod volume;
 
@@ -19,10 +19,11 @@ use agentless_core::task::Task;
 use self::directory::RemoteDirectory;
 use self::link::{Link, Output, Socket};
 use self::volume::RemoteVolume;
-use crate::confine::{self, ChildLimits};
-use crate::protocol::frame::{Connection, Frame, WireError};
+use crate::confine::{self, ChildLimits, Confinement};
+use crate::protocol::fit::{cut, fit};
+use crate::protocol::frame::{Frame, WireError};
 use crate::protocol::message::{FromChild, Start, StartDisk, StartDiskState, StartSource, ToChild, VERSION};
-use crate::protocol::part;
+use crate::protocol::part::parts;
 
 /// The first argument of a process that is to be an analyser.
 pub const VERB: &str = "analyser-process";
@@ -66,14 +67,11 @@ pub fn run<E: std::error::Error>(
     // Before anything else: from here on, nothing of this process is worth taking over.
     let confinement = confine::child(&limits);
     log::limit_panics();
-    let mut connection = Connection::new(Socket);
-    let ready = FromChild::Ready { version: VERSION, confinement };
-    let started = connection.send(&ready).and_then(|()| match connection.receive()? {
-        Frame::Message(ToChild::Start(start)) => Ok(*start),
-        _ => Err(WireError::protocol("another beginning than a scanner's")),
+    let link = Arc::new(Link::new(Socket));
+    let done = begin(&link, confinement).and_then(|start| {
+        log::start(&link, start.log);
+        perform(&link, &start, work)
     });
-    let link = Arc::new(Link::new(connection));
-    let done = started.and_then(|start| perform(&link, &start, work));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever would be told is gone, or did not listen.
@@ -81,13 +79,21 @@ pub fn run<E: std::error::Error>(
     }
 }
 
-fn perform<E: std::error::Error>(
+/// Says what was given up, and waits for what to do.
+pub(crate) fn begin(link: &Link, confinement: Confinement) -> Result<Start, WireError> {
+    match link.ask(&FromChild::Ready { version: VERSION, confinement })? {
+        Frame::Message(ToChild::Start(start)) => Ok(*start),
+        _ => Err(WireError::protocol("another beginning than a scanner's")),
+    }
+}
+
+/// Does it, and tells what came of it.
+pub(crate) fn perform<E: std::error::Error>(
     link: &Arc<Link>,
     start: &Start,
     work: impl FnOnce(Given<'_>) -> Result<StorageReport, E>,
 ) -> Result<(), WireError> {
-    let Start { task, id, source, limits, log } = start;
-    log::start(link, *log);
+    let Start { task, id, source, limits, log: _ } = start;
     let disks;
     let source = match source {
         StartSource::Disks(list) => {
@@ -101,13 +107,18 @@ fn perform<E: std::error::Error>(
     let mut out = Output::new(Arc::clone(link));
     let result = work(Given { task, id, source, limits, out: &mut out });
     match result {
-        Ok(report) => {
-            for part in part::parts(report) {
+        Ok(mut report) => {
+            fit(&mut report, limits);
+            for part in parts(report) {
                 link.send(&FromChild::Part(part))?;
             }
             link.send(&FromChild::Done)
         }
-        Err(error) => link.send(&FromChild::Failed { reason: agentless_core::chain(&error) }),
+        Err(error) => {
+            let mut reason = agentless_core::chain(&error);
+            cut(&mut reason, limits.text_bytes);
+            link.send(&FromChild::Failed { reason })
+        }
     }
 }
 

@@ -4,12 +4,13 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 
 use agentless_core::chain;
-use agentless_core::fs::{FileSystem, FsError};
+use agentless_core::fs::{FileSystem, FsError, Inode};
 use agentless_core::limits::Limits;
 use agentless_core::number::to_usize;
 
 use crate::protocol::frame::{Connection, MOST_BYTES, WireError};
 use crate::protocol::message::{DirectoryAnswer, DirectoryRequest, ToChild};
+use crate::protocol::part::{MOST_ITEM_BYTES, batches, encoded_length};
 
 /// Answers one request.
 pub(super) fn answer<S: Read + Write>(
@@ -46,35 +47,31 @@ fn send_error<S: Read + Write>(error: &FsError, connection: &mut Connection<S>) 
     connection.send(&ToChild::Failed { reason: chain(error) })
 }
 
-fn attributes(
-    directory: &dyn FileSystem,
-    inode: agentless_core::fs::Inode,
-) -> Result<DirectoryAnswer, FsError> {
-    let (mut attributes, mut room) = (Vec::new(), MOST_BYTES / 2);
+/// The extended attributes, which are one message.
+fn attributes(directory: &dyn FileSystem, inode: Inode) -> Result<DirectoryAnswer, FsError> {
+    let (mut attributes, mut room) = (Vec::new(), Some(MOST_ITEM_BYTES));
     directory.xattrs(inode, &mut |attribute| {
-        let length = attribute.name.len().saturating_add(attribute.value.len());
-        match room.checked_sub(length) {
-            Some(left) => {
-                room = left;
-                attributes.push((attribute.name.to_vec(), attribute.value.to_vec()));
-                ControlFlow::Continue(())
-            }
-            None => ControlFlow::Break(()),
-        }
+        let attribute = (attribute.name.to_vec(), attribute.value.to_vec());
+        room = room.and_then(|room| room.checked_sub(encoded_length(&attribute)));
+        attributes.push(attribute);
+        if room.is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    Ok(DirectoryAnswer::Attributes(attributes))
+    match room {
+        Some(_) => Ok(DirectoryAnswer::Attributes(attributes)),
+        None => Err(FsError::Limit {
+            what: "the size of the extended attributes of one file",
+            limit: MOST_ITEM_BYTES,
+        }),
+    }
 }
 
 /// Sends the entries of a directory in as many messages as they need.
 fn send_entries<S: Read + Write>(
     directory: &dyn FileSystem,
-    dir: agentless_core::fs::Inode,
+    dir: Inode,
     limits: &Limits,
     connection: &mut Connection<S>,
 ) -> Result<(), WireError> {
-    /// Entries of one message. A name has at most 255 bytes.
-    const AT_ONCE: usize = 1000;
-
     // One more than are wanted, so that the analyser sees that there are too many.
     let most = to_usize(limits.dir_entries).saturating_add(1);
     let mut entries = Vec::new();
@@ -85,11 +82,11 @@ fn send_entries<S: Read + Write>(
     if let Err(error) = listed {
         return send_error(&error, connection);
     }
-    let mut rest = entries.into_iter();
+    let mut parts = batches(entries).peekable();
     loop {
-        let part: Vec<_> = rest.by_ref().take(AT_ONCE).collect();
-        let more = rest.len() > 0;
-        connection.send(&ToChild::Directory(DirectoryAnswer::Entries { entries: part, more }))?;
+        let entries = parts.next().unwrap_or_default();
+        let more = parts.peek().is_some();
+        connection.send(&ToChild::Directory(DirectoryAnswer::Entries { entries, more }))?;
         if !more {
             return Ok(());
         }

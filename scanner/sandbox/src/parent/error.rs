@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::foreign::foreign;
 use crate::confine::Part;
 use crate::protocol::frame::WireError;
 
@@ -93,7 +94,7 @@ impl fmt::Display for Cause {
 }
 
 fn list(parts: &[Part]) -> String {
-    parts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    foreign(&parts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
 fn seconds(limit: &Duration) -> String {

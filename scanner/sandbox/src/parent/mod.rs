@@ -6,10 +6,11 @@
 
 mod directory;
 mod error;
+mod foreign;
 mod guarded;
 mod process;
 mod quota;
-mod serve;
+pub(crate) mod serve;
 mod stop;
 
 use std::io::Write;
@@ -25,6 +26,7 @@ pub use error::{Cause, SandboxError};
 pub use process::Program;
 pub use stop::Stop;
 
+use self::foreign::foreign;
 use self::guarded::Guarded;
 use self::process::Process;
 use self::serve::Server;
@@ -96,8 +98,13 @@ impl Sandbox {
         let connection = Connection::new(Guarded::new(socket, end));
         let result = Server::new(self, connection, started, out).watched(confined).serve(job);
         let death = process.end();
+        stop.forget();
         result.map_err(|error| match error {
             _ if stop.is_stopped() => SandboxError::Stopped,
+            SandboxError::Task { reason } => SandboxError::Task { reason: foreign(&reason) },
+            SandboxError::Protocol(WireError::Protocol { problem }) => {
+                SandboxError::Protocol(WireError::Protocol { problem: foreign(&problem) })
+            }
             SandboxError::Protocol(WireError::Closed) => SandboxError::Died(death.cause()),
             SandboxError::Protocol(WireError::Io(source))
                 if source.kind() == std::io::ErrorKind::TimedOut =>

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use agentless_core::text::printable;
+use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::error::{Cause, SandboxError};
@@ -45,6 +46,8 @@ impl Program {
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
+    /// Whether it was waited for: from then on, its number may be that of another process.
+    is_gone: bool,
 }
 
 impl Process {
@@ -63,17 +66,16 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let child = command.spawn().map_err(SandboxError::Start)?;
-        Ok((Self { child }, ours))
+        Ok((Self { child, is_gone: false }, ours))
     }
 
     /// Ends the analyser, if it did not end by itself, and says how it ended.
     pub(super) fn end(mut self) -> Death {
-        self.kill();
-        let status = self.child.wait();
-        Death { status: status.ok(), last_words: self.last_words() }
+        let status = self.kill();
+        Death { status, last_words: self.last_words() }
     }
 
-    fn kill(&mut self) {
+    fn kill(&mut self) -> Option<ExitStatus> {
         // It has made itself the leader of a session, and cannot have any other process in it; but if it could, they would
         // go with it. Until it is waited for, its number is not given to another process.
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
@@ -82,6 +84,9 @@ impl Process {
         }
         // It may have ended already.
         let _ = self.child.kill();
+        let status = self.child.wait().ok();
+        self.is_gone = true;
+        status
     }
 
     /// The last line of what it wrote to standard error: a panic, or why memory could not be had.
@@ -90,9 +95,12 @@ impl Process {
         const MOST: u64 = 64 << 10;
 
         let mut written = Vec::new();
+        let pipe = self.child.stderr.take()?;
+        // What is in the pipe, and no more: where analysers are not confined, one could have handed its end on.
+        ioctl_fionbio(&pipe, true).ok()?;
         // What could not be read is not said.
         #[expect(clippy::disallowed_methods, reason = "bounded, and not a file of a disk")]
-        let _ = self.child.stderr.take()?.take(MOST).read_to_end(&mut written);
+        let _ = pipe.take(MOST).read_to_end(&mut written);
         let text = String::from_utf8_lossy(&written);
         // Below what was wrong, Rust's runtime advises to run the program with more variables.
         let line =
@@ -103,9 +111,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
-        // A second wait gives the status of the first.
-        let _ = self.child.wait();
+        if !self.is_gone {
+            self.kill();
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Answering one analyser.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::ops::Range;
 use std::thread;
 use std::time::Instant;
@@ -11,43 +11,44 @@ use agentless_core::number::to_usize;
 use agentless_core::report::StorageReport;
 use agentless_core::source::{Disk, DiskState, Source};
 use agentless_core::task::Task;
-use agentless_core::text::printable;
 use agentless_core::volume::Volume;
 use tracing::level_filters::LevelFilter;
 
 use super::error::SandboxError;
-use super::guarded::Guarded;
+use super::foreign::foreign;
 use super::quota::Quota;
 use super::{Job, Mode, Sandbox, directory};
-use crate::confine::Confinement;
+use crate::confine::{Confinement, Role};
+use crate::protocol::assembly::Assembly;
 use crate::protocol::frame::{Connection, Frame, MOST_BYTES, WireError};
 use crate::protocol::message::{
     FromChild, LogLevel, Start, StartDisk, StartDiskState, StartSource, ToChild, VERSION,
 };
-use crate::protocol::part::{Assembly, VolumeHead};
 
 /// Speaks with one analyser, from its first message to its last.
-pub(super) struct Server<'a> {
+pub(crate) struct Server<'a, S: Read + Write> {
     sandbox: &'a Sandbox,
-    connection: Connection<Guarded>,
+    connection: Connection<S>,
     started: Instant,
     quota: Quota,
     out: &'a mut dyn Write,
     /// What is sent to the analyser, kept so that each piece does not need memory of its own.
     piece: Vec<u8>,
+    /// Bytes that it logged so far.
+    logged: usize,
     /// Is told what of the analyser's confinement is in force.
     confined: Option<&'a dyn Fn(&Confinement)>,
 }
 
-impl<'a> Server<'a> {
-    pub(super) fn new(
+impl<'a, S: Read + Write> Server<'a, S> {
+    pub(crate) fn new(
         sandbox: &'a Sandbox,
-        connection: Connection<Guarded>,
+        connection: Connection<S>,
         started: Instant,
         out: &'a mut dyn Write,
     ) -> Self {
         let quota = Quota::new(&sandbox.limits);
-        Self { sandbox, connection, started, quota, out, piece: Vec::new(), confined: None }
+        Self { sandbox, connection, started, quota, out, piece: Vec::new(), logged: 0, confined: None }
     }
 
     /// With somebody who is told what of the analyser's confinement is in force.
@@ -56,17 +57,10 @@ impl<'a> Server<'a> {
     }
 
     /// Gives the analyser its job and answers it until it has a report.
-    pub(super) fn serve(mut self, job: Job<'_>) -> Result<StorageReport, SandboxError> {
+    pub(crate) fn serve(mut self, job: Job<'_>) -> Result<StorageReport, SandboxError> {
         self.wait_until_ready()?;
         let prints = matches!(job.task, Task::File(_));
-        let heads = match &job.source {
-            Source::Disks(disks) => disks
-                .iter()
-                .map(|disk| VolumeHead { id: disk.id.clone(), device: disk.device.clone() })
-                .collect(),
-            Source::Directory(_) => vec![VolumeHead { id: job.id.to_owned(), device: None }],
-        };
-        let mut assembly = Assembly::new(heads, self.sandbox.limits.clone());
+        let mut assembly = Assembly::new(job.id, &job.source, &self.sandbox.limits);
         let start = Start {
             task: job.task,
             id: job.id.to_owned(),
@@ -87,7 +81,7 @@ impl<'a> Server<'a> {
                         let files = directory(&job.source)?;
                         directory::answer(files, request, &self.sandbox.limits, &mut self.connection)?;
                     }
-                    FromChild::Log { level, text } => log(level, &text),
+                    FromChild::Log { level, text } => self.log(level, &text),
                     FromChild::Part(part) => assembly.add(part)?,
                     FromChild::Done => return Ok(assembly.finish()?),
                     FromChild::Failed { reason } => return Err(SandboxError::Task { reason }),
@@ -99,7 +93,11 @@ impl<'a> Server<'a> {
     /// Waits until the analyser has given up its power: no byte of the target reaches it before.
     fn wait_until_ready(&mut self) -> Result<(), SandboxError> {
         match self.receive()? {
-            Frame::Message(FromChild::Ready { version: VERSION, confinement }) => self.check(&confinement),
+            Frame::Message(FromChild::Ready { version: VERSION, confinement })
+                if confinement.role == Role::Child =>
+            {
+                self.check(&confinement)
+            }
             _ => Err(WireError::protocol("another beginning than an analyser's").into()),
         }
     }
@@ -111,7 +109,7 @@ impl<'a> Server<'a> {
             return Err(SandboxError::Insufficient { missing });
         }
         for part in &confinement.parts {
-            tracing::debug!(%part, "the analyser's confinement");
+            tracing::debug!(part = foreign(&part.to_string()), "the analyser's confinement");
         }
         if let Some(confined) = self.confined {
             confined(confinement);
@@ -151,6 +149,27 @@ impl<'a> Server<'a> {
             Err(error) => self.connection.send(&ToChild::Failed { reason: chain(&error) }),
         };
         Ok(sent?)
+    }
+
+    /// Logs what the analyser has to say, which is said to be foreign, as long as there is room for it.
+    fn log(&mut self, level: LogLevel, text: &str) {
+        /// The most bytes that one analysis may add to a log, which somebody keeps. A scan has a thousandth of it to say.
+        const MOST: usize = 16 << 20;
+
+        let text = foreign(text);
+        let before = self.logged;
+        self.logged = before.saturating_add(text.len());
+        match level {
+            _ if before > MOST => {}
+            _ if self.logged > MOST => {
+                tracing::warn!(target: "analyser", "more than {MOST} bytes of log: the rest is left out");
+            }
+            LogLevel::Error => tracing::error!(target: "analyser", "{text}"),
+            LogLevel::Warn => tracing::warn!(target: "analyser", "{text}"),
+            LogLevel::Info => tracing::info!(target: "analyser", "{text}"),
+            LogLevel::Debug => tracing::debug!(target: "analyser", "{text}"),
+            LogLevel::Trace => tracing::trace!(target: "analyser", "{text}"),
+        }
     }
 }
 
@@ -227,17 +246,5 @@ impl LogLevel {
             Self::Debug => LevelFilter::DEBUG,
             Self::Trace => LevelFilter::TRACE,
         }
-    }
-}
-
-/// Logs what the analyser has to say: foreign text, and said to be so.
-fn log(level: LogLevel, text: &str) {
-    let text = printable(text);
-    match level {
-        LogLevel::Error => tracing::error!(target: "analyser", "{text}"),
-        LogLevel::Warn => tracing::warn!(target: "analyser", "{text}"),
-        LogLevel::Info => tracing::info!(target: "analyser", "{text}"),
-        LogLevel::Debug => tracing::debug!(target: "analyser", "{text}"),
-        LogLevel::Trace => tracing::trace!(target: "analyser", "{text}"),
     }
 }

@@ -41,6 +41,11 @@ impl Stop {
         state.socket = Some(socket);
     }
 
+    /// The analyser has ended.
+    pub(super) fn forget(&self) {
+        self.lock().socket = None;
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

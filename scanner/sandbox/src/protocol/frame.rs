@@ -9,8 +9,11 @@ use agentless_core::number::{to_u64, to_usize};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The most bytes that a frame may have behind its head: twice a block of an EBS snapshot.
+/// The most bytes that a frame of bytes may have behind its head: twice a block of an EBS snapshot.
 pub const MOST_BYTES: usize = 1 << 20;
+/// The most bytes that a message may have. What a message becomes in memory can be some sixty times larger, as an empty
+/// text is one byte of a message and 24 of memory.
+pub const MOST_MESSAGE_BYTES: usize = 256 << 10;
 
 const MESSAGE: u8 = 0;
 const BYTES: u8 = 1;
@@ -74,6 +77,12 @@ impl<S: Read + Write> Connection<S> {
         Self { stream: BufReader::new(stream), received: 0 }
     }
 
+    /// What it speaks over.
+    #[cfg(test)]
+    pub(crate) fn into_inner(self) -> S {
+        self.stream.into_inner()
+    }
+
     /// How many bytes came so far, without the heads of their frames.
     pub fn received(&self) -> u64 {
         self.received
@@ -117,11 +126,7 @@ impl<S: Read + Write> Connection<S> {
         let mut payload = vec![0; length];
         self.stream.read_exact(&mut payload)?;
         self.received = self.received.saturating_add(to_u64(length));
-        match kind {
-            MESSAGE => Ok(Frame::Message(decode(&payload)?)),
-            BYTES => Ok(Frame::Bytes(payload)),
-            _ => Err(WireError::protocol(format!("a frame of kind {kind}"))),
-        }
+        if kind == MESSAGE { Ok(Frame::Message(decode(&payload)?)) } else { Ok(Frame::Bytes(payload)) }
     }
 
     fn receive_head(&mut self) -> Result<(u8, usize), WireError> {
@@ -129,11 +134,7 @@ impl<S: Read + Write> Connection<S> {
         self.stream.read_exact(&mut head)?;
         let [kind, length @ ..] = head;
         let length = to_usize(u32::from_le_bytes(length));
-        if length > MOST_BYTES {
-            return Err(WireError::protocol(format!(
-                "a frame of {length} bytes, more than the {MOST_BYTES} that one may have"
-            )));
-        }
+        check_length(kind, length)?;
         Ok((kind, length))
     }
 }
@@ -160,12 +161,130 @@ pub fn decode<M: DeserializeOwned>(payload: &[u8]) -> Result<M, WireError> {
 }
 
 fn head(kind: u8, length: usize) -> Result<[u8; HEAD], WireError> {
-    let fits = u32::try_from(length).ok().filter(|_| length <= MOST_BYTES);
-    let length = fits.ok_or_else(|| {
-        WireError::protocol(format!(
-            "a frame of {length} bytes, more than the {MOST_BYTES} that one may have"
-        ))
-    })?;
+    check_length(kind, length)?;
+    let length = u32::try_from(length).map_err(|_| too_long(length, MOST_BYTES))?;
     let [a, b, c, d] = length.to_le_bytes();
     Ok([kind, a, b, c, d])
+}
+
+/// Checks the kind and the length of a frame, before there is memory for it.
+fn check_length(kind: u8, length: usize) -> Result<(), WireError> {
+    let most = match kind {
+        MESSAGE => MOST_MESSAGE_BYTES,
+        BYTES => MOST_BYTES,
+        _ => return Err(WireError::protocol(format!("a frame of kind {kind}"))),
+    };
+    if length > most { Err(too_long(length, most)) } else { Ok(()) }
+}
+
+fn too_long(length: usize, most: usize) -> WireError {
+    WireError::protocol(format!("a frame of {length} bytes, more than the {most} that one may have"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::super::message::{DirectoryAnswer, FromChild, LogLevel, ToChild};
+    use super::*;
+
+    /// What is heard when these bytes are all that comes.
+    fn hear(bytes: &[u8]) -> Result<Frame<FromChild>, WireError> {
+        Connection::new(Cursor::new(bytes.to_vec())).receive()
+    }
+
+    fn problem(bytes: &[u8]) -> String {
+        match hear(bytes).unwrap_err() {
+            WireError::Protocol { problem } => problem,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+        [&[kind], &length[..], payload].concat()
+    }
+
+    #[test]
+    fn messages_and_bytes_come_as_they_were_sent() {
+        let mut wire = Connection::new(Cursor::new(Vec::new()));
+        let message = FromChild::Log { level: LogLevel::Info, text: "é".to_owned() };
+        wire.send(&message).unwrap();
+        wire.send_bytes(&vec![0; MOST_BYTES]).unwrap();
+        wire.send(&FromChild::Done).unwrap();
+        let mut wire = Connection::new(Cursor::new(wire.into_inner().into_inner()));
+        assert_eq!(wire.receive::<FromChild>().unwrap(), Frame::Message(message));
+        assert_eq!(wire.receive::<FromChild>().unwrap(), Frame::Bytes(vec![0; MOST_BYTES]));
+        let before = wire.received();
+        assert_eq!(wire.receive::<FromChild>().unwrap(), Frame::Message(FromChild::Done));
+        assert_eq!(wire.received() - before, 5);
+        assert!(matches!(wire.receive::<FromChild>(), Err(WireError::Closed)));
+    }
+
+    #[test]
+    fn a_frame_that_ends_early_is_a_closed_connection() {
+        let whole = frame(BYTES, b"bytes");
+        for end in 0..whole.len() {
+            assert!(matches!(hear(&whole[..end]), Err(WireError::Closed)), "{end}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_by_its_head_alone_and_not_sent() {
+        let head = |kind, length: usize| {
+            let length = u32::try_from(length).unwrap().to_le_bytes();
+            [&[kind], &length[..]].concat()
+        };
+        let too_long =
+            |length, most| format!("a frame of {length} bytes, more than the {most} that one may have");
+        for (kind, most) in [(MESSAGE, MOST_MESSAGE_BYTES), (BYTES, MOST_BYTES)] {
+            assert_eq!(problem(&head(kind, most + 1)), too_long(most + 1, most));
+            let all = usize::try_from(u32::MAX).unwrap();
+            assert_eq!(problem(&head(kind, all)), too_long(all, most));
+            assert!(matches!(hear(&head(kind, most)), Err(WireError::Closed)));
+        }
+        let mut wire = Connection::new(Cursor::new(Vec::new()));
+        assert!(wire.send_bytes(&vec![0; MOST_BYTES + 1]).is_err());
+        assert!(wire.send(&FromChild::Failed { reason: "r".repeat(MOST_MESSAGE_BYTES) }).is_err());
+        assert!(wire.into_inner().into_inner().is_empty(), "nothing is sent of what is refused");
+    }
+
+    #[test]
+    fn a_frame_of_another_kind_is_refused() {
+        assert_eq!(problem(&frame(2, b"")), "a frame of kind 2");
+        assert_eq!(problem(b"HTTP/1.1 400"), "a frame of kind 72");
+    }
+
+    #[test]
+    fn a_message_is_all_of_its_frame() {
+        let done = rmp_serde::to_vec_named(&FromChild::Done).unwrap();
+        assert_eq!(hear(&frame(MESSAGE, &done)).unwrap(), Frame::Message(FromChild::Done));
+        assert_eq!(problem(&frame(MESSAGE, &[&done[..], &[0xc0; 3]].concat())), "3 bytes behind a message");
+        for bad in [&done[..2], b"", b"\xc1", b"\xa4None", b"\x82\xa4Done\xc0\xa4Done\xc0"] {
+            let problem = problem(&frame(MESSAGE, bad));
+            assert!(problem.starts_with("a message that cannot be read: "), "{problem}");
+        }
+    }
+
+    /// Lists in lists, for which the reader of a message would go down until its stack ends.
+    #[test]
+    fn deep_nesting_is_refused() {
+        let lists = vec![0x91; MOST_MESSAGE_BYTES - 100];
+        let mut devices = rmp_serde::to_vec_named(&FromChild::Done).unwrap();
+        devices.clear();
+        // {"Part": {"Devices": [[name, {"is": "disk", "x": [[[[…
+        devices.extend(b"\x81\xa4Part\x81\xa7Devices\x91\x99\xa0\x82\xa2is\xa4disk\xa1x");
+        devices.extend(&lists);
+        for payload in [lists, devices] {
+            let problem = problem(&frame(MESSAGE, &payload));
+            assert!(problem.starts_with("a message that cannot be read: "), "{problem}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_text_come_as_they_were_sent() {
+        let answer = ToChild::Directory(DirectoryAnswer::Link((0..=255).collect()));
+        let payload = rmp_serde::to_vec_named(&answer).unwrap();
+        assert_eq!(decode::<ToChild>(&payload).unwrap(), answer);
+    }
 }

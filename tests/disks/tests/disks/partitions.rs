@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use agentless_analyser::fs;
 use agentless_analyser::limits::Limits;
-use agentless_analyser::volume::{FileVolume, Volume, partition};
+use agentless_analyser::volume::{Volume, partition};
+use agentless_core::volume::FileVolume;
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount};
 use agentless_disk_tests::{fill, manifest};

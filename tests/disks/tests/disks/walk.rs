@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use agentless_analyser::fs::walk::{Found, Next, Visitor, walk};
 use agentless_analyser::fs::{FsError, FsPath, Tree, open};
 use agentless_analyser::limits::Limits;
-use agentless_analyser::volume::{FileVolume, Volume};
+use agentless_analyser::volume::Volume;
+use agentless_core::volume::FileVolume;
 
 use rustix::fs::FallocateFlags;
 

@@ -85,8 +85,10 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::rc::Rc;
 
+    use agentless_core::fs::Directory;
+
+    use crate::fs::Tree;
     use crate::fs::fstab::{Fstab, Role};
-    use crate::fs::{Directory, Tree};
     use crate::limits::Limits;
 
     #[test]

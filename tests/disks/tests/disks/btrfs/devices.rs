@@ -10,7 +10,8 @@ use std::sync::Arc;
 use agentless_analyser::fs::btrfs::BtrfsDriver;
 use agentless_analyser::fs::{Driver, FileSystem, FsError, Recognised, probe};
 use agentless_analyser::limits::Limits;
-use agentless_analyser::volume::{FileVolume, Volume};
+use agentless_analyser::volume::Volume;
+use agentless_core::volume::FileVolume;
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
 use agentless_disk_tests::loop_device::Loop;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use agentless_analyser::fs::Journal;
 use agentless_analyser::limits::Limits;
-use agentless_analyser::volume::FileVolume;
+use agentless_core::volume::FileVolume;
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
 use agentless_disk_tests::{fill, manifest};

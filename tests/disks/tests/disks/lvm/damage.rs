@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::Volume;
 use agentless_analyser::volume::lvm::PhysicalVolume;
-use agentless_analyser::volume::{FileVolume, Volume};
+use agentless_core::volume::FileVolume;
 
 use super::tools::{MIB, Machine, content, pattern, reason, volume};
 use agentless_disk_tests::image::can_mount;

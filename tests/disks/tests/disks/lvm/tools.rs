@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::Volume;
 use agentless_analyser::volume::lvm::{self, PhysicalVolume, VolumeGroup};
-use agentless_analyser::volume::{FileVolume, Volume};
+use agentless_core::volume::FileVolume;
 
 use agentless_disk_tests::image::{Workspace, run};
 use agentless_disk_tests::loop_device::Loop;

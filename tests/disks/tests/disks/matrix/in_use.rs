@@ -10,7 +10,8 @@ use agentless_analyser::fs::{self, Driver, FileSystem, Journal};
 use agentless_analyser::limits::Limits;
 use agentless_analyser::volume::lvm::{self, PhysicalVolume};
 use agentless_analyser::volume::raid::{self, Member};
-use agentless_analyser::volume::{FileVolume, Volume, partition};
+use agentless_analyser::volume::{Volume, partition};
+use agentless_core::volume::FileVolume;
 
 use agentless_disk_tests::image::Workspace;
 use agentless_disk_tests::kinds::Kind;

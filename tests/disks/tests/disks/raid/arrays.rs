@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
+use agentless_analyser::volume::Volume;
 use agentless_analyser::volume::raid::{self, Array, Member};
-use agentless_analyser::volume::{FileVolume, Volume};
+use agentless_core::volume::FileVolume;
 
 use crate::corpus;
 use agentless_disk_tests::fill;

@@ -10,7 +10,7 @@ use agentless_analyser::fs::{FileType, FsPath, Tree};
 use agentless_analyser::limits::Limits;
 use agentless_analyser::report::StorageReport;
 use agentless_analyser::storage::{Disk, DiskState, Source, Storage};
-use agentless_analyser::volume::FileVolume;
+use agentless_core::volume::FileVolume;
 
 use agentless_disk_tests::image::{Workspace, run};
 
