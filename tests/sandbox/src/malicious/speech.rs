@@ -45,6 +45,14 @@ pub(super) fn attempt(attempt: &str, hijacked: &mut Hijacked) -> Option<String> 
         "piece-beyond-the-end" => hijacked.send(&FromChild::Read { volume: 0, piece: 9 }),
         "piece-beyond-numbers" => hijacked.send(&FromChild::Read { volume: 0, piece: u64::MAX }),
         "directory" => hijacked.send(&FromChild::Directory(DirectoryRequest::Entries(Inode(0)))),
+        "descriptors" => {
+            // To close one is to know of it.
+            let open = (3..1024).find(|&number| nix::unistd::close(number).is_ok());
+            if let Some(number) = open {
+                return Some(format!("descriptor {number} was open"));
+            }
+            hijacked.report_honestly();
+        }
         "absurd-hints" => {
             // The end before the start, too.
             let absurd = [(u64::MAX - 1, u64::MAX), (u64::MAX, 0), (7, 3)];
