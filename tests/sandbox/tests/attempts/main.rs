@@ -10,6 +10,7 @@
     reason = "the helpers of tests fail as tests do, and print figures"
 )]
 
+mod directory;
 mod layers;
 mod rows;
 mod stop;
