@@ -100,8 +100,8 @@ pub struct Limits {
     pub analyser_seconds: u64,
     /// Bytes of blocks that the analyser keeps, so that it need not ask for them again.
     pub analyser_cache_bytes: u64,
-    /// Messages that the analyser may send for one target: each piece of a disk that it reads is one. A million pieces of
-    /// an EBS snapshot are 512 GiB. Against an analyser that asks for the same piece without end.
+    /// Messages that the analyser may send for one target: each piece of a disk that it reads is one. Four million of them,
+    /// of 128 KiB each, are 512 GiB. Against an analyser that asks for the same piece without end.
     pub messages: u64,
     /// Messages that the analyser may send in a second; those beyond it wait. Above what an analyser reaches that does
     /// something with the answers; against one that keeps the scanner busy.
@@ -143,7 +143,7 @@ impl Default for Limits {
             analyser_cpu_seconds: 900,
             analyser_seconds: 3600,
             analyser_cache_bytes: 64 << 20,
-            messages: 1_000_000,
+            messages: 4_000_000,
             messages_per_second: 50_000,
             message_bytes: 1 << 30,
         }
