@@ -98,7 +98,8 @@ pub struct Limits {
     /// Seconds for the analysis of one target, from its start to its report, with the time in which blocks are fetched.
     /// Against an analyser that waits for ever.
     pub analyser_seconds: u64,
-    /// Bytes of blocks that the analyser keeps, so that it need not ask for them again.
+    /// Bytes of blocks that the analyser keeps, so that it need not ask for them again. A walk comes back to each part of the
+    /// metadata many times: 128 MiB of it for 200,000 entries, of which no more than this is kept.
     pub analyser_cache_bytes: u64,
     /// Messages that the analyser may send for one target: each piece of a disk that it reads is one. Four million of them,
     /// of 128 KiB each, are 512 GiB. Against an analyser that asks for the same piece without end.
@@ -142,7 +143,7 @@ impl Default for Limits {
             analyser_memory: 2 << 30,
             analyser_cpu_seconds: 900,
             analyser_seconds: 3600,
-            analyser_cache_bytes: 64 << 20,
+            analyser_cache_bytes: 256 << 20,
             messages: 4_000_000,
             messages_per_second: 50_000,
             message_bytes: 1 << 30,
