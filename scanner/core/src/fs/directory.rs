@@ -207,6 +207,10 @@ impl FileSystem for Directory {
             return Err(FsError::Invalid { problem: "not the name of a directory entry" });
         }
         let descriptor = self.descriptor(dir, OFlags::PATH | OFlags::DIRECTORY)?;
+        // Whoever asks may know names that were not listed: in /proc are the environment and the memory of this process.
+        if is_generated(&descriptor) {
+            return Ok(None);
+        }
         match rustix::fs::statat(&descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(Some(self.node(dir, name))),
             Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(None),
@@ -222,6 +226,10 @@ impl FileSystem for Directory {
         }
         // The file may have been exchanged since: without O_NONBLOCK, a pipe in its place would make us wait.
         let descriptor = self.descriptor(inode, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        // One that is mounted by itself, at a name elsewhere.
+        if is_generated(&descriptor) {
+            return Err(FsError::NOT_A_FILE);
+        }
         let mut done = 0;
         while let Some(rest) = dst.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let position = offset.saturating_add(to_u64(done));

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use agentless_sandbox::child;
 use agentless_sandbox::protocol::frame::{Connection, Frame, WireError};
 use agentless_sandbox::protocol::message::{FromChild, Start, ToChild};
+use rustix::process::Pid;
 use serde::Serialize;
 
 fn main() -> ExitCode {
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
     connection.send(&first).unwrap();
     let Ok(Frame::Message(ToChild::Start(start))) = connection.receive() else { return ExitCode::FAILURE };
 
-    let mut hijacked = Hijacked { connection, start };
+    let mut hijacked = Hijacked { connection, start, parent };
     let id = hijacked.start.id.clone();
     let (attempt, argument) = id.split_once(' ').unwrap_or((&id, ""));
     let said = system::attempt(attempt, argument, parent)
@@ -70,6 +71,7 @@ impl Write for Socket {
 struct Hijacked {
     connection: Connection<Socket>,
     start: Box<Start>,
+    parent: Pid,
 }
 
 impl Hijacked {

@@ -5,7 +5,10 @@ use std::ops::Range;
 
 use agentless_core::fs::Inode;
 use agentless_sandbox::confine::{Confinement, Role};
-use agentless_sandbox::protocol::message::{DirectoryRequest, FromChild, LogLevel, VERSION};
+use agentless_sandbox::protocol::frame::Frame;
+use agentless_sandbox::protocol::message::{
+    DirectoryAnswer, DirectoryRequest, FromChild, LogLevel, StartSource, ToChild, VERSION,
+};
 
 use super::{Hijacked, send_frame, send_raw};
 
@@ -45,6 +48,15 @@ pub(super) fn attempt(attempt: &str, hijacked: &mut Hijacked) -> Option<String> 
         "piece-beyond-the-end" => hijacked.send(&FromChild::Read { volume: 0, piece: 9 }),
         "piece-beyond-numbers" => hijacked.send(&FromChild::Read { volume: 0, piece: u64::MAX }),
         "directory" => hijacked.send(&FromChild::Directory(DirectoryRequest::Entries(Inode(0)))),
+        "descriptors" => {
+            // To close one is to know of it.
+            let open = (3..1024).find(|&number| nix::unistd::close(number).is_ok());
+            if let Some(number) = open {
+                return Some(format!("descriptor {number} was open"));
+            }
+            hijacked.report_honestly();
+        }
+        "environment-by-the-scanner" => return Some(hijacked.look_at_environment()),
         "absurd-hints" => {
             // The end before the start, too.
             let absurd = [(u64::MAX - 1, u64::MAX), (u64::MAX, 0), (7, 3)];
@@ -90,4 +102,26 @@ pub(super) fn attempt(attempt: &str, hijacked: &mut Hijacked) -> Option<String> 
     }
     hijacked.wait_for_the_end();
     Some("it was let go on".to_owned())
+}
+
+impl Hijacked {
+    /// Has the scanner read its own environment, as a file of the directory that it was asked to scan.
+    fn look_at_environment(&mut self) -> String {
+        let mut here = match self.start.source {
+            StartSource::Directory(root) => root,
+            StartSource::Disks(_) => return "no directory".to_owned(),
+        };
+        for name in ["proc", &self.parent.to_string(), "environ"] {
+            self.send(&FromChild::Directory(DirectoryRequest::Lookup(here, name.into())));
+            match self.receive() {
+                Ok(Frame::Message(ToChild::Directory(DirectoryAnswer::Found(Some(found))))) => here = found,
+                Ok(Frame::Message(ToChild::Directory(DirectoryAnswer::Found(None)))) => {
+                    return format!("there is no {name}");
+                }
+                answer => return format!("{answer:?}"),
+            }
+        }
+        self.send(&FromChild::Directory(DirectoryRequest::Read { inode: here, offset: 0, length: 4096 }));
+        format!("read: {:?}", self.receive())
+    }
 }

@@ -10,6 +10,7 @@
     reason = "the helpers of tests fail as tests do, and print figures"
 )]
 
+mod directory;
 mod layers;
 mod rows;
 mod stop;
@@ -40,7 +41,7 @@ fn every_attempt_is_stopped() {
     let mut wrong = Vec::new();
     for attempt in ATTEMPTS {
         let made = world.make(attempt);
-        table.add([attempt.what, attempt.stopped.by(), &made.outcome(), &made.seconds()]);
+        table.add([attempt.what, attempt.stopped.by(), &made.essence(), &made.seconds()]);
         wrong
             .extend(made.problems(attempt).into_iter().map(|problem| format!("{}: {problem}", attempt.what)));
     }

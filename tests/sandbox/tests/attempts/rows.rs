@@ -47,7 +47,8 @@ pub(crate) enum Stopped {
     Processor,
     Deadline,
     Fault,
-    Kernel,
+    Scanner,
+    Itself,
     Check,
     Refusal,
     Harmless,
@@ -64,7 +65,13 @@ impl Stopped {
             Err(SandboxError::Died(Cause::Memory)) => Self::Memory,
             Err(SandboxError::Died(Cause::ProcessorTime)) => Self::Processor,
             Err(SandboxError::Died(Cause::Fault { .. })) => Self::Fault,
-            Err(SandboxError::Died(Cause::Ended { .. })) => Self::Kernel,
+            // The signal by which the scanner ends an analyser that has left the connection.
+            Err(SandboxError::Died(Cause::Ended { status, .. }))
+                if status.contains("signal") && status.contains('9') =>
+            {
+                Self::Scanner
+            }
+            Err(SandboxError::Died(Cause::Ended { .. })) => Self::Itself,
             Err(SandboxError::Deadline { .. }) => Self::Deadline,
             Err(SandboxError::Protocol(WireError::Protocol { .. })) => Self::Check,
             Err(SandboxError::Insufficient { .. }) => Self::Refusal,
@@ -76,15 +83,15 @@ impl Stopped {
     pub(crate) const fn by(self) -> &'static str {
         match self {
             Self::Filter => "filter of system calls",
-            Self::Memory => "limit of memory",
+            Self::Memory | Self::Fault => "limit of memory",
             Self::Processor => "limit of processor time",
             Self::Deadline => "deadline",
-            Self::Fault => "limit of memory, for the stack",
-            Self::Kernel => "it ended itself",
+            Self::Scanner => "end of the connection",
+            Self::Itself => "it ended itself",
             Self::Check => "check of messages",
             Self::Refusal => "check of the confinement",
-            Self::Harmless => "nobody: it does no harm",
-            Self::Told => "nobody: it is what the user is told",
+            Self::Harmless => "nobody: no harm done",
+            Self::Told => "nobody: it is told",
             Self::Otherwise => "something else",
         }
     }
@@ -141,6 +148,7 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     attempt("make a file", "create", Stopped::Filter, CALL),
     attempt("remove a file", "remove", Stopped::Filter, CALL),
     attempt("list /", "list", Stopped::Filter, CALL),
+    attempt("use a descriptor that the scanner left open", "descriptors", Stopped::Harmless, "a report of 0 packages"),
     // Network.
     attempt("connect to a TCP port", "connect", Stopped::Filter, CALL),
     attempt("connect to the instance metadata", "metadata", Stopped::Filter, CALL),
@@ -159,7 +167,7 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     attempt("allocate 3 GiB", "large-allocation", Stopped::Memory, "analyser_memory"),
     attempt("allocate 4 KiB without end", "small-allocations", Stopped::Memory, "analyser_memory"),
     attempt("compute without end", "compute", Stopped::Processor, "analyser_cpu_seconds").limits(|limits| limits.analyser_cpu_seconds = 1),
-    attempt("recurse without end", "recurse", Stopped::Kernel, "stack overflow"),
+    attempt("recurse without end", "recurse", Stopped::Itself, "stack overflow"),
     attempt("a stack that finds no memory", "stack-without-memory", Stopped::Fault, "memory that is not there"),
     // Time.
     attempt("say nothing", "silent", Stopped::Deadline, "analyser_seconds").limits(a_second),
@@ -187,7 +195,7 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     attempt("terminal escapes in a listing", "print", Stopped::Harmless, "a report of 0 packages").listing(),
     attempt("terminal escapes in the log", "log-escapes", Stopped::Harmless, "a report of 0 packages"),
     attempt("terminal escapes in an error", "reason", Stopped::Told, "u{1b}[2J"),
-    attempt("terminal escapes in its last words", "last-words", Stopped::Kernel, "exit status: 3"),
+    attempt("terminal escapes in its last words", "last-words", Stopped::Itself, "exit status: 3"),
     attempt("fill the log", "log-flood", Stopped::Check, "more than 33554432 bytes of messages").limits(|limits| limits.message_bytes = 32 << 20),
     // What it reports.
     attempt("a report on a volume that it could not read", "unread-volume", Stopped::Check, "a report on a volume that could not be read"),
@@ -210,9 +218,9 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     attempt("a device on 200,000 others", "layers-without-end", Stopped::Check, "a report that names 200000 of 1 devices at one place").limits(less),
     attempt("10 million trees", "trees-without-end", Stopped::Check, "more than 272 trees"),
     // The end.
-    attempt("end without a report", "exit", Stopped::Kernel, "exit status: 0"),
-    attempt("abort", "abort", Stopped::Kernel, "SIGABRT"),
-    attempt("hang up and go on", "hang-up", Stopped::Kernel, "signal"),
+    attempt("end without a report", "exit", Stopped::Itself, "exit status: 0"),
+    attempt("abort", "abort", Stopped::Itself, "SIGABRT"),
+    attempt("hang up and go on", "hang-up", Stopped::Scanner, "signal"),
     // Before the beginning: these are other programs than ours, and no byte of a disk has reached them.
     attempt("ask before it is confined", "honest", Stopped::Check, "another beginning").program("early", Mode::BestEffort),
     attempt("another version of the protocol", "honest", Stopped::Check, "another beginning").program("stranger", Mode::BestEffort),

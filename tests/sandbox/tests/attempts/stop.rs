@@ -41,6 +41,7 @@ fn stops(attempt: &str) {
     let (result, waited) = thread::scope(|scope| {
         let running = scope.spawn(|| sandbox.run(job, &mut std::io::sink(), &stop));
         reads.recv().unwrap();
+        assert_eq!(processes::left_over(world.limits().analyser_memory).len(), 1, "the analyser is not seen");
         let asked = Instant::now();
         stop.stop();
         (running.join().unwrap(), asked.elapsed())

@@ -14,7 +14,7 @@ impl Table {
 
     pub(crate) fn add<const N: usize>(&mut self, row: [&str; N]) {
         /// Columns of a terminal, for the longest cell.
-        const MOST: usize = 90;
+        const MOST: usize = 100;
 
         self.0.add_row(row.map(|cell| match cell.char_indices().nth(MOST) {
             Some((end, _)) => format!("{}…", &cell[..end]),

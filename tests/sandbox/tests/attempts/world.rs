@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::{TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -14,6 +15,7 @@ use agentless_core::report::StorageReport;
 use agentless_core::source::{Disk, DiskState, Source};
 use agentless_core::text::write_lines;
 use agentless_sandbox::parent::{Job, Program, Sandbox, SandboxError, Stop};
+use agentless_sandbox::protocol::frame::WireError;
 use agentless_sandbox_tests::recorded::Recorded;
 use agentless_sandbox_tests::{captured_log, memory, processes};
 use tempfile::TempDir;
@@ -26,6 +28,8 @@ pub(crate) struct World {
     tcp: TcpListener,
     udp: UdpSocket,
     named: UnixListener,
+    /// A second descriptor of a socket, which a process that is started inherits.
+    _inherited: OwnedFd,
     name: String,
     /// What every analyser here may use, and is known by.
     memory: u64,
@@ -55,9 +59,10 @@ impl World {
         for outcome in [tcp.set_nonblocking(true), udp.set_nonblocking(true), named.set_nonblocking(true)] {
             outcome.unwrap();
         }
+        let inherited = rustix::io::dup(&tcp).unwrap();
         let memory = processes::own_limit_of_memory(128 << 20);
         let other = Arc::new(Recorded::new(1 << 20, None));
-        Self { directory, tcp, udp, named, name, memory, other }
+        Self { directory, tcp, udp, named, _inherited: inherited, name, memory, other }
     }
 
     /// The program under one of its names.
@@ -164,8 +169,17 @@ pub(crate) struct Made {
 }
 
 impl Made {
+    /// What the user is told, but for the words with which it begins.
+    pub(crate) fn essence(&self) -> String {
+        match &self.result {
+            Err(SandboxError::Protocol(WireError::Protocol { problem })) => problem.clone(),
+            Err(SandboxError::Died(cause)) => cause.to_string(),
+            _ => self.told(),
+        }
+    }
+
     /// What the user is told.
-    pub(crate) fn outcome(&self) -> String {
+    fn told(&self) -> String {
         match &self.result {
             Ok(report) => format!(
                 "a report of {} packages",
@@ -188,7 +202,7 @@ impl Made {
         const MOST_LOG: usize = 18 << 20;
 
         let Self { result, time, growth, reads, hints_fit, printed, logged, left_over } = self;
-        let shown = self.outcome();
+        let shown = self.told();
         let mut problems = Vec::new();
         let mut check = |is_right: bool, problem: String| {
             if !is_right {
