@@ -363,7 +363,7 @@ fn required_protection_is_there_for_every_kind_of_local_target() {
     }
 }
 
-/// The fields of `/proc/PID/status` with this name, of a process that may be gone.
+/// The field of `/proc/PID/status` with this name, of a process that may be gone.
 fn status(pid: u32, field: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
@@ -372,12 +372,14 @@ fn status(pid: u32, field: &str) -> Option<String> {
 
 /// The process that `parent` started, once it has given up its power.
 fn analyser_of(parent: u32) -> u32 {
+    // The scanner's own filter is that of the process too from which it makes the analyser.
+    let filters = |pid| status(pid, "Seccomp_filters")?.parse::<u32>().ok();
     loop {
         for entry in fs::read_dir("/proc").unwrap() {
             let pid = entry.unwrap().file_name().to_str().and_then(|name| name.parse().ok());
             let Some(pid) = pid else { continue };
             let is_child = status(pid, "PPid").is_some_and(|found| found == parent.to_string());
-            if is_child && status(pid, "Seccomp").as_deref() == Some("2") {
+            if is_child && filters(pid) > filters(parent) {
                 return pid;
             }
         }
