@@ -427,6 +427,11 @@ impl StorageReport {
         first_few(&places)
     }
 
+    /// The places of all filesystems, by index: for who needs them again and again.
+    pub fn places(&self) -> Vec<String> {
+        (0..self.filesystems.len()).map(|filesystem| self.place_of(filesystem)).collect()
+    }
+
     /// The volumes, or the directory, that a device is on.
     pub fn volumes_of(&self, device: usize) -> Vec<String> {
         let volumes = self.indexes_of_volumes(device);

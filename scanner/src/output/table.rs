@@ -1,6 +1,6 @@
 //! Package lists as text, one package a line, for people and for `grep`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use crate::report::{Installed, TargetReport};
@@ -37,10 +37,8 @@ pub fn render<const N: usize, W: Write + ?Sized>(
 
 /// Writes the packages of a target, with the place if there are packages in more than one.
 pub fn write(report: &TargetReport, writer: &mut (impl Write + ?Sized)) -> io::Result<()> {
-    let places: BTreeMap<_, _> = report
-        .packages()
-        .map(|installed| (installed.filesystem, report.storage.place_of(installed.filesystem)))
-        .collect();
+    let on: BTreeSet<_> = report.packages().map(|installed| installed.filesystem).collect();
+    let places = report.storage.places();
     let columns = |installed: Installed<'_>| {
         let package = installed.package;
         let architecture = package.architecture.as_deref().unwrap_or("-");
@@ -48,10 +46,10 @@ pub fn write(report: &TargetReport, writer: &mut (impl Write + ?Sized)) -> io::R
     };
     let packages: Vec<_> = report.packages().collect();
     let packages = packages.iter().copied();
-    if places.len() > 1 {
+    if on.len() > 1 {
         let rows = packages.map(|installed| {
             let [name, version, architecture, kind] = columns(installed);
-            let place = places.get(&installed.filesystem).cloned().unwrap_or_default();
+            let place = places.get(installed.filesystem).cloned().unwrap_or_default();
             [name, version, architecture, kind, place]
         });
         render(writer, ["NAME", "VERSION", "ARCHITECTURE", "TYPE", "PLACE"], rows)

@@ -3,7 +3,7 @@
 //! The properties that Trivy gives its components are given here too, under the same names: operating-system advisories
 //! are matched by source package, which a package URL of that form does not carry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 
 use agentless_core::catalogue::Catalogue;
@@ -104,7 +104,7 @@ struct Method {
     value: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Occurrence {
     location: String,
@@ -139,12 +139,9 @@ impl Property {
 }
 
 impl Component {
-    /// Adds a place where it was found. Two systems may share a filesystem.
+    /// Adds a place where it was found.
     fn add(&mut self, occurrence: Occurrence) {
-        let occurrences = &mut self.evidence.get_or_insert_default().occurrences;
-        if !occurrences.contains(&occurrence) {
-            occurrences.push(occurrence);
-        }
+        self.evidence.get_or_insert_default().occurrences.push(occurrence);
     }
 }
 
@@ -156,11 +153,18 @@ impl Bom {
     pub fn new(report: &TargetReport, time: OffsetDateTime, catalogue: &Catalogue) -> Self {
         let mut systems = BTreeMap::new();
         let mut libraries: BTreeMap<String, Component> = BTreeMap::new();
+        let places = report.storage.places();
+        let place = |filesystem: usize| places.get(filesystem).cloned().unwrap_or_default();
+        // Two systems may share a filesystem, and what is found on it.
+        let mut known = HashSet::new();
         for (filesystem, system) in report.operating_systems() {
-            let occurrence = occurrence(&system.evidence, report.storage.place_of(filesystem));
-            let component: &mut Component =
-                systems.entry(reference(system)).or_insert_with(|| operating_system(system));
-            component.add(occurrence);
+            let occurrence = occurrence(&system.evidence, place(filesystem));
+            let reference = reference(system);
+            if known.insert((reference.clone(), occurrence.clone())) {
+                let component: &mut Component =
+                    systems.entry(reference).or_insert_with(|| operating_system(system));
+                component.add(occurrence);
+            }
         }
         for installed in report.packages() {
             let Installed { tree, filesystem, package } = installed;
@@ -172,10 +176,13 @@ impl Bom {
                 format!("{}:{name}@{version}:{architecture}", kind.name())
             });
             // The same package on two filesystems is one component, found in two places.
-            let component = libraries
-                .entry(reference)
-                .or_insert_with_key(|reference| library(package, system, reference.clone(), purl));
-            component.add(occurrence(&package.evidence, report.storage.place_of(filesystem)));
+            let occurrence = occurrence(&package.evidence, place(filesystem));
+            if known.insert((reference.clone(), occurrence.clone())) {
+                let component = libraries
+                    .entry(reference)
+                    .or_insert_with_key(|reference| library(package, system, reference.clone(), purl));
+                component.add(occurrence);
+            }
         }
         let components: Vec<_> = systems.into_values().chain(libraries.into_values()).collect();
 
