@@ -8,8 +8,10 @@
     reason = "the helpers of tests fail as tests do, and print figures"
 )]
 
+pub mod bench_images;
 pub mod block_trace;
 pub mod changes;
+pub mod confined;
 pub mod counting;
 pub mod debian;
 pub mod fill;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use agentless_analyser::fs::{self, FileSystem};
 use agentless_analyser::limits::Limits;
+use agentless_analyser::volume::Volume;
 use agentless_cache::{CacheOptions, CachedVolume};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,16 @@ impl Scanner {
     pub fn open(&self, image: &Path) -> (Rc<dyn FileSystem>, Arc<Fetches>) {
         let blocks = ImageBlocks::open(image, self.latency);
         let fetches = blocks.fetches();
+        (Rc::from(fs::open(self.cached(blocks), &Limits::default()).unwrap()), fetches)
+    }
+
+    /// An image as a volume of which nothing was read yet. Each block is hashed when it arrives, as those of a snapshot
+    /// are, and costs as much as one of them.
+    pub fn verified(&self, image: &Path) -> Arc<dyn Volume> {
+        self.cached(ImageBlocks::open(image, self.latency).hashed())
+    }
+
+    fn cached(&self, blocks: ImageBlocks) -> Arc<dyn Volume> {
         let limits = Limits::default();
         let options = CacheOptions {
             concurrency: CONCURRENCY,
@@ -57,7 +68,6 @@ impl Scanner {
             cancel: CancellationToken::new(),
             traffic: Arc::default(),
         };
-        let volume = CachedVolume::new(blocks, options, self.runtime.handle().clone());
-        (Rc::from(fs::open(Arc::new(volume), &limits).unwrap()), fetches)
+        Arc::new(CachedVolume::new(blocks, options, self.runtime.handle().clone()))
     }
 }

@@ -135,11 +135,12 @@ pub struct Limits {
     /// Seconds for the analysis of one target, from its start to its report, with the time in which blocks are fetched.
     /// Against an analyser that waits for ever.
     analyser_seconds: u64 = 3600, "seconds";
-    /// Bytes of blocks that the analyser keeps, so that it need not ask for them again.
-    analyser_cache_bytes: u64 = 64 << 20, "bytes", or none;
-    /// Messages that the analyser may send for one target: each piece of a disk that it reads is one. A million pieces of
-    /// an EBS snapshot are 512 GiB. Against an analyser that asks for the same piece without end.
-    messages: u64 = 1_000_000, "messages";
+    /// Bytes of blocks that the analyser keeps, so that it need not ask for them again. A walk comes back to each part of the
+    /// metadata many times: 128 MiB of it for 200,000 entries, of which no more than this is kept.
+    analyser_cache_bytes: u64 = 256 << 20, "bytes", or none;
+    /// Messages that the analyser may send for one target: each piece of a disk that it reads is one. Four million of them,
+    /// of 128 KiB each, are 512 GiB. Against an analyser that asks for the same piece without end.
+    messages: u64 = 4_000_000, "messages";
     /// Messages that the analyser may send in a second; those beyond it wait. Above what an analyser reaches that does
     /// something with the answers; against one that keeps the scanner busy.
     messages_per_second: u32 = 50_000, "messages";

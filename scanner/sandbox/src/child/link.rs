@@ -1,7 +1,7 @@
 //! The one connection of an analyser.
 
 use std::fmt::Debug;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::protocol::frame::{Connection, Frame, MOST_BYTES, WireError};
@@ -21,6 +21,10 @@ impl Read for Socket {
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(rustix::io::write(rustix::stdio::stdin(), bytes)?)
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(rustix::io::writev(rustix::stdio::stdin(), parts)?)
     }
 
     fn flush(&mut self) -> io::Result<()> {

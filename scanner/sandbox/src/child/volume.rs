@@ -30,6 +30,8 @@ enum Piece {
     Bytes(Arc<Vec<u8>>),
 }
 
+/// A read that is longer than a block of a snapshot, and so waits for several.
+const LONG: usize = 512 << 10;
 /// Runs of pieces that one message names.
 const RUNS_AT_ONCE: usize = 1 << 12;
 
@@ -50,8 +52,9 @@ impl RemoteVolume {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A piece, from memory or from the scanner.
-    fn get(&self, piece: u64) -> Result<Piece, VolumeError> {
+    /// A piece, from memory or from the scanner. To keep one costs memory that is touched for the first time, which takes as
+    /// long as the rest of it.
+    fn get(&self, piece: u64, keep: bool) -> Result<Piece, VolumeError> {
         if let Some(piece) = self.kept().get(piece) {
             return Ok(piece);
         }
@@ -63,7 +66,9 @@ impl RemoteVolume {
             Frame::Message(ToChild::Failed { reason }) => return Err(VolumeError::Remote { reason }),
             Frame::Message(_) => return Err(failed(WireError::protocol("another answer than a piece"))),
         };
-        self.kept().insert(piece, answer.clone());
+        if keep {
+            self.kept().insert(piece, answer.clone());
+        }
         Ok(answer)
     }
 }
@@ -80,12 +85,17 @@ impl Volume for RemoteVolume {
     fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<(), VolumeError> {
         VolumeError::check_range(offset, dst.len(), self.size)?;
         let length = u64::from(self.piece);
+        if dst.len() > LONG {
+            // All of it is fetched together, though it is asked for piece by piece.
+            self.prefetch(std::slice::from_ref(&(offset..offset.saturating_add(to_u64(dst.len())))));
+        }
         let (mut rest, mut position) = (dst, offset);
         while !rest.is_empty() {
             let start = position % length;
             let part = rest.len().min(to_usize(length.saturating_sub(start)));
             let Some((now, later)) = rest.split_at_mut_checked(part) else { break };
-            match self.get(position / length)? {
+            // Who reads a whole piece does not come back for the rest of it: it is content, not metadata.
+            match self.get(position / length, to_u64(part) < length)? {
                 Piece::Zeros => now.fill(0),
                 Piece::Bytes(bytes) => {
                     let start = to_usize(start);

@@ -20,7 +20,7 @@ use super::quota::Quota;
 use super::{Job, Mode, Sandbox, directory};
 use crate::confine::{Confinement, Role};
 use crate::protocol::assembly::Assembly;
-use crate::protocol::frame::{Connection, Frame, MOST_BYTES, WireError};
+use crate::protocol::frame::{Connection, Frame, WireError};
 use crate::protocol::message::{
     FromChild, LogLevel, Start, StartDisk, StartDiskState, StartSource, ToChild, VERSION,
 };
@@ -181,7 +181,11 @@ impl From<WireError> for SandboxError {
 
 /// The size of the pieces in which a volume is read, in bytes.
 fn piece_size(volume: &dyn Volume) -> u32 {
-    volume.piece().clamp(512, u32::try_from(MOST_BYTES).unwrap_or(u32::MAX))
+    /// A quarter of a snapshot's block, which stays here when it was fetched: copying all of it for the few KiB that are
+    /// wanted costs more than another message.
+    const MOST: u32 = 128 << 10;
+
+    volume.piece().clamp(512, MOST)
 }
 
 fn start_source(source: &Source<'_>) -> StartSource {

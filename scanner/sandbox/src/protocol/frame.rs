@@ -3,7 +3,7 @@
 //! One byte that says what the frame holds, its length as 32 bits, little-endian, and as many bytes. A message is
 //! `MessagePack`; bytes are bytes, so that a block of a disk is neither encoded nor decoded.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, IoSlice, Read, Write};
 
 use agentless_core::number::{to_u64, to_usize};
 use serde::Serialize;
@@ -112,8 +112,10 @@ impl<S: Read + Write> Connection<S> {
     pub fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), WireError> {
         let head = head(BYTES, bytes.len())?;
         let stream = self.stream.get_mut();
-        stream.write_all(&head)?;
-        Ok(stream.write_all(bytes)?)
+        // Together: whoever waits is woken once.
+        let sent = stream.write_vectored(&[IoSlice::new(&head), IoSlice::new(bytes)])?;
+        stream.write_all(head.get(sent..).unwrap_or_default())?;
+        Ok(stream.write_all(bytes.get(sent.saturating_sub(HEAD)..).unwrap_or_default())?)
     }
 
     /// Waits for the next frame.

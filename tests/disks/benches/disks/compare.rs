@@ -8,9 +8,9 @@ use agentless_disk_tests::loop_device::Loop;
 use agentless_disk_tests::scanner::Scanner;
 use agentless_disk_tests::work::{Tally, Work};
 
-use crate::images::Kind;
 use crate::meter::{Cpu, measured};
 use crate::say;
+use agentless_disk_tests::bench_images::Kind;
 
 /// One filesystem.
 #[derive(Debug)]

@@ -19,13 +19,13 @@
 
 mod compare;
 mod figures;
-mod images;
 mod meter;
 mod walks;
 
 use std::path::PathBuf;
 use std::process::Command;
 
+use agentless_disk_tests::bench_images::KINDS;
 use agentless_disk_tests::image::{Workspace, can_mount};
 use clap::Parser;
 
@@ -59,7 +59,7 @@ fn main() {
     make_mounts_private();
     let workspace = Workspace::new();
     if !arguments.walks {
-        let kinds = images::KINDS.iter().filter(|kind| {
+        let kinds = KINDS.iter().filter(|kind| {
             arguments.filesystem.is_empty() || arguments.filesystem.iter().any(|name| name == kind.format)
         });
         let compared: Vec<_> =

@@ -8,8 +8,8 @@ use agentless_disk_tests::image::Workspace;
 use agentless_disk_tests::scanner::Scanner;
 use agentless_disk_tests::work::Work;
 
-use crate::images;
 use crate::say;
+use agentless_disk_tests::bench_images as images;
 
 /// A walk and the figure that it was made for.
 #[derive(Debug)]

@@ -1,25 +1,25 @@
-//! The images that are read.
+//! The images that the benchmarks read.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use agentless_disk_tests::image::{Mount, Workspace};
-use agentless_disk_tests::{debian, large_tree};
+use crate::image::{Mount, Workspace};
+use crate::{debian, large_tree};
 
 /// A filesystem to make.
 #[derive(Debug)]
-pub(crate) struct Kind {
+pub struct Kind {
     /// What the table calls it.
-    pub(crate) title: &'static str,
+    pub title: &'static str,
     /// As `mount -t` calls it.
-    pub(crate) format: &'static str,
+    pub format: &'static str,
     /// The options that it is filled with.
     mount: &'static str,
 }
 
 /// Every filesystem that there is a driver for, as its `mkfs` makes it by default. Compression is what Fedora has.
-pub(crate) const KINDS: &[Kind] = &[
+pub const KINDS: &[Kind] = &[
     Kind { title: "btrfs", format: "btrfs", mount: "rw" },
     Kind { title: "btrfs, zstd", format: "btrfs", mount: "rw,compress=zstd:1" },
     Kind { title: "ext4", format: "ext4", mount: "rw" },
@@ -33,7 +33,7 @@ const CONTENT: u64 = 500_000_000;
 
 impl Kind {
     /// An image of a Debian system and, up to [`CONTENT`], what else this machine has in `/usr`.
-    pub(crate) fn real(&self, workspace: &Workspace) -> PathBuf {
+    pub fn real(&self, workspace: &Workspace) -> PathBuf {
         let image = workspace.format(self.title, SIZE, &[&format!("mkfs.{}", self.format)]);
         let mount = Mount::with_options(&image, self.mount);
         debian::install(mount.path());
@@ -46,7 +46,7 @@ impl Kind {
 }
 
 /// An ext4 image with a tree of `entries` entries.
-pub(crate) fn tree(workspace: &Workspace, entries: u32) -> PathBuf {
+pub fn tree(workspace: &Workspace, entries: u32) -> PathBuf {
     let inodes = (entries + 1000).to_string();
     let image = workspace.format("tree", 2 * SIZE, &["mkfs.ext4", "-N", &inodes]);
     large_tree::fill(Mount::writable(&image).path(), entries);
