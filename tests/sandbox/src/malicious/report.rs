@@ -58,11 +58,11 @@ pub(super) fn attempt(attempt: &str, hijacked: &mut Hijacked) -> Option<String> 
         }
         "names-without-end" => {
             hijacked.begin_tree();
-            send_often(&Part::Packages(vec![package("x".repeat(15_000)); 16]), 10_000);
+            send_packages(15_000, 16, 10_000);
         }
         "packages-without-end" => {
             hijacked.begin_tree();
-            send_often(&Part::Packages(vec![package("x".to_owned()); 2000]), 5000);
+            send_packages(8, 2000, 5000);
         }
         "gaps-without-end" => {
             hijacked.begin_tree();
@@ -119,6 +119,18 @@ impl Hijacked {
 fn send_often(part: &Part, times: u32) {
     let message = rmp_serde::to_vec(&FromChild::Part(part.clone())).unwrap();
     for _ in 0..times {
+        if !send_frame(0, &message) {
+            return;
+        }
+    }
+}
+
+/// Sends packages in order, each with a name of so many digits, until nobody takes them.
+fn send_packages(digits: usize, at_once: u32, times: u32) {
+    for part in 0..times {
+        let numbers = part * at_once..(part + 1) * at_once;
+        let packages = numbers.map(|number| package(format!("{number:0>digits$}"))).collect();
+        let message = rmp_serde::to_vec(&FromChild::Part(Part::Packages(packages))).unwrap();
         if !send_frame(0, &message) {
             return;
         }
