@@ -1,8 +1,13 @@
 //! What a scan says about a target.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod place;
+mod unknown;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use unknown::Unknown;
 
 use crate::findings::Findings;
 use crate::package::{OperatingSystem, Package, PackageKind};
@@ -251,29 +256,6 @@ pub struct Unmounted {
     pub is_gap: bool,
 }
 
-/// Something that could not be read, with everything needed to find it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Unknown {
-    /// The device or directory, and the volumes under it where its name does not say them.
-    pub place: String,
-    /// The volumes or the directory that it is on.
-    pub volumes: Vec<String>,
-    /// The file or directory in it.
-    pub path: Option<String>,
-    /// The extractor that wanted it.
-    pub extractor: Option<String>,
-    /// Why it could not be read.
-    pub reason: String,
-}
-
-impl Unknown {
-    /// Where it is, for people.
-    pub fn text(&self) -> String {
-        let path = self.path.as_ref().map(|path| format!(" {path}")).unwrap_or_default();
-        format!("{}{path}", self.place)
-    }
-}
-
 /// One package with where it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Installed<'a> {
@@ -331,171 +313,6 @@ impl TreeReport {
     /// The filesystem that has a file in which something was found.
     pub fn filesystem_of(&self, path: &str) -> usize {
         self.held_by.get(path).copied().unwrap_or_else(|| self.root())
-    }
-}
-
-impl StorageReport {
-    /// Everything that could not be read.
-    pub fn unknowns(&self) -> Vec<Unknown> {
-        let mut unknowns = Vec::new();
-        let mut places = Places { report: self, known: BTreeMap::new() };
-        for volume in &self.volumes {
-            if let VolumeState::Unread { reason } = &volume.state {
-                let (place, volumes) = (volume.id.clone(), vec![volume.id.clone()]);
-                unknowns.push(Unknown {
-                    place,
-                    volumes,
-                    path: None,
-                    extractor: None,
-                    reason: reason.clone(),
-                });
-            }
-        }
-        for (index, device) in self.devices.iter().enumerate() {
-            unknowns.extend(device.problems.iter().map(|reason| places.unknown(index, reason)));
-            if let Content::Unread { reason, .. } = &device.content {
-                unknowns.push(places.unknown(index, reason));
-            }
-        }
-        for filesystem in &self.filesystems {
-            let (what, reason) = match &filesystem.journal {
-                Journal::Clean | Journal::Replayed { .. } => continue,
-                Journal::Partial { reason, .. } => ("replayed only in part", reason),
-                Journal::Ignored { reason } => ("not replayed", reason),
-            };
-            let reason = format!("the journal was {what}, so older contents may show: {reason}");
-            unknowns.push(places.unknown(filesystem.first_device(), &reason));
-        }
-        for tree in &self.trees {
-            for Unmounted { path, source, reason, .. } in tree.unmounted.iter().filter(|entry| entry.is_gap) {
-                let reason = match source.as_str() {
-                    "" => reason.clone(),
-                    source => format!("/etc/fstab mounts {source} there: {reason}"),
-                };
-                let path = Some(path.clone());
-                unknowns.push(Unknown { path, ..places.unknown(self.device_of(tree.root()), &reason) });
-            }
-            unknowns.extend(tree.findings.gaps.iter().map(|gap| {
-                let held = gap.path.as_ref().map_or_else(|| tree.root(), |path| tree.filesystem_of(path));
-                Unknown {
-                    path: gap.path.clone(),
-                    extractor: gap.extractor.clone(),
-                    ..places.unknown(self.device_of(held), &gap.reason)
-                }
-            }));
-        }
-        unknowns
-    }
-
-    /// The first device of a filesystem.
-    pub fn device_of(&self, filesystem: usize) -> usize {
-        self.filesystems.get(filesystem).map_or(usize::MAX, FilesystemReport::first_device)
-    }
-
-    /// A device's name, with the volumes that it is on where the name does not say them.
-    pub fn place(&self, device: usize) -> String {
-        let Some(found) = self.devices.get(device) else { return String::new() };
-        if self.is_named_after_volume(device) {
-            return found.name.clone();
-        }
-        let volumes = self.volumes_of(device);
-        if volumes.is_empty() {
-            return found.name.clone();
-        }
-        format!("{} on {}", found.name, first_few(&volumes))
-    }
-
-    /// Whether it is a volume, or a partition of one, or of one of its partitions.
-    fn is_named_after_volume(&self, device: usize) -> bool {
-        let mut here = device;
-        while let Some(found) = self.devices.get(here) {
-            match (&found.kind, found.below.first()) {
-                (DeviceKind::Disk { .. } | DeviceKind::Directory, _) => return true,
-                (DeviceKind::Partition { .. }, Some(&below)) if below < here => here = below,
-                _ => return false,
-            }
-        }
-        false
-    }
-
-    /// Where a filesystem is: its devices, and their volumes where the names do not say them.
-    pub fn place_of(&self, filesystem: usize) -> String {
-        let Some(found) = self.filesystems.get(filesystem) else { return String::new() };
-        let mut places: Vec<_> = found.devices.iter().take(FEW).map(|&device| self.place(device)).collect();
-        // How many there are is all that is wanted of the others.
-        places.resize(found.devices.len(), String::new());
-        first_few(&places)
-    }
-
-    /// The places of all filesystems, by index: for who needs them again and again.
-    pub fn places(&self) -> Vec<String> {
-        (0..self.filesystems.len()).map(|filesystem| self.place_of(filesystem)).collect()
-    }
-
-    /// The volumes, or the directory, that a device is on.
-    pub fn volumes_of(&self, device: usize) -> Vec<String> {
-        let volumes = self.indexes_of_volumes(device);
-        let volumes = volumes.into_iter().filter_map(|volume| self.volumes.get(volume));
-        volumes.map(|volume| volume.id.clone()).collect()
-    }
-
-    /// The index of the first of the volumes that a device is on.
-    pub fn first_volume(&self, device: usize) -> Option<usize> {
-        self.indexes_of_volumes(device).first().copied()
-    }
-
-    fn indexes_of_volumes(&self, device: usize) -> BTreeSet<usize> {
-        let mut volumes = BTreeSet::new();
-        let mut seen = vec![false; self.devices.len()];
-        let mut waiting = vec![device];
-        while let Some(index) = waiting.pop() {
-            let is_new = seen.get_mut(index).is_some_and(|seen| !std::mem::replace(seen, true));
-            let Some(found) = self.devices.get(index).filter(|_| is_new) else { continue };
-            match found.kind {
-                DeviceKind::Disk { volume } => {
-                    volumes.insert(volume);
-                }
-                DeviceKind::Directory => {
-                    volumes.insert(0);
-                }
-                _ => waiting.extend(&found.below),
-            }
-        }
-        volumes
-    }
-
-    /// The devices that are parts of a device, or made of it, by their index.
-    pub fn above(&self, device: usize) -> impl Iterator<Item = usize> {
-        let is_above = move |above: &(usize, &DeviceReport)| above.1.below.contains(&device);
-        self.devices.iter().enumerate().filter(is_above).map(|(index, _)| index)
-    }
-}
-
-/// Of several things, as many are named.
-const FEW: usize = 3;
-
-/// The first few of several things, and how many more there are.
-fn first_few(things: &[String]) -> String {
-    match things.split_at_checked(FEW) {
-        Some((few, rest)) if !rest.is_empty() => format!("{} and {} more", few.join(", "), rest.len()),
-        _ => things.join(", "),
-    }
-}
-
-/// The places of devices, each of which is worked out once: a report can have a hundred thousand unknowns on a device that is
-/// made of a thousand others.
-struct Places<'a> {
-    report: &'a StorageReport,
-    known: BTreeMap<usize, (String, Vec<String>)>,
-}
-
-impl Places<'_> {
-    /// Something on a device, or on what it is made of, that could not be read.
-    fn unknown(&mut self, device: usize, reason: &str) -> Unknown {
-        let Self { report, known } = self;
-        let place = || (report.place(device), report.volumes_of(device));
-        let (place, volumes) = known.entry(device).or_insert_with(place).clone();
-        Unknown { place, volumes, path: None, extractor: None, reason: reason.to_owned() }
     }
 }
 
