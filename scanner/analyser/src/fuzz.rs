@@ -1,7 +1,7 @@
 //! The bodies of the fuzz targets, each under the name of its own: whatever bytes they are given, they end soon and without a
 //! panic.
 
-pub use crate::analyse::encoded_machine as machine;
+pub use crate::analyse::survey::encoded_machine as machine;
 pub use crate::extract::os::fuzz_dpkg as dpkg;
 pub use crate::fs::fstab::fuzz_fstab as fstab;
 pub use crate::fs::survey::encoded_btrfs as btrfs;

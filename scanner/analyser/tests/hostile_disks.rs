@@ -54,7 +54,7 @@ fn partition_tables() {
 
 #[test]
 fn machines() {
-    torment("machine", 400, analyse::encoded_machine);
+    torment("machine", 400, analyse::survey::encoded_machine);
 }
 
 #[test]

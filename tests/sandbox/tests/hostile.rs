@@ -29,7 +29,7 @@ use self::mutate::Mutator;
 
 /// The corpora whose seeds are disks, how they are, and how many mutations of each seed are read.
 const CORPORA: &[(&str, Decode, usize)] = &[
-    ("machine", analyse::encoded_disks, 200),
+    ("machine", analyse::survey::encoded_disks, 200),
     ("partition_table", one_disk, 50),
     ("ext4", one_disk, 50),
     ("xfs", sealed_xfs, 50),
@@ -66,7 +66,7 @@ fn disk(number: u32, volume: Arc<dyn Volume>) -> Disk {
 #[test]
 fn a_confined_analyser_says_of_hostile_disks_what_one_says_that_is_not() {
     let started = Instant::now();
-    let limits = analyse::small_limits();
+    let limits = analyse::survey::small_limits();
     let program = Program::at(env!("CARGO_BIN_EXE_confined-analyser"));
     let sandbox = Sandbox { program, mode: Mode::Required, limits };
     let figures = Mutex::new(Figures::default());

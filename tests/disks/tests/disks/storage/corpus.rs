@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use agentless_analyser::analyse;
+use agentless_analyser::analyse::survey;
 use agentless_analyser::volume::SparseVolume;
 
 use agentless_disk_tests::image::{Workspace, can_mount};
@@ -11,7 +11,7 @@ use agentless_disk_tests::image::{Workspace, can_mount};
 use super::machine::directory;
 use super::volumes::{disk, group, write};
 
-/// In the form of [`analyse::encoded_machine`].
+/// In the form of [`survey::encoded_machine`].
 fn save(name: &str, disks: &[PathBuf]) {
     let mut encoded = Vec::new();
     for disk in disks {
@@ -20,7 +20,7 @@ fn save(name: &str, disks: &[PathBuf]) {
         encoded.extend_from_slice(&one);
     }
     assert!(encoded.len() <= 128 << 10, "{name} has {} bytes", encoded.len());
-    let unknowns = analyse::encoded_machine(&encoded).unwrap().unknowns();
+    let unknowns = survey::encoded_machine(&encoded).unwrap().unknowns();
     assert!(unknowns.iter().all(|unknown| unknown.reason.contains("package database")), "{unknowns:#?}");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scanner/fuzz/corpus/machine");
     fs::create_dir_all(&folder).unwrap();
