@@ -11,6 +11,7 @@ use agentless_core::text::{printable, printable_bytes};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::chain;
 use crate::fs::{FileType, FsError, FsPath, Node, Stat, Tree};
 use crate::limits::Limits;
 use crate::report::Content;
@@ -149,7 +150,7 @@ fn write_entry(out: &mut String, tree: &Tree, name: &[u8], node: Node, stat: Res
                 stat.links, stat.uid, stat.gid
             )
         }
-        Err(error) => writeln!(out, "?????????? {name}: {}", printable(&agentless_core::chain(&error))),
+        Err(error) => writeln!(out, "?????????? {name}: {}", printable(&chain(&error))),
     };
 }
 
@@ -231,12 +232,7 @@ fn target(tree: &Tree, node: Node, stat: Stat) -> Option<String> {
         return None;
     }
     let target = tree.read_link(node);
-    Some(
-        target.map_or_else(
-            |error| printable(&agentless_core::chain(&error)),
-            |target| printable_bytes(&target),
-        ),
-    )
+    Some(target.map_or_else(|error| printable(&chain(&error)), |target| printable_bytes(&target)))
 }
 
 /// Type and permissions as `ls` writes them.
