@@ -151,7 +151,7 @@ impl<'a, S: Read + Write> Server<'a, S> {
         Ok(sent?)
     }
 
-    /// Logs what the analyser has to say, which is said to be foreign, as long as there is room for it.
+    /// Logs what the analyser has to say, as long as there is room for it. The target says that it is foreign.
     fn log(&mut self, level: LogLevel, text: &str) {
         /// The most bytes that one analysis may add to a log, which somebody keeps. A scan has a thousandth of it to say.
         const MOST: usize = 16 << 20;
@@ -235,20 +235,5 @@ fn prefetch(source: &Source<'_>, volume: u32, pieces: &[Range<u64>]) -> Result<(
 
 /// What of the analyser's log anybody here wants.
 fn wanted_log() -> Option<LogLevel> {
-    let level = LevelFilter::current();
-    [LogLevel::Trace, LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error]
-        .into_iter()
-        .find(|wanted| level == wanted.filter())
-}
-
-impl LogLevel {
-    fn filter(self) -> LevelFilter {
-        match self {
-            Self::Error => LevelFilter::ERROR,
-            Self::Warn => LevelFilter::WARN,
-            Self::Info => LevelFilter::INFO,
-            Self::Debug => LevelFilter::DEBUG,
-            Self::Trace => LevelFilter::TRACE,
-        }
-    }
+    LevelFilter::current().into_level().map(LogLevel::of)
 }

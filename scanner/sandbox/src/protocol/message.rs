@@ -6,6 +6,7 @@ use agentless_core::fs::{FileType, Inode, Stat};
 use agentless_core::limits::Limits;
 use agentless_core::task::Task;
 use serde::{Deserialize, Serialize};
+use tracing::Level;
 
 use super::part::Part;
 use crate::confine::Confinement;
@@ -188,4 +189,28 @@ pub enum LogLevel {
     Debug,
     /// Every step.
     Trace,
+}
+
+impl LogLevel {
+    /// The level of an event in this process.
+    pub(crate) fn of(level: Level) -> Self {
+        match level {
+            Level::ERROR => Self::Error,
+            Level::WARN => Self::Warn,
+            Level::INFO => Self::Info,
+            Level::DEBUG => Self::Debug,
+            _ => Self::Trace,
+        }
+    }
+
+    /// The level that an event has in this process.
+    pub(crate) fn level(self) -> Level {
+        match self {
+            Self::Error => Level::ERROR,
+            Self::Warn => Level::WARN,
+            Self::Info => Level::INFO,
+            Self::Debug => Level::DEBUG,
+            Self::Trace => Level::TRACE,
+        }
+    }
 }
