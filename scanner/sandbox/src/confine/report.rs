@@ -218,11 +218,6 @@ impl Confinement {
         self.parts.iter().find(|part| part.what == what).map(|part| &part.state)
     }
 
-    /// The parts that are not in force, or only in part.
-    pub fn missing(&self) -> impl Iterator<Item = &Part> {
-        self.parts.iter().filter(|part| part.state != State::Enforced)
-    }
-
     /// The parts that are not in force and without which the process is not to be trusted with its task.
     pub fn missing_essentials(&self) -> impl Iterator<Item = &Part> {
         let essential = self.role.essential();
@@ -259,7 +254,6 @@ mod tests {
         confinement.record(Protection::Memory, State::Enforced);
         assert_eq!(confinement.parts.len(), 1);
         assert_eq!(confinement.state(Protection::Memory), Some(&State::missing("first")));
-        assert_eq!(confinement.missing().count(), 1);
         assert_eq!(confinement.missing_essentials().count(), 1);
     }
 
