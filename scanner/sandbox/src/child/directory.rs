@@ -1,6 +1,5 @@
 //! A directory of the machine, which the scanner reads.
 
-use std::borrow::Borrow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -28,19 +27,19 @@ impl RemoteDirectory {
 }
 
 fn answer_of(frame: Result<Frame<ToChild>, WireError>) -> Result<DirectoryAnswer, FsError> {
-    match frame.map_err(failed)? {
+    match frame.map_err(|error| failed(&error))? {
         Frame::Message(ToChild::Directory(answer)) => Ok(answer),
         Frame::Message(ToChild::Failed { reason }) => Err(FsError::Remote { reason }),
         _ => Err(wrong_answer()),
     }
 }
 
-fn failed(error: impl Borrow<WireError>) -> FsError {
-    FsError::Remote { reason: agentless_core::chain(error.borrow()) }
+fn failed(error: &WireError) -> FsError {
+    FsError::Remote { reason: agentless_core::chain(error) }
 }
 
 fn wrong_answer() -> FsError {
-    failed(WireError::protocol("an answer to another question"))
+    failed(&WireError::protocol("an answer to another question"))
 }
 
 impl FileSystem for RemoteDirectory {
@@ -102,7 +101,7 @@ impl FileSystem for RemoteDirectory {
             let offset = offset.saturating_add(agentless_core::number::to_u64(done));
             let length = u32::try_from(part.len()).map_err(|_| wrong_answer())?;
             let request = FromChild::Directory(DirectoryRequest::Read { inode, offset, length });
-            let bytes = match self.link.ask(&request).map_err(failed)? {
+            let bytes = match self.link.ask(&request).map_err(|error| failed(&error))? {
                 Frame::Bytes(bytes) => bytes,
                 Frame::Message(ToChild::Failed { reason }) => return Err(FsError::Remote { reason }),
                 Frame::Message(_) => return Err(wrong_answer()),

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::io::{self, IoSlice, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::protocol::frame::{Connection, Frame, MOST_BYTES, WireError};
 use crate::protocol::message::{FromChild, ToChild};
@@ -75,7 +75,7 @@ impl Link {
         self.lock().send_bytes(bytes)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Connection<Box<dyn Stream>>> {
+    fn lock(&self) -> MutexGuard<'_, Connection<Box<dyn Stream>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -93,6 +93,8 @@ impl Process {
     fn last_words(&mut self) -> Option<String> {
         /// Against one that writes without end. A pipe holds no more than 64 KiB.
         const MOST: u64 = 64 << 10;
+        /// Characters of the line that are shown: a panic's message and its place, on a few lines of a terminal.
+        const SHOWN: usize = 200;
 
         let mut written = Vec::new();
         let pipe = self.child.stderr.take()?;
@@ -105,7 +107,7 @@ impl Process {
         // Below what was wrong, Rust's runtime advises to run the program with more variables.
         let line =
             text.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with("note:"))?;
-        Some(printable(line).chars().take(200).collect())
+        Some(printable(line).chars().take(SHOWN).collect())
     }
 }
 

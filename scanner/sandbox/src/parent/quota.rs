@@ -19,21 +19,26 @@ pub(super) struct Quota {
     counted: Duration,
 }
 
+/// One counter that runs down.
 #[derive(Debug)]
 struct Allowance {
+    /// What is counted, and the limit's name.
+    what: &'static str,
+    name: &'static str,
     limit: u64,
     left: u64,
 }
 
+/// What one message has of [`Quota::tokens`].
 const NANO: i128 = 1_000_000_000;
 
 impl Quota {
     pub(super) fn new(limits: &Limits) -> Self {
-        let allowance = |limit| Allowance { limit, left: limit };
+        let allowance = |what, name, limit| Allowance { what, name, limit, left: limit };
         let rate = limits.messages_per_second.max(1);
         Self {
-            messages: allowance(limits.messages),
-            bytes: allowance(limits.message_bytes),
+            messages: allowance("messages", "messages", limits.messages),
+            bytes: allowance("bytes of messages", "message_bytes", limits.message_bytes),
             rate,
             tokens: i128::from(rate).saturating_mul(NANO),
             counted: Duration::ZERO,
@@ -42,18 +47,8 @@ impl Quota {
 
     /// Counts a message of `bytes` that came `now` after the start, and says how long to wait before it is answered.
     pub(super) fn spend(&mut self, bytes: u64, now: Duration) -> Result<Duration, WireError> {
-        let spend = |allowance: &mut Allowance, amount, what: &str, name: &str| {
-            let left = allowance.left.checked_sub(amount);
-            allowance.left = left.unwrap_or(0);
-            left.map(drop).ok_or_else(|| {
-                WireError::protocol(format!(
-                    "more than {} {what}, which is the limit (`{name}`)",
-                    allowance.limit
-                ))
-            })
-        };
-        spend(&mut self.messages, 1, "messages", "messages")?;
-        spend(&mut self.bytes, bytes, "bytes of messages", "message_bytes")?;
+        self.messages.spend(1)?;
+        self.bytes.spend(bytes)?;
 
         let rate = i128::from(self.rate);
         let passed = i128::try_from(now.saturating_sub(self.counted).as_nanos()).unwrap_or(i128::MAX);
@@ -62,6 +57,18 @@ impl Quota {
         self.tokens = earned.min(rate.saturating_mul(NANO)).saturating_sub(NANO);
         let wait = self.tokens.min(0).saturating_neg().checked_div(rate).unwrap_or(0);
         Ok(Duration::from_nanos(u64::try_from(wait).unwrap_or(0)))
+    }
+}
+
+impl Allowance {
+    /// An exhausted one stays exhausted.
+    fn spend(&mut self, amount: u64) -> Result<(), WireError> {
+        let Self { what, name, limit, left } = self;
+        let rest = left.checked_sub(amount);
+        *left = rest.unwrap_or(0);
+        rest.map(drop).ok_or_else(|| {
+            WireError::protocol(format!("more than {limit} {what}, which is the limit (`{name}`)"))
+        })
     }
 }
 

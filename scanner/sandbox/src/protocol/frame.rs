@@ -272,11 +272,9 @@ mod tests {
     #[test]
     fn deep_nesting_is_refused() {
         let lists = vec![0x91; MOST_MESSAGE_BYTES - 100];
-        let mut devices = rmp_serde::to_vec_named(&FromChild::Done).unwrap();
-        devices.clear();
         // {"Part": {"Devices": [[name, {"is": "disk", "x": [[[[…
-        devices.extend(b"\x81\xa4Part\x81\xa7Devices\x91\x99\xa0\x82\xa2is\xa4disk\xa1x");
-        devices.extend(&lists);
+        let head = b"\x81\xa4Part\x81\xa7Devices\x91\x99\xa0\x82\xa2is\xa4disk\xa1x";
+        let devices = [&head[..], &lists].concat();
         for payload in [lists, devices] {
             let problem = problem(&frame(MESSAGE, &payload));
             assert!(problem.starts_with("a message that cannot be read: "), "{problem}");
