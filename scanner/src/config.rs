@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 /// What a configuration says. Everything is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// What to do where the system cannot confine the scanner.
+    /// What to do where the system cannot confine the scanner or the analyser.
     pub sandbox: Option<Mode>,
     /// What a target may cost.
     pub limits: Limits,

@@ -61,7 +61,7 @@ fn rights<'a>(target: &Target, folders: impl IntoIterator<Item = &'a Path>) -> P
     rights
 }
 
-/// How far the system protects this process from the one that reads disks.
+/// How far the system confines this process, and what to do where that, or the confinement of an analyser, is not enough.
 #[derive(Clone, Debug)]
 pub(super) struct Protection {
     mode: Mode,

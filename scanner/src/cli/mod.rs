@@ -45,13 +45,13 @@ enum Verb {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
     /// Everything was read.
-    Complete = 0,
+    Complete,
     /// There is no result.
-    Failed = 1,
+    Failed,
     /// The command line or the configuration is not understood.
-    Usage = 2,
+    Usage,
     /// There is a result, and something could not be read.
-    Incomplete = 3,
+    Incomplete,
 }
 
 impl From<Exit> for ExitCode {
