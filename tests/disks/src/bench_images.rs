@@ -32,7 +32,7 @@ const SIZE: u64 = 2 << 30;
 const CONTENT: u64 = 500_000_000;
 
 impl Kind {
-    /// An image of a Debian system and, up to [`CONTENT`], what else this machine has in `/usr`.
+    /// An image of a Debian system and, up to half a gigabyte, what else this machine has in `/usr`.
     pub fn real(&self, workspace: &Workspace) -> PathBuf {
         let image = workspace.format(self.title, SIZE, &[&format!("mkfs.{}", self.format)]);
         let mount = Mount::with_options(&image, self.mount);
