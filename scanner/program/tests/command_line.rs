@@ -275,8 +275,8 @@ fn limits_of_the_configuration_end_an_analysis_and_are_named() {
     let [root, var] = machine(folder.path());
     for (limits, expected) in [
         (r#""analyser_memory": 1000000"#, "more memory than the limit allows (`analyser_memory`;"),
-        (r#""messages": 3"#, "more than 3 messages, which is the limit (`messages`)"),
-        (r#""message_bytes": 500"#, "more than 500 bytes of messages, which is the limit (`message_bytes`)"),
+        (r#""messages": 3"#, "more than 3 messages, which is the limit (`messages`;"),
+        (r#""message_bytes": 500"#, "more than 500 bytes of messages, which is the limit (`message_bytes`;"),
         (
             r#""analyser_seconds": 1, "messages_per_second": 1"#,
             "not finished after 1 s, which is the limit (`analyser_seconds`;",

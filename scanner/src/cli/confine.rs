@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::Path;
 
 use agentless_core::text::printable;
-use agentless_sandbox::confine::{self, Confinement, ParentRights, Part, State};
+use agentless_sandbox::confine::{self, Confinement, ParentRights, Part, list};
 use agentless_sandbox::parent::Mode;
 
 use super::log::Log;
@@ -31,16 +31,16 @@ pub(super) fn confine<'a>(
     folders: impl IntoIterator<Item = &'a Path>,
     mode: Mode,
     log: Log,
-) -> Result<Protection, Box<dyn Error>> {
+) -> Result<Safeguards, Box<dyn Error>> {
     let confinement = confine::parent(&rights(target, folders))?;
     for part in &confinement.parts {
         tracing::debug!(%part, "the scanner's own confinement");
     }
-    let missing: Vec<_> = confinement.missing_essentials().cloned().collect();
+    let missing: Vec<_> = confinement.missing_essentials().collect();
     if mode == Mode::Required && !confinement.is_sufficient() {
         return Err(Unconfined { missing }.into());
     }
-    Ok(Protection { mode, missing, is_quiet: log.quiet })
+    Ok(Safeguards { mode, missing, is_quiet: log.quiet })
 }
 
 fn rights<'a>(target: &Target, folders: impl IntoIterator<Item = &'a Path>) -> ParentRights {
@@ -63,14 +63,14 @@ fn rights<'a>(target: &Target, folders: impl IntoIterator<Item = &'a Path>) -> P
 
 /// How far the system confines this process, and what to do where that, or the confinement of an analyser, is not enough.
 #[derive(Clone, Debug)]
-pub(super) struct Protection {
+pub(super) struct Safeguards {
     mode: Mode,
     /// What this process lacks of what is essential.
     missing: Vec<Part>,
     is_quiet: bool,
 }
 
-impl Protection {
+impl Safeguards {
     /// What to do where it is not enough.
     pub(super) const fn mode(&self) -> Mode {
         self.mode
@@ -84,7 +84,7 @@ impl Protection {
     }
 
     fn warning(&self, analyser: &Confinement) -> Option<String> {
-        let of_analyser: Vec<_> = analyser.missing_essentials().cloned().collect();
+        let of_analyser: Vec<_> = analyser.missing_essentials().collect();
         let missing: Vec<_> = [("analyser", &of_analyser), ("scanner", &self.missing)]
             .into_iter()
             .filter(|(_, parts)| !parts.is_empty())
@@ -101,37 +101,33 @@ impl Protection {
     }
 }
 
-/// The protections that are missing, with the reasons.
-fn list(parts: &[Part]) -> String {
-    let part = |part: &Part| match &part.state {
-        State::Missing { reason } => format!("{} ({reason})", part.what),
-        State::Enforced | State::Partial { .. } => part.what.to_string(),
-    };
-    parts.iter().map(part).collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
-    use agentless_sandbox::confine::{Protection as What, Role};
+    use agentless_sandbox::confine::{Protection, Role, State};
 
     use super::*;
 
-    fn part(what: What, reason: Option<&str>) -> Part {
+    fn part(what: Protection, reason: Option<&str>) -> Part {
         let state = reason.map_or(State::Enforced, |reason| State::Missing { reason: reason.to_owned() });
         Part { what, state }
     }
 
     #[test]
     fn what_is_missing_is_said_in_one_line_and_only_if_it_matters() {
-        let analyser = |filesystem, scope| Confinement {
-            role: Role::Child,
-            parts: vec![part(What::Filesystem, filesystem), part(What::Scope, scope)],
+        let essential = Confinement { role: Role::Child, parts: Vec::new() };
+        let analyser = |filesystem, scope| {
+            let others = essential.missing_essentials().map(|missing| missing.what);
+            let mut parts: Vec<_> =
+                others.filter(|&what| what != Protection::Filesystem).map(|what| part(what, None)).collect();
+            parts.extend([part(Protection::Filesystem, filesystem), part(Protection::Scope, scope)]);
+            Confinement { role: Role::Child, parts }
         };
-        let protection = |missing| Protection { mode: Mode::BestEffort, missing, is_quiet: false };
+        let protection = |missing| Safeguards { mode: Mode::BestEffort, missing, is_quiet: false };
         let old = Some("too old");
         assert_eq!(protection(vec![]).warning(&analyser(None, None)), None);
         assert_eq!(protection(vec![]).warning(&analyser(None, old)), None);
-        let warning = protection(vec![part(What::Inspection, old)]).warning(&analyser(old, old)).unwrap();
+        let warning =
+            protection(vec![part(Protection::Inspection, old)]).warning(&analyser(old, old)).unwrap();
         let expected = "of the analyser, restricted file system (too old); of the scanner, no inspection by other \
                         processes (too old). ";
         assert!(warning.contains(expected) && warning.lines().count() == 1, "{warning}");

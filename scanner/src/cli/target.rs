@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::confine::{Protection, confine};
+use super::confine::{Safeguards, confine};
 use super::log::Log;
 use super::say;
 use super::shown::Shown;
@@ -109,7 +109,7 @@ pub(super) struct Reading {
     pub(super) target: Target,
     /// What reading it may cost.
     pub(super) options: Options,
-    protection: Protection,
+    protection: Safeguards,
 }
 
 impl Place {

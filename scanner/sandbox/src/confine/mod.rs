@@ -41,5 +41,5 @@ pub use self::other::{child, parent};
 pub use self::{child::child, parent::parent};
 
 pub use self::limits::ChildLimits;
-pub use self::report::{Confinement, Part, Protection, Role, State};
+pub use self::report::{Confinement, Part, Protection, Role, State, list};
 pub use self::rights::{ConfineError, ParentRights};

@@ -219,9 +219,11 @@ impl Confinement {
     }
 
     /// The parts that are not in force and without which the process is not to be trusted with its task.
-    pub fn missing_essentials(&self) -> impl Iterator<Item = &Part> {
-        let essential = self.role.essential();
-        self.parts.iter().filter(move |part| essential.contains(&part.what) && !part.state.is_in_force())
+    pub fn missing_essentials(&self) -> impl Iterator<Item = Part> {
+        self.role.essential().iter().filter_map(|&what| {
+            let state = self.state(what).cloned().unwrap_or_else(|| State::missing("nothing is known of it"));
+            (!state.is_in_force()).then_some(Part { what, state })
+        })
     }
 
     /// Whether every protection that is essential is in force, at least in part.
@@ -237,8 +239,17 @@ impl Confinement {
     ///
     /// In a parent, execution: a program that it starts is bound by the rest, and some configurations ask for it.
     pub fn is_sufficient(&self) -> bool {
-        self.role.essential().iter().all(|what| self.state(*what).is_some_and(State::is_in_force))
+        self.missing_essentials().next().is_none()
     }
+}
+
+/// What is missing, each part with its reason, in one line.
+pub fn list(parts: &[Part]) -> String {
+    let part = |part: &Part| match &part.state {
+        State::Missing { reason } => format!("{} ({reason})", part.what),
+        State::Enforced | State::Partial { .. } => part.what.to_string(),
+    };
+    parts.iter().map(part).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -254,7 +265,8 @@ mod tests {
         confinement.record(Protection::Memory, State::Enforced);
         assert_eq!(confinement.parts.len(), 1);
         assert_eq!(confinement.state(Protection::Memory), Some(&State::missing("first")));
-        assert_eq!(confinement.missing_essentials().count(), 1);
+        let essentials: Vec<_> = confinement.missing_essentials().collect();
+        assert!(essentials.contains(&confinement.parts[0]), "{essentials:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::foreign::foreign;
-use crate::confine::Part;
+use crate::confine::{Part, list};
 use crate::protocol::frame::WireError;
 
 /// Why the analysis of a target gave no result. Sorted by who must act.
@@ -18,7 +18,7 @@ pub enum SandboxError {
     #[error(
         "this system does not confine the analyser, which would read a disk that may be hostile: {}. Linux 5.13 or later \
          with Landlock does; `--sandbox best-effort` reads the disk all the same",
-        list(.missing)
+        foreign(&list(.missing))
     )]
     Insufficient {
         /// What is missing.
@@ -91,10 +91,6 @@ impl fmt::Display for Cause {
         f.write_str(text)?;
         if last_words.is_empty() { Ok(()) } else { write!(f, " ({last_words})") }
     }
-}
-
-fn list(parts: &[Part]) -> String {
-    foreign(&parts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
 fn seconds(limit: &Duration) -> String {

@@ -67,7 +67,9 @@ impl Allowance {
         let rest = left.checked_sub(amount);
         *left = rest.unwrap_or(0);
         rest.map(drop).ok_or_else(|| {
-            WireError::protocol(format!("more than {limit} {what}, which is the limit (`{name}`)"))
+            WireError::protocol(format!(
+                "more than {limit} {what}, which is the limit (`{name}`; a configuration can raise it)"
+            ))
         })
     }
 }

@@ -105,7 +105,7 @@ impl<'a, S: Read + Write> Server<'a, S> {
     /// Decides whether what the system could take from the analyser is enough.
     fn check(&self, confinement: &Confinement) -> Result<(), SandboxError> {
         if !confinement.is_sufficient() && self.sandbox.mode == Mode::Required {
-            let missing = confinement.missing_essentials().cloned().collect();
+            let missing = confinement.missing_essentials().collect();
             return Err(SandboxError::Insufficient { missing });
         }
         for part in &confinement.parts {

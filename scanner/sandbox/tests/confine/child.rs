@@ -253,7 +253,7 @@ fn what_was_inherited_is_named_or_closed() {
     command.args(["confined-child", "echo"]).env_clear().env("AWS_SECRET_ACCESS_KEY", "secret");
     let child = Confined::started_by(command);
     assert!(!child.report.is_sufficient());
-    let environment = child.report.missing_essentials().map(ToString::to_string).collect::<Vec<_>>();
+    let environment = child.report.missing_essentials().map(|part| part.to_string()).collect::<Vec<_>>();
     assert_eq!(environment, ["empty environment: missing: it has 1 variables"]);
     assert_eq!(child.report.state(Protection::Descriptors), Some(&State::Enforced));
     if geteuid().is_root() {
