@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::ops::{Range, RangeInclusive};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use agentless_core::number::{to_u64, to_usize};
@@ -78,6 +78,8 @@ struct Inner<S> {
     store: Mutex<Store>,
     /// Held by whoever writes to the file: writers of one file wait for each other anyway, in the kernel and on a processor.
     writing: tokio::sync::Mutex<()>,
+    /// Whether a block could not be written to the file.
+    cannot_spill: AtomicBool,
 }
 
 /// A fetch that any number of readers wait for.
@@ -104,7 +106,8 @@ impl<S: BlockSource> CachedVolume<S> {
     pub fn new(source: S, options: CacheOptions, runtime: Handle) -> Self {
         let permits = Arc::new(Semaphore::new(options.concurrency.get()));
         let (store, writing) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { inner: Arc::new(Inner { source, options, permits, store, writing }), runtime }
+        let cannot_spill = AtomicBool::default();
+        Self { inner: Arc::new(Inner { source, options, permits, store, writing, cannot_spill }), runtime }
     }
 
     /// The blocks that hold `range`, which is not empty and lies inside the volume.
@@ -273,9 +276,11 @@ impl<S: BlockSource> Inner<S> {
         match written {
             Ok(place) => store.spill.note(index, &place),
             // Memory stays bounded and the scan right: the block is fetched again if it is asked for again.
-            Err(error) => {
+            // A full disk stays full: it is said once.
+            Err(error) if !self.cannot_spill.swap(true, Ordering::Relaxed) => {
                 tracing::warn!(%error, "a block could not be kept in the directory for temporary files");
             }
+            Err(_) => {}
         }
     }
 }

@@ -226,8 +226,10 @@ impl FileSystem for Directory {
         }
         // The file may have been exchanged since: without O_NONBLOCK, a pipe in its place would make us wait.
         let descriptor = self.descriptor(inode, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-        // One that is mounted by itself, at a name elsewhere.
-        if is_generated(&descriptor) {
+        // As it is now, whatever the name meant a moment ago: a device could be another disk of this machine. Or one that is
+        // mounted by itself, at a name elsewhere.
+        let found = rustix::fs::fstat(&descriptor).map_err(|errno| self.failed_at(inode, errno))?;
+        if FileType::from_mode(found.st_mode) != Some(FileType::Regular) || is_generated(&descriptor) {
             return Err(FsError::NOT_A_FILE);
         }
         let mut done = 0;

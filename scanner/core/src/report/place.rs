@@ -65,10 +65,13 @@ impl StorageReport {
     fn indexes_of_volumes(&self, device: usize) -> BTreeSet<usize> {
         let mut volumes = BTreeSet::new();
         let mut seen = vec![false; self.devices.len()];
-        let mut waiting = vec![device];
+        // Before it waits: a thousand devices that are each made of all below them are named half a million times.
+        let mut is_new =
+            |index: usize| seen.get_mut(index).is_some_and(|seen| !std::mem::replace(seen, true));
+        let mut waiting = Vec::new();
+        waiting.extend(Some(device).filter(|&device| is_new(device)));
         while let Some(index) = waiting.pop() {
-            let is_new = seen.get_mut(index).is_some_and(|seen| !std::mem::replace(seen, true));
-            let Some(found) = self.devices.get(index).filter(|_| is_new) else { continue };
+            let Some(found) = self.devices.get(index) else { continue };
             match found.kind {
                 DeviceKind::Disk { volume } => {
                     volumes.insert(volume);
@@ -76,7 +79,7 @@ impl StorageReport {
                 DeviceKind::Directory => {
                     volumes.insert(0);
                 }
-                _ => waiting.extend(&found.below),
+                _ => waiting.extend(found.below.iter().copied().filter(|&below| is_new(below))),
             }
         }
         volumes

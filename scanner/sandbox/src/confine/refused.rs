@@ -76,9 +76,39 @@ pub(super) fn restrict() -> State {
     }
 }
 
+/// The same calls under the numbers of x32, which a kernel of x86-64 may know beside its own. Where they differ in more than
+/// the bit: `ptrace`, `kexec_load`, `process_vm_readv`, `process_vm_writev` and `execveat`, by the kernel's `syscall_64.tbl`.
+#[cfg(target_arch = "x86_64")]
+fn other_numbers() -> impl Iterator<Item = c_long> {
+    const X32: c_long = 0x4000_0000;
+
+    CALLS.iter().copied().chain([521, 528, 539, 540, 545]).map(|call| call | X32)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn other_numbers() -> impl Iterator<Item = c_long> {
+    std::iter::empty()
+}
+
 fn filter() -> Result<BpfProgram, BackendError> {
-    let rules: BTreeMap<_, _> = CALLS.iter().map(|&call| (call, Vec::new())).collect();
+    let rules: BTreeMap<_, _> =
+        CALLS.iter().copied().chain(other_numbers()).map(|call| (call, Vec::new())).collect();
     let refused = SeccompAction::Errno(libc::EPERM.cast_unsigned());
     let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
     SeccompFilter::new(rules, SeccompAction::Allow, refused, architecture)?.try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_by_their_other_number_are_refused_too() {
+        let program = filter().unwrap();
+        let names = |number| program.iter().any(|step| c_long::from(step.k) == number);
+        for call in CALLS.iter().copied().chain(other_numbers()) {
+            assert!(names(call), "{call:#x}");
+        }
+        assert_eq!(names(libc::SYS_bpf | 0x4000_0000), cfg!(target_arch = "x86_64"));
+    }
 }

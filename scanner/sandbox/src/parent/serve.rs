@@ -155,10 +155,12 @@ impl<'a, S: Read + Write> Server<'a, S> {
     fn log(&mut self, level: LogLevel, text: &str) {
         /// The most bytes that one analysis may add to a log, which somebody keeps. A scan has a thousandth of it to say.
         const MOST: usize = 16 << 20;
+        /// Bytes that a line of a log has beside its text: lines without any fill a log too.
+        const LINE: usize = 128;
 
         let text = foreign(text);
         let before = self.logged;
-        self.logged = before.saturating_add(text.len());
+        self.logged = before.saturating_add(text.len()).saturating_add(LINE);
         match level {
             _ if before > MOST => {}
             _ if self.logged > MOST => {

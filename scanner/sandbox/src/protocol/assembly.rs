@@ -16,7 +16,7 @@ use agentless_core::source::{Disk, DiskState, Source};
 
 use super::frame::WireError;
 use super::part::Part;
-use super::texts::{MOST_SHORT, Room, Texts, most_text};
+use super::texts::{MOST_SHORT, Room, Texts, longest_place, most_text, repeated};
 
 /// A report that is being put together.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Assembly {
     /// Whether it is on a directory instead of disks.
     is_directory: bool,
     report: StorageReport,
+    /// How many devices lie below each device, on the longest way to a volume.
+    layers: Vec<u32>,
     /// Those of all trees together, as all below.
     packages: Room,
     places: Room,
@@ -46,6 +48,7 @@ impl Assembly {
             limits: limits.clone(),
             is_directory,
             report: StorageReport { volumes, ..StorageReport::default() },
+            layers: Vec::new(),
             packages: Room::for_packages(limits),
             places: Room::for_places(limits),
             notes: Room::for_notes(limits),
@@ -57,7 +60,8 @@ impl Assembly {
     /// What says that something was left out comes on top of what the limits allow: two lines for a device, one for
     /// everything else.
     fn make_room_for_cuts(&mut self) {
-        const LINE: u64 = 256;
+        /// With the names of the devices that it is on.
+        const LINE: u64 = 4 << 10;
 
         let lines = self.most_devices().saturating_mul(2);
         let lines =
@@ -137,9 +141,22 @@ impl Assembly {
             self.note_all(&mut device.notes)?;
             self.check_kind(&device)?;
             check_indexes("device", &device.below, self.report.devices.len())?;
+            let layer = self.layer(&device.below)?;
+            self.layers.push(layer);
             self.report.devices.push(device);
         }
         Ok(())
+    }
+
+    /// How many devices lie below one that is made of these. Whoever shows devices indents them, and looks for their volumes.
+    fn layer(&self, below: &[usize]) -> Result<u32, WireError> {
+        let layers = below.iter().filter_map(|&below| self.layers.get(below));
+        let layer = layers.max().map_or(0, |below| below.saturating_add(1));
+        // One that is beyond the limit is named, and not read.
+        if layer > self.limits.volume_layers.saturating_add(1) {
+            return Err(too_many("layers of devices", self.limits.volume_layers.into()));
+        }
+        Ok(layer)
     }
 
     /// Checks that a device is one that can be of what the analyser was given.
@@ -191,6 +208,9 @@ impl Assembly {
     ) -> Result<(), WireError> {
         check_count("trees", self.report.trees.len(), 1, self.most_trees())?;
         check_short(&mut operating_system)?;
+        let place = longest_place(&self.report.devices, &self.report.filesystems);
+        self.notes.each = place;
+        self.packages.each = place.saturating_add(repeated(operating_system.as_ref()));
         let mut tree = TreeReport { is_system, ..TreeReport::default() };
         tree.findings.operating_system = operating_system;
         self.report.trees.push(tree);

@@ -8,7 +8,7 @@ use agentless_core::limits::Limits;
 use agentless_core::number::{to_u64, to_usize};
 use agentless_core::report::{StorageReport, TreeReport};
 
-use super::texts::{MOST_SHORT, Room, Texts, most_text};
+use super::texts::{MOST_SHORT, Room, Texts, longest_place, most_text, repeated};
 
 /// Makes a report of any size one that fits into the limits and, part by part, into frames.
 pub fn fit(report: &mut StorageReport, limits: &Limits) {
@@ -27,10 +27,13 @@ pub fn fit(report: &mut StorageReport, limits: &Limits) {
         cut_all(filesystem, MOST_SHORT);
         shorten(&mut filesystem.features, longest, &mut notes);
     }
+    let place = longest_place(&report.devices, &report.filesystems);
+    notes.each = place;
     for tree in &mut report.trees {
         let TreeReport { is_system: _, mounts, unmounted, findings, held_by } = tree;
         let Findings { operating_system, packages: installed, gaps, sources } = findings;
         cut_all(operating_system, MOST_SHORT);
+        packages.each = place.saturating_add(repeated(operating_system.as_ref()));
         // The root is what the tree is.
         let mut is_root = true;
         let lost_mounts = lose(mounts, |mount| {

@@ -41,32 +41,54 @@ pub(super) trait Texts {
 pub(super) struct Room {
     pub(super) count: u64,
     pub(super) bytes: u64,
+    /// Bytes that stand with each item wherever it is listed: what is said once in a report is said there for each of a
+    /// hundred thousand.
+    pub(super) each: u64,
 }
 
 impl Room {
     pub(super) fn for_packages(limits: &Limits) -> Self {
-        Self { count: limits.packages, bytes: limits.package_bytes }
+        Self { count: limits.packages, bytes: limits.package_bytes, each: 0 }
     }
 
     /// For where files are: those of packages and of unknowns.
     pub(super) fn for_places(limits: &Limits) -> Self {
-        Self { count: limits.packages.saturating_add(limits.notes), bytes: limits.package_bytes }
+        Self { count: limits.packages.saturating_add(limits.notes), bytes: limits.package_bytes, each: 0 }
     }
 
     pub(super) fn for_notes(limits: &Limits) -> Self {
-        Self { count: limits.notes, bytes: limits.note_bytes }
+        Self { count: limits.notes, bytes: limits.note_bytes, each: 0 }
     }
 
     /// Takes what an item needs, if there is as much.
     pub(super) fn take(&mut self, bytes: u64) -> bool {
-        match (self.count.checked_sub(1), self.bytes.checked_sub(bytes)) {
+        match (self.count.checked_sub(1), self.bytes.checked_sub(bytes.saturating_add(self.each))) {
             (Some(count), Some(bytes)) => {
-                *self = Self { count, bytes };
+                *self = Self { count, bytes, ..*self };
                 true
             }
             _ => false,
         }
     }
+}
+
+/// The most bytes of the names of the devices by which a list says where something is.
+pub(super) fn longest_place(devices: &[DeviceReport], filesystems: &[FilesystemReport]) -> u64 {
+    /// As many of a filesystem's devices are named.
+    const NAMED: usize = 3;
+
+    let name = |&device: &usize| devices.get(device).map_or(0, |device| to_u64(device.name.len()));
+    let place = |filesystem: &FilesystemReport| filesystem.devices.iter().take(NAMED).map(name).sum();
+    filesystems.iter().map(place).max().unwrap_or(0)
+}
+
+/// The bytes of a system's id and version that stand with each of its packages: both are in its URL, the id also in its
+/// namespace, and beside it.
+pub(super) fn repeated(system: Option<&OperatingSystem>) -> u64 {
+    system.map_or(0, |OperatingSystem { id, version, .. }| {
+        let version = version.as_ref().map_or(0, |version| to_u64(version.len()));
+        to_u64(id.len()).saturating_mul(3).saturating_add(version)
+    })
 }
 
 type Visit<'a> = dyn FnMut(&mut String) + 'a;

@@ -70,7 +70,8 @@ fn without_proc_nothing_is_verified() {
         return;
     }
     let child = start("proc", "open");
-    assert_eq!(essentials(&child.report), [Protection::Descriptors, Protection::Verification]);
+    let missing = [Protection::Descriptors, Protection::Threads, Protection::Verification];
+    assert_eq!(essentials(&child.report), missing);
     assert_eq!(child.end().0.signal(), Some(SIGSYS));
 }
 

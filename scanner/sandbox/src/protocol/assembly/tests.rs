@@ -163,7 +163,52 @@ fn more_than_the_limits_allow_is_refused() {
     assert_eq!(refused, too_much("unknowns and notes"));
     let few = Limits { note_bytes: 0, ..few };
     let refused = refusal_within(&Limits { notes: 1000, ..few }, |report| {
-        report.devices[0].problems = vec!["p".repeat(1024); 4];
+        report.devices[0].problems = vec!["p".repeat(1024); 64];
+    });
+    assert_eq!(refused, too_much("unknowns and notes"));
+}
+
+#[test]
+fn devices_are_not_stacked_without_end() {
+    let refused = refusal(|report| {
+        for layer in 2..20 {
+            let partition = DeviceReport { below: vec![layer - 1], ..report.devices[1].clone() };
+            report.devices.insert(layer, partition);
+        }
+    });
+    assert_eq!(refused, "a report with more than 16 layers of devices, which is the limit");
+}
+
+#[test]
+fn what_is_said_with_each_package_counts_with_each() {
+    let limits = Limits { package_bytes: 50_000, note_bytes: 50_000, ..Limits::default() };
+    let too_much =
+        |what: &str| format!("a report with more {what}, or more text in them, than the limits allow");
+    let many = |report: &mut StorageReport| {
+        let package = report.trees[0].findings.packages[0].clone();
+        let named = |number| Package { name: format!("{number:03}"), ..package.clone() };
+        report.trees[0].findings.packages = (0..100).map(named).collect();
+        report.trees[0].findings.gaps = vec![report.trees[0].findings.gaps[0].clone(); 100];
+    };
+    let mut small = samples::report();
+    many(&mut small);
+    assert!(assemble(parts(small), &limits).is_ok());
+    let refused = refusal_within(&limits, |report| {
+        many(report);
+        report.devices[1].name = "n".repeat(1024);
+    });
+    assert_eq!(refused, too_much("packages"));
+    let refused = refusal_within(&limits, |report| {
+        many(report);
+        let system = report.trees[0].findings.operating_system.as_mut().unwrap();
+        system.id = "i".repeat(256);
+    });
+    assert_eq!(refused, too_much("packages"));
+    let refused = refusal_within(&limits, |report| {
+        many(report);
+        report.trees[0].findings.packages.clear();
+        report.trees[0].findings.gaps = vec![report.trees[0].findings.gaps[0].clone(); 20_000];
+        report.devices[1].name = "n".repeat(1024);
     });
     assert_eq!(refused, too_much("unknowns and notes"));
 }
