@@ -8,8 +8,7 @@ use std::io;
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        let turns = matches!(character, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if character.is_control() || turns {
+        if acts(character) {
             // Writing to a string cannot fail.
             let _ = write!(shown, "{}", character.escape_default());
         } else {
@@ -17,6 +16,42 @@ pub fn printable(text: &str) -> String {
         }
     }
     shown
+}
+
+/// Whether a terminal acts on a character.
+fn acts(character: char) -> bool {
+    let turns = matches!(character, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    character.is_control() || turns
+}
+
+/// Passes JSON on, with `\u` before what a terminal would act on. It says the same: JSON needs no such escape for characters
+/// from U+007F up, and has them only inside strings.
+///
+/// What is written at once must be whole characters, as serializers write them.
+#[derive(Debug)]
+pub struct JsonText<W>(pub W);
+
+impl<W: io::Write> io::Write for JsonText<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Self(out) = self;
+        let text =
+            std::str::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        for piece in text.split_inclusive(|character| character > '\u{7e}' && acts(character)) {
+            match piece.chars().next_back().filter(|&last| last > '\u{7e}' && acts(last)) {
+                Some(last) => {
+                    let start = piece.len().saturating_sub(last.len_utf8());
+                    out.write_all(piece.get(..start).unwrap_or_default().as_bytes())?;
+                    write!(out, "\\u{:04x}", u32::from(last))?;
+                }
+                None => out.write_all(piece.as_bytes())?,
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Any bytes for a terminal, such as a file's name: as [`printable`], and what is not UTF-8 in hexadecimal.
@@ -52,6 +87,17 @@ pub fn write_lines(part: &[u8], out: &mut dyn io::Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_says_the_same_without_what_a_terminal_acts_on() {
+        let mut text = Vec::new();
+        io::Write::write_all(
+            &mut JsonText(&mut text),
+            "{\n\"é\u{9b}2J\u{7f}\": \"\u{202e}\u{202e}a\"}".as_bytes(),
+        )
+        .unwrap();
+        assert_eq!(text, "{\n\"é\\u009b2J\\u007f\": \"\\u202e\\u202ea\"}".as_bytes());
+    }
 
     #[test]
     fn a_disk_cannot_write_to_the_terminal() {

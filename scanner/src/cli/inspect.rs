@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 
 use agentless_core::task::{FileAction, FileTask, Task, TreeChoice};
-use agentless_core::text::write_lines;
+use agentless_core::text::{JsonText, write_lines};
 use agentless_sandbox::parent::SandboxError;
 use clap::{Args, ValueEnum};
 
@@ -92,7 +92,7 @@ impl Inspect {
                 let inspection = Inspection::new(&reading.target, region, &read.report);
                 unless_closed(write_stdout(|writer| {
                     if self.json {
-                        serde_json::to_writer_pretty(&mut *writer, &inspection)?;
+                        serde_json::to_writer_pretty(JsonText(&mut *writer), &inspection)?;
                         writer.write_all(b"\n")
                     } else {
                         writer.write_all(inspection.text().as_bytes())

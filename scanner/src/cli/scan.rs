@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use agentless_core::catalogue::Catalogue;
 use agentless_core::task::Task;
+use agentless_core::text::JsonText;
 use clap::{Args, ValueEnum};
 
 use super::log::Log;
@@ -93,7 +94,7 @@ impl Scan {
         }
         if let Some(file) = summary_file {
             file.write(|writer| {
-                serde_json::to_writer_pretty(&mut *writer, &summary)?;
+                serde_json::to_writer_pretty(JsonText(&mut *writer), &summary)?;
                 writer.write_all(b"\n")
             })?;
         }

@@ -38,11 +38,12 @@ impl Inspection {
     /// Of a target that was read.
     pub fn new(target: &Target, region: Option<String>, report: &StorageReport) -> Self {
         let unknowns = report.unknowns();
+        let places = report.places();
         let trees = (1..).zip(&report.trees).map(|(number, tree)| TreeShown {
             number,
             system: tree.is_system,
             operating_system: tree.findings.operating_system.clone(),
-            mounts: storage::mounts(report, tree),
+            mounts: storage::mounts(report, &places, tree),
             unmounted: tree.unmounted.clone(),
         });
         Self {

@@ -107,11 +107,12 @@ pub fn devices(storage: &StorageReport) -> Vec<DeviceSummary> {
     summaries
 }
 
-/// What is mounted in a tree.
-pub fn mounts(storage: &StorageReport, tree: &TreeReport) -> Vec<MountSummary> {
+/// What is mounted in a tree. The places of the filesystems are those of the report: to name one takes a while, and a report
+/// may have a hundred thousand mounts.
+pub fn mounts(storage: &StorageReport, places: &[String], tree: &TreeReport) -> Vec<MountSummary> {
     let mount = |mount: &crate::report::MountReport| MountSummary {
         path: mount.path.clone(),
-        place: storage.place_of(mount.filesystem),
+        place: places.get(mount.filesystem).cloned().unwrap_or_default(),
         format: storage
             .filesystems
             .get(mount.filesystem)

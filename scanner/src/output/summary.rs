@@ -116,6 +116,7 @@ impl Summary {
         let report = &scan.report;
         let unknowns = report.unknowns();
         let storage = &report.storage;
+        let places = storage.places();
         let volumes = storage.volumes.iter().enumerate().map(|(index, volume)| {
             let cost = scan.costs.get(&volume.id);
             VolumeSummary {
@@ -142,7 +143,7 @@ impl Summary {
             time: scan.time.format(&Rfc3339).unwrap_or_default(),
             volumes: volumes.collect(),
             devices: storage::devices(storage),
-            trees: storage.trees.iter().map(|tree| TreeSummary::new(storage, tree)).collect(),
+            trees: storage.trees.iter().map(|tree| TreeSummary::new(storage, &places, tree)).collect(),
             packages: report.packages_by_kind(),
             unknowns,
             blocks_fetched: costs().map(|cost| cost.fetched_blocks).sum(),
@@ -249,18 +250,19 @@ fn layout(storage: &StorageReport, volume: usize) -> Option<String> {
 }
 
 impl TreeSummary {
-    fn new(storage: &StorageReport, tree: &TreeReport) -> Self {
+    fn new(storage: &StorageReport, places: &[String], tree: &TreeReport) -> Self {
         let findings = &tree.findings;
+        let place = |filesystem: usize| places.get(filesystem).cloned().unwrap_or_default();
         let source = |source: &Source| SourceSummary {
             path: source.evidence.path.clone(),
-            place: storage.place_of(tree.filesystem_of(&source.evidence.path)),
+            place: place(tree.filesystem_of(&source.evidence.path)),
             extractor: source.evidence.extractor.clone(),
             packages: source.packages,
         };
         Self {
-            place: storage.place_of(tree.root()),
+            place: place(tree.root()),
             system: tree.is_system,
-            mounts: storage::mounts(storage, tree),
+            mounts: storage::mounts(storage, places, tree),
             unmounted: tree.unmounted.clone(),
             operating_system: findings.operating_system.as_ref().map(|system| SystemSummary {
                 id: system.id.clone(),

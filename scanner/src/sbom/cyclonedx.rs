@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 
 use agentless_core::catalogue::Catalogue;
+use agentless_core::text::JsonText;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -222,7 +223,7 @@ impl Bom {
 
     /// Writes the document, indented, with a line end.
     pub fn write(&self, mut writer: impl Write) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut writer, self)?;
+        serde_json::to_writer_pretty(JsonText(&mut writer), self)?;
         writer.write_all(b"\n")
     }
 
