@@ -224,7 +224,7 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     // Before the beginning: these are other programs than ours, and no byte of a disk has reached them.
     attempt("ask before it is confined", "honest", Stopped::Check, "another beginning").program("early", Mode::BestEffort),
     attempt("another version of the protocol", "honest", Stopped::Check, "another beginning").program("stranger", Mode::BestEffort),
-    attempt("not confined, and says so", "honest", Stopped::Refusal, "restricted system calls: missing").program("insufficient", Mode::Required),
+    attempt("not confined, and says so", "honest", Stopped::Refusal, "restricted system calls (").program("insufficient", Mode::Required),
     attempt("the same, where that is allowed", "honest", Stopped::Harmless, "a report of 0 packages").program("insufficient", Mode::BestEffort),
     attempt("not confined, and says it were", "honest", Stopped::Harmless, "a report of 0 packages").program("boastful", Mode::Required),
 ];
