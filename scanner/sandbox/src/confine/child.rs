@@ -5,11 +5,9 @@ use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 
-use rustix::net::sockopt::socket_peercred;
-use rustix::process::{
-    DumpableBehavior, Signal, getpid, getppid, getsid, set_dumpable_behavior,
-    set_parent_process_death_signal, setsid,
-};
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::unistd::{Pid, getpid, getppid, getsid, setsid};
+use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal};
 use rustix::thread::set_no_new_privs;
 
 use super::evidence::{self, Evidence};
@@ -71,6 +69,7 @@ fn environment() -> State {
 }
 
 fn session() -> State {
+    // Zero, which some wrappers take for impossible, is a leader outside of the PID namespace of this process.
     if getsid(None) == Ok(getpid()) {
         return State::Enforced;
     }
@@ -83,9 +82,13 @@ fn parent_death() -> State {
         return State::missing(format!("asking for a signal: {error}"));
     }
     // Whoever made the socket, against whoever the parent is now.
-    match socket_peercred(io::stdin()) {
+    match getsockopt(&io::stdin(), sockopt::PeerCredentials) {
         Err(error) => State::missing(format!("asking who is at the other end of standard input: {error}")),
-        Ok(maker) if Some(maker.pid) == getppid() => State::Enforced,
+        // Zero is anyone outside of the PID namespace of this process, pid_namespaces(7).
+        Ok(maker) if maker.pid() == 0 => {
+            State::missing("the process at the other end of standard input is in another PID namespace")
+        }
+        Ok(maker) if Pid::from_raw(maker.pid()) == getppid() => State::Enforced,
         Ok(_) => State::missing(
             "the process at the other end of standard input is not the parent, which may have ended",
         ),

@@ -27,7 +27,8 @@ pub(crate) const NOT_STOPPED: u8 = 99;
 
 /// Confines this process, sends the report as one line, and tries something.
 pub(crate) fn run(what: &str) -> ExitCode {
-    let parent = getppid().unwrap();
+    // None in a PID namespace without it.
+    let parent = getppid();
     let report = child(&LIMITS);
     send(&format!("{}\n", serde_json::to_string(&report).unwrap()));
     match what {
@@ -44,7 +45,7 @@ pub(crate) fn run(what: &str) -> ExitCode {
         }
         "open" => tried(File::open("/etc/passwd")),
         "create" => tried(File::create("/tmp/confined")),
-        "environment of the parent" => tried(File::open(format!("/proc/{parent}/environ"))),
+        "environment of the parent" => tried(File::open(format!("/proc/{}/environ", parent.unwrap()))),
         "list" => tried(fs::read_dir("/")),
         "connect" => tried(TcpStream::connect(("127.0.0.1", 80))),
         "metadata service" => tried(TcpStream::connect(("169.254.169.254", 80))),
@@ -53,9 +54,9 @@ pub(crate) fn run(what: &str) -> ExitCode {
         "execute" => tried(Err::<(), _>(Command::new("/bin/true").exec())),
         "start a process" => tried(Command::new("/bin/true").spawn()),
         "start a thread" => tried(thread::Builder::new().spawn(|| {})),
-        "trace the parent" => tried(ptrace::attach(nix::unistd::Pid::from_raw(parent.as_raw_pid()))),
+        "trace the parent" => tried(ptrace::attach(nix::unistd::getppid())),
         "be traced" => tried(ptrace::traceme()),
-        "kill the parent" => tried(kill_process(parent, Signal::TERM)),
+        "kill the parent" => tried(kill_process(parent.unwrap(), Signal::TERM)),
         "kill itself" => tried(kill_process(getpid(), Signal::TERM)),
         "duplicate a descriptor" => tried(rustix::io::dup(io::stdin())),
         "raise a limit" => tried(setrlimit(Resource::As, Rlimit { current: None, maximum: None })),

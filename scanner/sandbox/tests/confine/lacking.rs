@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::iter;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitCode};
 
@@ -20,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("without_landlock_system_calls_are_restricted", without_landlock_system_calls_are_restricted),
     ("without_the_filter_landlock_and_limits_hold", without_the_filter_landlock_and_limits_hold),
     ("without_proc_nothing_is_verified", without_proc_nothing_is_verified),
+    ("in_a_pid_namespace_of_its_own_all_but_the_parent_is_known", in_a_pid_namespace),
 ];
 
 fn start(lacking: &str, attempt: &str) -> Confined {
@@ -75,6 +77,22 @@ fn without_proc_nothing_is_verified() {
     assert_eq!(child.end().0.signal(), Some(SIGSYS));
 }
 
+/// The session of such a child, and the maker of its socket, have no number that it knows. Needs root, who can make one.
+fn in_a_pid_namespace() {
+    if !geteuid().is_root() {
+        println!("  needs root: left out");
+        return;
+    }
+    let child = start("pid namespace", "echo");
+    assert_eq!(essentials(&child.report), []);
+    assert_eq!(child.report.state(Protection::Session), Some(&State::Enforced));
+    let Some(State::Missing { reason }) = child.report.state(Protection::ParentDeath) else {
+        panic!("{:?}", child.report)
+    };
+    assert!(reason.contains("in another PID namespace"), "{reason}");
+    assert_eq!(child.end().0.code(), Some(0));
+}
+
 /// Takes something away from this process, and goes on as a confined child.
 pub(crate) fn run(what: &str, attempt: &str) -> ExitCode {
     let program = fs::read_link("/proc/self/exe").unwrap();
@@ -85,7 +103,16 @@ pub(crate) fn run(what: &str, attempt: &str) -> ExitCode {
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
             mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
                 .unwrap();
-            umount2("/proc", MntFlags::MNT_DETACH).unwrap();
+            // Several may be mounted on top of each other, as in a PID namespace that got its own.
+            let taken_away = iter::from_fn(|| umount2("/proc", MntFlags::MNT_DETACH).ok()).count();
+            assert!(taken_away > 0);
+        }
+        "pid namespace" => {
+            unshare(CloneFlags::CLONE_NEWPID).unwrap();
+            // Not this process is in it, only those that it starts.
+            let status =
+                Command::new(program).args(["confined-child", attempt]).env_clear().status().unwrap();
+            return if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         _ => panic!("nothing that can be taken away: {what}"),
     }
