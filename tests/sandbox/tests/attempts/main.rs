@@ -17,6 +17,8 @@ mod stop;
 mod table;
 mod world;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -60,11 +62,17 @@ fn every_attempt_is_stopped_for_an_ordinary_user() {
         return;
     }
     let _alone = alone();
+    // The build may be in a home directory that others may not enter.
+    let reachable = tempfile::tempdir().unwrap();
+    fs::set_permissions(reachable.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = reachable.path().join("malicious");
+    fs::copy(world::BUILT, &program).unwrap();
     let output = Command::new("/proc/self/exe")
         .args(["--exact", "every_attempt_is_stopped", "layers::each_layer_stops_what_it_can"])
         .uid(ORDINARY)
         .gid(ORDINARY)
         .env("TMPDIR", "/tmp")
+        .env(world::PROGRAM, program)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

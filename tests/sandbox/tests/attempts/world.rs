@@ -37,6 +37,11 @@ pub(crate) struct World {
     other: Arc<Recorded>,
 }
 
+/// The program, as cargo built it.
+pub(crate) const BUILT: &str = env!("CARGO_BIN_EXE_malicious-analyser");
+/// The variable that names another copy of it, for whoever does not reach that one.
+pub(crate) const PROGRAM: &str = "AGENTLESS_TESTS_MALICIOUS_ANALYSER";
+
 /// The names of the program: see `malicious/beginning.rs`.
 const PROGRAMS: [&str; 7] =
     ["malicious", "boastful", "insufficient", "early", "stranger", "without-filter", "without-landlock"];
@@ -49,7 +54,8 @@ impl World {
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
         fs::write(directory.path().join("precious"), "precious").unwrap();
         let original = directory.path().join(PROGRAMS[0]);
-        fs::copy(env!("CARGO_BIN_EXE_malicious-analyser"), &original).unwrap();
+        let program = std::env::var_os(PROGRAM);
+        fs::copy(program.unwrap_or_else(|| BUILT.into()), &original).unwrap();
         for name in &PROGRAMS[1..] {
             fs::hard_link(&original, directory.path().join(name)).unwrap();
         }
