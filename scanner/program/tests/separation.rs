@@ -40,7 +40,7 @@ const BOTH_USE: [&str; 7] =
 
 /// What comes with them into the process that reads hostile disks. A crate that is new here is one more that a disk may
 /// find an error in: look at it, then write it down.
-const ANALYSER_HAS: [&str; 49] = [
+const ANALYSER_HAS: [&str; 50] = [
     // Of decompression, checksums and hashes.
     "adler2",
     "block-buffer",
@@ -74,6 +74,7 @@ const ANALYSER_HAS: [&str; 49] = [
     // Of messages.
     "itoa",
     "memchr",
+    "memoffset",
     "num-traits",
     "rmp",
     "rmp-serde",
