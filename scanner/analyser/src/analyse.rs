@@ -8,7 +8,7 @@ pub mod survey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use agentless_core::task::Task;
+use agentless_core::task::{Scope, Task};
 
 use crate::chain;
 use crate::contain::contained;
@@ -34,7 +34,7 @@ pub fn perform(
     out: &mut dyn Write,
 ) -> Result<StorageReport, FileError> {
     match task {
-        Task::Packages => Ok(target(id, source, limits)),
+        Task::Packages(scope) => Ok(target(id, source, *scope, limits)),
         Task::Systems => Ok(systems(id, source, limits)),
         Task::File(file) => {
             let storage = Storage::open(id, source, limits);
@@ -48,7 +48,7 @@ pub fn perform(
 /// its directory.
 ///
 /// Never fails: what cannot be read is in the report. Blocks while it reads.
-pub fn target(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
+pub fn target(id: &str, source: Source<'_>, scope: Scope, limits: &Limits) -> StorageReport {
     let storage = Storage::open(id, source, limits);
     let mut room = Room::new(limits);
     let found: Vec<_> = storage
@@ -57,7 +57,7 @@ pub fn target(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
             let span = tracing::debug_span!("tree", root = storage.report.place_of(report.root()));
             let _entered = span.enter();
             let read = contained(|| {
-                let findings = extract_all(tree, &mut room);
+                let findings = extract_all(tree, scope, &mut room);
                 let held_by = held_by(&storage, (report, tree), &findings);
                 (findings, held_by)
             });
@@ -92,8 +92,8 @@ fn systems(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
 
 /// Runs the extractors, and reports a system whose package database is not where it should be: it may be on another
 /// volume.
-fn extract_all(tree: &Tree, room: &mut Room) -> Findings {
-    let mut findings = extract::run_within(tree, room);
+fn extract_all(tree: &Tree, scope: Scope, room: &mut Room) -> Findings {
+    let mut findings = extract::run_within(tree, scope, room);
     if let Some(system) = &findings.operating_system
         && findings.packages.is_empty()
         && findings.gaps.is_empty()
@@ -199,7 +199,7 @@ mod tests {
         std::fs::write(folder.path().join("etc/os-release"), "ID=test\n").unwrap();
         let limits = Limits::default();
         let cursed = Cursed(Directory::open(folder.path(), &limits).unwrap());
-        let report = target("directory", Source::Directory(Box::new(cursed)), &limits);
+        let report = target("directory", Source::Directory(Box::new(cursed)), Scope::default(), &limits);
         let unknowns: Vec<_> = report.unknowns().into_iter().map(|unknown| unknown.reason).collect();
         assert_eq!(unknowns, ["an error of this program ended the reading of it"]);
     }

@@ -6,11 +6,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Task {
     /// Report on the storage, and list the packages of every system.
-    Packages,
+    Packages(Scope),
     /// Report on the storage, and which operating systems are on it.
     Systems,
     /// Print one file or directory of a system.
     File(FileTask),
+}
+
+/// Which packages to list, and what of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// Those that were installed for a language, and those of lock files, too. Needs a walk over everything; without, only
+    /// the files in which operating systems record their packages are read.
+    pub languages: bool,
+    /// Those in containers.
+    pub containers: bool,
+    /// The licences of Debian packages, each of which has a file of its own for them.
+    pub copyright: bool,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self { languages: true, containers: true, copyright: false }
+    }
 }
 
 /// What to print.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use agentless_core::limits::Limits;
 use agentless_core::report::StorageReport;
 use agentless_core::source::Source;
-use agentless_core::task::Task;
+use agentless_core::task::{Scope, Task};
 use agentless_sandbox::child::{self, Given};
 use agentless_sandbox::parent::{Job, Mode, Program, Sandbox, Stop};
 
@@ -39,7 +39,7 @@ fn a_contained_panic_is_logged() {
 
     let program = Program::at(std::env::current_exe().unwrap());
     let sandbox = Sandbox { program, mode: Mode::BestEffort, limits: Limits::default() };
-    let job = Job { task: Task::Packages, id: "target", source: Source::Disks(&[]) };
+    let job = Job { task: Task::Packages(Scope::default()), id: "target", source: Source::Disks(&[]) };
     let report = sandbox.run(job, &mut io::sink(), &Stop::default()).unwrap();
     assert_eq!(report, StorageReport::default());
 

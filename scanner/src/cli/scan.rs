@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use agentless_core::catalogue::Catalogue;
-use agentless_core::task::Task;
+use agentless_core::task::{Scope, Task};
 use agentless_core::text::JsonText;
 use clap::{Args, ValueEnum};
 
@@ -36,6 +36,15 @@ pub(super) struct Scan {
     /// Form of the package list.
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Which packages to list.
+    #[arg(long, value_enum, default_value_t = Packages::All)]
+    packages: Packages,
+    /// Leave out what is in containers.
+    #[arg(long)]
+    no_containers: bool,
+    /// List the licences of Debian packages, too: one more file is read for each.
+    #[arg(long)]
+    copyright: bool,
     /// Write the package list to this file instead of standard output. The file appears when the list is whole.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -60,6 +69,15 @@ enum Format {
     CyclonedxJson,
 }
 
+/// Which packages to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Packages {
+    /// Those of the operating system, those installed for a language, and those of lock files.
+    All,
+    /// Those of the operating system: far less is read.
+    System,
+}
+
 impl Scan {
     pub(super) fn run(self, log: Log, catalogue: &Catalogue) -> Result<Exit, Box<dyn Error>> {
         let start = Instant::now();
@@ -71,7 +89,7 @@ impl Scan {
 
         let shows = !log.quiet && !log.is_verbose();
         let Finished { result, region, leftover, calls } =
-            self.place.analyse(&reading, Task::Packages, shows, io::sink())?;
+            self.place.analyse(&reading, Task::Packages(self.scope()), shows, io::sink())?;
         if let Some(leftover) = &leftover {
             say(&format!("error: {leftover}"));
         }
@@ -106,5 +124,12 @@ impl Scan {
             (None, false) => Exit::Incomplete,
             (None, true) => Exit::Complete,
         })
+    }
+    fn scope(&self) -> Scope {
+        Scope {
+            languages: self.packages == Packages::All,
+            containers: !self.no_containers,
+            copyright: self.copyright,
+        }
     }
 }

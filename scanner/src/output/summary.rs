@@ -13,7 +13,7 @@ use super::storage::{self, DeviceSummary, MountSummary};
 use super::text::{bytes, percent};
 use crate::package::PackageKind;
 use crate::report::{
-    Content, DeviceKind, DeviceReport, StorageReport, TreeReport, Unknown, Unmounted, VolumeState,
+    Container, Content, DeviceKind, DeviceReport, StorageReport, TreeReport, Unknown, Unmounted, VolumeState,
 };
 use crate::scan::Scan;
 use agentless_core::findings::Source;
@@ -74,6 +74,7 @@ struct TreeSummary {
     /// Where its root is.
     place: String,
     system: bool,
+    container: Option<Container>,
     mounts: Vec<MountSummary>,
     unmounted: Vec<Unmounted>,
     operating_system: Option<SystemSummary>,
@@ -262,6 +263,7 @@ impl TreeSummary {
         Self {
             place: place(tree.root()),
             system: tree.is_system,
+            container: tree.container.clone(),
             mounts: storage::mounts(storage, places, tree),
             unmounted: tree.unmounted.clone(),
             operating_system: findings.operating_system.as_ref().map(|system| SystemSummary {
@@ -275,11 +277,13 @@ impl TreeSummary {
     }
 
     fn write_text(&self, out: &mut String) -> std::fmt::Result {
-        // A filesystem that is part of no system and has no packages was said with its device.
-        if !self.system && self.packages.is_empty() {
-            return Ok(());
+        match &self.container {
+            Some(container) => write!(out, "Container {}", printable(&container.title()))?,
+            None if self.system => write!(out, "System    {}", printable(&self.place))?,
+            // A filesystem that is part of no system and has no packages was said with its device.
+            None if self.packages.is_empty() => return Ok(()),
+            None => write!(out, "Files     {}", printable(&self.place))?,
         }
-        write!(out, "{}{}", if self.system { "System    " } else { "Files     " }, printable(&self.place))?;
         if let Some(system) = &self.operating_system {
             let name = system.name.as_ref().unwrap_or(&system.id);
             let version = system.version.as_ref().map(|version| format!(", {version}")).unwrap_or_default();
@@ -300,7 +304,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::package::{Evidence, Package};
+    use crate::package::{Details, Evidence, Package};
     use crate::report::{FilesystemReport, Journal, MountReport, TargetReport, VolumeReport};
     use crate::scan::VolumeCost;
     use agentless_core::findings::{Findings, Gap};
@@ -311,10 +315,12 @@ mod tests {
             version: "5.2".to_owned(),
             architecture: None,
             kind: PackageKind::Deb,
-            source: None,
-            maintainer: None,
-            state: None,
-            evidence: Evidence { path: "/var/lib/dpkg/status".to_owned(), extractor: "os/dpkg".to_owned() },
+            evidence: Evidence {
+                path: "/var/lib/dpkg/status".to_owned(),
+                within: None,
+                extractor: "os/dpkg".to_owned(),
+            },
+            details: Details::default(),
         };
         let gap = Gap {
             path: Some("/var/lib/rpm/Packages".to_owned()),

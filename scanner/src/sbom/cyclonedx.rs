@@ -15,7 +15,7 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::purl;
-use crate::package::{DebVersion, OperatingSystem, Package, PackageKind};
+use crate::package::{DebVersion, Details, OperatingSystem, Package, PackageKind};
 use crate::report::{Installed, TargetReport};
 
 /// A bill of materials. Serialised, it is the document.
@@ -302,7 +302,8 @@ fn library(
     purl: Option<String>,
 ) -> Component {
     let mut properties = vec![Property::new("agentless-scanner:extractor", &*package.evidence.extractor)];
-    if let Some(state) = &package.state {
+    let Details { source, maintainer, state, .. } = &package.details;
+    if let Some(state) = state {
         properties.push(Property::new("agentless-scanner:state", &**state));
     }
     let Package { name, version, .. } = package;
@@ -310,7 +311,7 @@ fn library(
     if let Some(system) = system {
         properties.push(Property::new("aquasecurity:trivy:PkgType", &*system.id));
     }
-    if let (PackageKind::Deb, Some(source)) = (package.kind, &package.source) {
+    if let (PackageKind::Deb, Some(source)) = (package.kind, source) {
         let version = DebVersion::new(&source.version);
         if version.epoch > 0 {
             properties.push(Property::new("aquasecurity:trivy:SrcEpoch", version.epoch.to_string()));
@@ -327,7 +328,7 @@ fn library(
     Component {
         kind: "library",
         bom_ref: Some(bom_ref),
-        supplier: package.maintainer.clone().map(|name| Organization { name }),
+        supplier: maintainer.clone().map(|name| Organization { name }),
         name: name.clone(),
         version: Some(version.clone()),
         evidence: Some(Evidence {
@@ -356,7 +357,7 @@ mod tests {
     };
 
     fn evidence(path: &str, extractor: &str) -> package::Evidence {
-        package::Evidence { path: path.to_owned(), extractor: extractor.to_owned() }
+        package::Evidence { path: path.to_owned(), within: None, extractor: extractor.to_owned() }
     }
 
     fn deb(name: &str, version: &str, architecture: &str) -> Package {
@@ -365,13 +366,16 @@ mod tests {
             version: version.to_owned(),
             architecture: Some(architecture.to_owned()),
             kind: PackageKind::Deb,
-            source: Some(SourcePackage {
-                name: "util-linux".to_owned(),
-                version: "2:2.38.1-5+deb12u3".to_owned(),
-            }),
-            maintainer: Some("Debian \"quoted\" <x@y>".to_owned()),
-            state: (name == "half").then(|| "half-configured".to_owned()),
             evidence: evidence("/var/lib/dpkg/status", "os/dpkg"),
+            details: Details {
+                source: Some(SourcePackage {
+                    name: "util-linux".to_owned(),
+                    version: "2:2.38.1-5+deb12u3".to_owned(),
+                }),
+                maintainer: Some("Debian \"quoted\" <x@y>".to_owned()),
+                state: (name == "half").then(|| "half-configured".to_owned()),
+                ..Details::default()
+            },
         }
     }
 

@@ -8,6 +8,11 @@ use crate::package::{DebVersion, OperatingSystem, Package, PackageKind};
 ///
 /// Vulnerability back-ends are made for this form. `None` for a name that no package URL can carry.
 pub(super) fn of(package: &Package, system: Option<&OperatingSystem>) -> Option<String> {
+    let url = if package.kind.is_of_the_system() { of_system(package, system) } else { of_language(package) };
+    url.map(|url| url.to_string())
+}
+
+fn of_system<'a>(package: &'a Package, system: Option<&'a OperatingSystem>) -> Option<PackageUrl<'a>> {
     let mut url = PackageUrl::new(package.kind.name(), package.name.as_str()).ok()?;
     if let Some(system) = system {
         url.with_namespace(system.id.to_lowercase()).ok()?;
@@ -20,26 +25,48 @@ pub(super) fn of(package: &Package, system: Option<&OperatingSystem>) -> Option<
     if let Some(architecture) = &package.architecture {
         url.add_qualifier("arch", architecture.as_str()).ok()?;
     }
-    match package.kind {
-        PackageKind::Deb => {
-            let version = DebVersion::new(&package.version);
-            let text = match version.revision {
-                Some(revision) => format!("{}-{revision}", version.upstream),
-                None => version.upstream.to_owned(),
-            };
-            url.with_version(text).ok()?;
-            if version.epoch > 0 {
-                url.add_qualifier("epoch", version.epoch.to_string()).ok()?;
-            }
-        }
+    // An RPM's version has the same form as a Debian one.
+    let version = DebVersion::new(&package.version);
+    let text = match version.revision {
+        Some(revision) => format!("{}-{revision}", version.upstream),
+        None => version.upstream.to_owned(),
+    };
+    url.with_version(text).ok()?;
+    if version.epoch > 0 {
+        url.add_qualifier("epoch", version.epoch.to_string()).ok()?;
     }
-    Some(url.to_string())
+    if let Some(module) = &package.details.module {
+        url.add_qualifier("modularitylabel", module.as_str()).ok()?;
+    }
+    Some(url)
+}
+
+fn of_language(package: &Package) -> Option<PackageUrl<'_>> {
+    let (namespace, name) = match package.kind {
+        PackageKind::Maven => split(package.name.split_once(':'), &package.name),
+        PackageKind::Npm | PackageKind::Composer | PackageKind::Golang => {
+            split(package.name.rsplit_once('/'), &package.name)
+        }
+        _ => (None, package.name.as_str()),
+    };
+    let mut url = PackageUrl::new(package.kind.name(), name).ok()?;
+    if let Some(namespace) = namespace {
+        url.with_namespace(namespace).ok()?;
+    }
+    if !package.version.is_empty() {
+        url.with_version(package.version.as_str()).ok()?;
+    }
+    Some(url)
+}
+
+fn split<'a>(parts: Option<(&'a str, &'a str)>, whole: &'a str) -> (Option<&'a str>, &'a str) {
+    parts.map_or((None, whole), |(namespace, name)| (Some(namespace), name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::package::Evidence;
+    use crate::package::{Details, Evidence};
 
     fn package(name: &str, version: &str) -> Package {
         Package {
@@ -47,15 +74,9 @@ mod tests {
             version: version.to_owned(),
             architecture: Some("amd64".to_owned()),
             kind: PackageKind::Deb,
-            source: None,
-            maintainer: None,
-            state: None,
-            evidence: evidence(),
+            evidence: Evidence::default(),
+            details: Details::default(),
         }
-    }
-
-    fn evidence() -> Evidence {
-        Evidence { path: String::new(), extractor: String::new() }
     }
 
     fn system(id: &str, version: Option<&str>) -> OperatingSystem {
@@ -63,7 +84,7 @@ mod tests {
             id: id.to_owned(),
             version: version.map(str::to_owned),
             name: None,
-            evidence: evidence(),
+            evidence: Evidence::default(),
         }
     }
 

@@ -171,6 +171,7 @@ mod tests {
 
     use agentless_analyser::analyse;
     use agentless_core::source::Source;
+    use agentless_core::task::Scope;
     use time::macros::datetime;
     use uuid::Uuid;
 
@@ -230,7 +231,7 @@ mod tests {
 
     fn analysis(target: &Target, options: &Options) -> impl Analysis + use<> {
         let (id, limits) = (target.to_string(), options.limits.clone());
-        move |source: Source<'_>| Ok(analyse::target(&id, source, &limits))
+        move |source: Source<'_>| Ok(analyse::target(&id, source, Scope::default(), &limits))
     }
 
     fn instance() -> Target {

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use agentless_analyser::analyse;
 use agentless_analyser::volume::{SliceVolume, SparseVolume, Volume};
 use agentless_core::source::{Disk, DiskState, Source};
-use agentless_core::task::Task;
+use agentless_core::task::{Scope, Task};
 use agentless_sandbox::parent::{Job, Mode, Program, Sandbox, Stop};
 
 use self::mutate::Mutator;
@@ -111,10 +111,15 @@ struct Figures {
 
 fn compare(sandbox: &Sandbox, seed: &str, disks: &[Disk], figures: &Mutex<Figures>) {
     let began = Instant::now();
-    let here =
-        analyse::perform(&Task::Packages, "target", Source::Disks(disks), &sandbox.limits, &mut sink());
+    let here = analyse::perform(
+        &Task::Packages(Scope::default()),
+        "target",
+        Source::Disks(disks),
+        &sandbox.limits,
+        &mut sink(),
+    );
     let in_process = began.elapsed();
-    let job = Job { task: Task::Packages, id: "target", source: Source::Disks(disks) };
+    let job = Job { task: Task::Packages(Scope::default()), id: "target", source: Source::Disks(disks) };
     let there = sandbox.run(job, &mut sink(), &Stop::default());
     let confined = began.elapsed().saturating_sub(in_process);
     let there = there.unwrap_or_else(|error| panic!("{seed}: {}", agentless_core::chain(&error)));

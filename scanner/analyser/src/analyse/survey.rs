@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use agentless_core::task::Scope;
 use agentless_sandbox::protocol::assembly::Assembly;
 use agentless_sandbox::protocol::fit::fit;
 use agentless_sandbox::protocol::frame::WireError;
@@ -31,7 +32,7 @@ use crate::volume::bytes::{Bytes, to_usize};
 pub fn encoded_machine(encoded: &[u8]) -> Result<StorageReport, FsError> {
     let disks = encoded_disks(encoded);
     let limits = small_limits();
-    let report = target("machine", Source::Disks(&disks), &limits);
+    let report = target("machine", Source::Disks(&disks), Scope::default(), &limits);
     let panicked = Panicked.to_string();
     assert!(!report.unknowns().iter().any(|unknown| unknown.reason.contains(&panicked)), "{panicked}");
     let arrived = send(report.clone(), &disks, &limits);

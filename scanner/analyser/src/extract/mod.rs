@@ -6,6 +6,9 @@
 #![warn(clippy::arithmetic_side_effects)]
 
 mod control;
+mod find;
+mod input;
+mod interest;
 pub mod os;
 mod registry;
 mod report;
@@ -14,11 +17,15 @@ mod unread;
 use std::collections::HashSet;
 use std::fmt::Debug;
 
-use crate::fs::{File, FsError, FsPath, Tree};
-use crate::limits::Limits;
+use agentless_core::task::Scope;
+
+use crate::fs::{FsError, FsPath, Node, Tree};
 use crate::package::OperatingSystem;
+use crate::volume::bytes::to_u64;
 
 pub use agentless_core::findings::{Findings, Gap, Source};
+pub use input::{Input, Reader};
+pub use interest::Interest;
 pub use registry::EXTRACTORS;
 pub use report::{Found, Report, Room};
 
@@ -53,67 +60,6 @@ pub trait Extractor: Debug + Send + Sync {
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError>;
 }
 
-/// Which files an extractor reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Interest {
-    /// Exactly this path.
-    Exact(&'static str),
-    /// Every file directly in this directory.
-    Within(&'static str),
-}
-
-impl Interest {
-    /// The interest as a pattern for people: a path, or a directory's files.
-    pub fn pattern(self) -> String {
-        match self {
-            Self::Exact(path) => path.to_owned(),
-            Self::Within(directory) => format!("{directory}/*"),
-        }
-    }
-}
-
-/// One file, for an extractor.
-#[derive(Debug)]
-pub struct Input<'a> {
-    tree: &'a Tree,
-    path: &'a FsPath,
-    file: File<'a>,
-}
-
-impl Input<'_> {
-    /// The file's path as the extractor's interest names it: links on the way are not resolved in it.
-    pub fn path(&self) -> &FsPath {
-        self.path
-    }
-
-    /// What reading may cost.
-    pub fn limits(&self) -> &Limits {
-        self.tree.limits()
-    }
-
-    /// The file's bytes. Bounded by the limit on a file's size.
-    pub fn read_all(&self) -> Result<Vec<u8>, FsError> {
-        self.file.read_all()
-    }
-
-    /// The file's bytes, for a file of a few lines.
-    pub fn read_small(&self) -> Result<Vec<u8>, FsError> {
-        self.file.read_small()
-    }
-
-    /// The bytes of a small file beside it, such as the one that holds a system's point release.
-    pub fn read_side(&self, path: &FsPath) -> Result<Option<Vec<u8>>, FsError> {
-        self.tree.open(path)?.map(|file| file.read_small()).transpose()
-    }
-
-    /// The files of a directory beside it, sorted; none if there is no such directory.
-    pub fn list_side(&self, directory: &FsPath) -> Result<Vec<FsPath>, FsError> {
-        let entries = self.tree.read_dir(directory)?.unwrap_or_default();
-        Ok(entries.iter().map(|entry| directory.join(&entry.name)).collect())
-    }
-}
-
 /// Why a file could not be read to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -125,12 +71,16 @@ pub enum ExtractError {
 
 /// Runs every extractor on one tree.
 pub fn run(tree: &Tree) -> Findings {
-    run_within(tree, &mut Room::new(tree.limits()))
+    run_within(tree, Scope::default(), &mut Room::new(tree.limits()))
 }
 
-/// Runs every extractor on one tree of a target, and takes what it finds from the room for all of them.
-pub fn run_within(tree: &Tree, room: &mut Room) -> Findings {
-    let mut gathering = gather(tree, EXTRACTORS, *room);
+/// Runs the extractors that are in scope on one tree of a target, and takes what they find from the room for all of them.
+pub fn run_within(tree: &Tree, scope: Scope, room: &mut Room) -> Findings {
+    let mut gathering = Gathering::within(*room, tree.limits());
+    look_up(tree, EXTRACTORS, &mut gathering);
+    if scope.languages {
+        search(tree, EXTRACTORS, &mut gathering);
+    }
     unread::report(tree, &mut gathering);
     *room = gathering.room;
     gathering.finish()
@@ -138,32 +88,29 @@ pub fn run_within(tree: &Tree, room: &mut Room) -> Findings {
 
 /// What the system in a tree calls itself, and nothing else.
 pub fn operating_system(tree: &Tree) -> Option<OperatingSystem> {
-    gather(tree, &[&os::Release], Room::new(tree.limits())).finish().operating_system
+    let mut gathering = Gathering::within(Room::new(tree.limits()), tree.limits());
+    look_up(tree, &[&os::Release], &mut gathering);
+    gathering.finish().operating_system
 }
 
-fn gather(tree: &Tree, extractors: &[&dyn Extractor], room: Room) -> Gathering {
-    let mut gathering = Gathering::within(room, tree.limits());
+/// Reads the files whose paths are known.
+fn look_up(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering) {
     for &extractor in extractors {
         // A path may be a link to another one that is wanted too, such as /etc/os-release.
         let mut seen = HashSet::new();
         for &interest in extractor.interest() {
-            for path in paths(tree, extractor, interest, &mut gathering) {
-                let found = tree.lookup(&path).and_then(|found| match found {
-                    Some((node, stat)) if seen.insert(node) => tree.open_node(node, &stat).map(Some),
-                    _ => Ok(None),
-                });
-                match found {
-                    Ok(Some(file)) => extract(extractor, &Input { tree, path: &path, file }, &mut gathering),
-                    Ok(None) => {}
+            for path in paths(tree, extractor, interest, gathering) {
+                match tree.lookup(&path) {
+                    Ok(Some((node, _))) if seen.insert(node) => read(tree, extractor, &path, node, gathering),
+                    Ok(_) => {}
                     Err(error) => gathering.gap(extractor, &path, &error),
                 }
             }
         }
     }
-    gathering
 }
 
-/// The paths that an interest stands for in this tree.
+/// The paths that an interest stands for in this tree, if that can be said without a walk.
 fn paths(
     tree: &Tree,
     extractor: &dyn Extractor,
@@ -173,6 +120,7 @@ fn paths(
     let directory = match interest {
         Interest::Exact(path) => return vec![FsPath::new(path)],
         Interest::Within(directory) => FsPath::new(directory),
+        Interest::Name(_) | Interest::Suffix(_) | Interest::Executable { .. } => return Vec::new(),
     };
     match tree.read_dir(&directory) {
         Ok(entries) => entries
@@ -185,6 +133,49 @@ fn paths(
             gathering.gap(extractor, &directory, &error);
             Vec::new()
         }
+    }
+}
+
+/// Finds the files that only a walk finds, and reads them.
+fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering) {
+    /// Files that are asked for together, and their bytes.
+    const AHEAD: usize = 256;
+    const AHEAD_BYTES: u64 = 16 << 20;
+
+    let wanted = find::walked(tree, extractors, gathering);
+    let mut rest = wanted.as_slice();
+    while !rest.is_empty() {
+        let mut bytes = 0_u64;
+        let nodes: Vec<Node> = rest
+            .iter()
+            .take(AHEAD)
+            .map(|wanted| wanted.node)
+            .take_while(|&node| {
+                let is_first = bytes == 0;
+                bytes = bytes.saturating_add(tree.stat(node).map_or(1, |stat| stat.size.max(1)));
+                is_first || bytes <= AHEAD_BYTES
+            })
+            .collect();
+        // A large file is mostly one of which a part is read.
+        if bytes <= AHEAD_BYTES {
+            tree.prefetch_content(&nodes);
+        }
+        let (now, later) = rest.split_at(nodes.len().clamp(1, rest.len()));
+        for find::Wanted { extractor, path, node } in now {
+            if let Some(extractor) = extractors.get(*extractor) {
+                read(tree, *extractor, path, *node, gathering);
+            }
+        }
+        rest = later;
+    }
+    tracing::debug!(files = to_u64(wanted.len()), "searched");
+}
+
+/// Reads a file, if it is one.
+fn read(tree: &Tree, extractor: &dyn Extractor, path: &FsPath, node: Node, gathering: &mut Gathering) {
+    match tree.stat(node).and_then(|stat| tree.open_node(node, &stat)) {
+        Ok(file) => extract(extractor, &Input::new(tree, path, file), gathering),
+        Err(error) => gathering.gap(extractor, path, &error),
     }
 }
 

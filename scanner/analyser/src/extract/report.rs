@@ -9,7 +9,7 @@ use agentless_core::number::to_u64;
 
 use super::Extractor;
 use crate::fs::FsPath;
-use crate::package::{Evidence, OperatingSystem, Package, PackageKind, SourcePackage};
+use crate::package::{Details, Evidence, OperatingSystem, Package, PackageKind};
 
 /// What may still be found. The systems of a target share it: with one each, dozens of small hostile ones would have
 /// dozens of times the memory.
@@ -44,7 +44,7 @@ pub(super) struct Gathering {
     findings: Findings,
     /// What may still be found.
     pub(super) room: Room,
-    /// The identities of the packages.
+    /// The identities of the packages of the operating system.
     seen: HashSet<(PackageKind, String, String, Option<String>)>,
     /// How many gaps are reported one by one, of all and of one file.
     most_gaps: usize,
@@ -82,6 +82,7 @@ impl Gathering {
     pub(super) fn finish(self) -> Findings {
         let mut findings = self.findings;
         findings.packages.sort();
+        findings.packages.dedup_by(|a, b| a.identity() == b.identity());
         findings.gaps.sort();
         findings.gaps.dedup();
         if self.more_gaps > 0 {
@@ -106,7 +107,8 @@ pub struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(super) fn new(gathering: &'a mut Gathering, extractor: &dyn Extractor, path: &FsPath) -> Self {
-        let evidence = Evidence { path: path.to_string(), extractor: extractor.name().to_owned() };
+        let evidence =
+            Evidence { path: path.to_string(), within: None, extractor: extractor.name().to_owned() };
         Self { gathering, evidence, is_database: false, is_full: false, packages: 0, gaps: 0 }
     }
 
@@ -115,7 +117,8 @@ impl<'a> Report<'a> {
         self.is_database = true;
     }
 
-    /// An installed package. One that was reported before, by another file or another place in this one, is left out.
+    /// An installed package. One of the operating system that was reported before, by another file or another place in this
+    /// one, is left out.
     pub fn package(&mut self, found: Found) {
         if !self.gathering.room.take(found.text()) {
             if !std::mem::replace(&mut self.is_full, true) {
@@ -125,13 +128,17 @@ impl<'a> Report<'a> {
             }
             return;
         }
-        let Found { kind, name, version, architecture, source, maintainer, state } = found;
+        let Found { kind, name, version, architecture, within, details } = found;
         self.packages = self.packages.saturating_add(1);
-        if self.gathering.seen.insert((kind, name.clone(), version.clone(), architecture.clone())) {
-            let evidence = self.evidence.clone();
-            let package = Package { name, version, architecture, kind, source, maintainer, state, evidence };
-            self.gathering.findings.packages.push(package);
+        if kind.is_of_the_system() {
+            let identity = (kind, name.clone(), version.clone(), architecture.clone());
+            if !self.gathering.seen.insert(identity) {
+                return;
+            }
         }
+        let evidence = Evidence { within, ..self.evidence.clone() };
+        let package = Package { name, version, architecture, kind, evidence, details };
+        self.gathering.findings.packages.push(package);
     }
 
     /// What the system calls itself. The first one reported stands.
@@ -167,12 +174,12 @@ impl<'a> Report<'a> {
     }
 
     fn push_gap(&mut self, reason: String) {
-        let Evidence { path, extractor } = self.evidence.clone();
+        let Evidence { path, extractor, within: _ } = self.evidence.clone();
         self.gathering.push_gap(path, Some(extractor), reason);
     }
 }
 
-/// A package as an extractor reports it: where it was found is known.
+/// A package as an extractor reports it: in which file it was found is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// As in [`Package::kind`].
@@ -183,22 +190,37 @@ pub struct Found {
     pub version: String,
     /// As in [`Package::architecture`].
     pub architecture: Option<String>,
-    /// As in [`Package::source`].
-    pub source: Option<SourcePackage>,
-    /// As in [`Package::maintainer`].
-    pub maintainer: Option<String>,
-    /// As in [`Package::state`].
-    pub state: Option<String>,
+    /// As in [`Evidence::within`].
+    pub within: Option<String>,
+    /// As in [`Package::details`].
+    pub details: Details,
 }
 
 impl Found {
+    /// A package of which nothing but name and version is known.
+    pub fn new(kind: PackageKind, name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            version: version.into(),
+            architecture: None,
+            within: None,
+            details: Details::default(),
+        }
+    }
+
     /// How many bytes its fields have.
     fn text(&self) -> usize {
+        let Self { kind: _, name, version, architecture, within, details } = self;
+        let Details { source, maintainer, state, module, licenses, depends_on, owner, .. } = details;
         let source =
-            self.source.as_ref().map_or(0, |source| source.name.len().saturating_add(source.version.len()));
-        let optional = [&self.architecture, &self.maintainer, &self.state];
-        let lengths = optional.iter().filter_map(|field| Some(field.as_ref()?.len()));
-        lengths.chain([self.name.len(), self.version.len(), source]).fold(0, usize::saturating_add)
+            source.as_ref().map_or(0, |source| source.name.len().saturating_add(source.version.len()));
+        let owner = owner.as_ref().map_or(0, |owner| owner.name.len());
+        let optional = [architecture, within, maintainer, state, module];
+        let optional = optional.into_iter().filter_map(|field| Some(field.as_ref()?.len()));
+        let listed = licenses.iter().chain(depends_on).map(String::len);
+        let lengths = [name.len(), version.len(), source, owner];
+        optional.chain(listed).chain(lengths).fold(0, usize::saturating_add)
     }
 }
 
@@ -217,15 +239,7 @@ mod tests {
         let mut gathering = gathering();
         let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
         for number in 0..300 {
-            report.package(Found {
-                kind: PackageKind::Deb,
-                name: format!("p{number}"),
-                version: "1".repeat(1 << 20),
-                architecture: None,
-                source: None,
-                maintainer: None,
-                state: None,
-            });
+            report.package(Found::new(PackageKind::Deb, format!("p{number}"), "1".repeat(1 << 20)));
         }
         report.finish();
         let findings = gathering.finish();
@@ -241,15 +255,7 @@ mod tests {
             let mut gathering = Gathering::within(room, &Limits::default());
             let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
             for name in ["a", "b"] {
-                report.package(Found {
-                    kind: PackageKind::Deb,
-                    name: name.to_owned(),
-                    version: "1".to_owned(),
-                    architecture: None,
-                    source: None,
-                    maintainer: None,
-                    state: None,
-                });
+                report.package(Found::new(PackageKind::Deb, name, "1"));
             }
             report.finish();
             room = gathering.room;

@@ -118,6 +118,18 @@ pub struct Limits {
     /// Bytes of blocks that the scanner keeps in memory for all volumes of one target. Those beyond it go to a temporary
     /// file, which costs no request either.
     block_cache_bytes: u64 = 64 << 20, "bytes", or none;
+    /// Containers of one target, each of which is searched by itself. Against an engine's folder that records them without
+    /// end.
+    containers: u32 = 1000, "containers", or none;
+    /// Files of one system, or of one container, that are read because of their names or modes. Against a disk that is
+    /// nothing but files named `package.json`.
+    wanted_files: u64 = 1_000_000, "files", or none;
+    /// Archives in each other: a jar in a war in a zip. Against archives that contain themselves.
+    archive_depth: u32 = 8, "levels", or none;
+    /// Entries of one archive. Against a directory of an archive that lists names without end.
+    archive_entries: u64 = 500_000, "entries";
+    /// Bytes that are decompressed of one archive and those in it. Against a few bytes that become terabytes.
+    archive_bytes: u64 = 2 << 30, "bytes";
     /// Blocks of one volume that are on their way because of hints. 4096 are 2 GiB of an EBS snapshot. Against a disk that
     /// claims anything, of which everything would be queued.
     prefetched_blocks: usize = 4096, "blocks", or none;

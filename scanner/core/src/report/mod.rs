@@ -1,5 +1,6 @@
 //! What a scan says about a target.
 
+mod container;
 mod place;
 mod unknown;
 
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use container::Container;
 pub use unknown::Unknown;
 
 use crate::findings::Findings;
@@ -34,7 +36,8 @@ pub struct StorageReport {
     pub devices: Vec<DeviceReport>,
     /// The filesystems that were read.
     pub filesystems: Vec<FilesystemReport>,
-    /// The systems with what their `/etc/fstab` joins to them, then each filesystem that is part of none.
+    /// The systems with what their `/etc/fstab` joins to them, then each filesystem that is part of none. Behind each of
+    /// them are the containers whose files are in it.
     pub trees: Vec<TreeReport>,
 }
 
@@ -214,11 +217,13 @@ pub enum Journal {
     },
 }
 
-/// One tree of files: a system, or a filesystem that is part of none.
+/// One tree of files: a system, a container, or a filesystem that is part of none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TreeReport {
     /// Whether its root is that of a system.
     pub is_system: bool,
+    /// The container whose files these are, if it is one.
+    pub container: Option<Container>,
     /// What is mounted in it, the root first. Never empty.
     pub mounts: Vec<MountReport>,
     /// What its `/etc/fstab` would have mounted beside, and is not.

@@ -15,7 +15,7 @@ use agentless_core::fs::FileSystem;
 use agentless_core::limits::Limits;
 use agentless_core::report::StorageReport;
 use agentless_core::source::{Disk, DiskState, Source};
-use agentless_core::task::{FileAction, FileTask, Task, TreeChoice};
+use agentless_core::task::{FileAction, FileTask, Scope, Task, TreeChoice};
 
 use self::script::Script;
 use crate::child::link::Link;
@@ -41,7 +41,7 @@ pub fn from_analyser(encoded: &[u8]) -> Result<StorageReport, SandboxError> {
     let (choice, bytes) = encoded.split_first().unwrap_or((&0, &[]));
     let disks = target::disks();
     let source = || if choice & 1 == 0 { Source::Disks(&disks) } else { target::directory() };
-    let task = if choice & 2 == 0 { Task::Packages } else { print_a_file() };
+    let task = if choice & 2 == 0 { Task::Packages(Scope::default()) } else { print_a_file() };
     let program = Program::at("nothing is started");
     let sandbox = Sandbox { program, mode: Mode::BestEffort, limits: limits() };
     let mut out = io::sink();

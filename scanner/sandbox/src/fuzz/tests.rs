@@ -58,7 +58,7 @@ fn converse(
     let sandbox = Sandbox { program: Program::at("none"), mode: Mode::BestEffort, limits: limits() };
     let mut out = Vec::new();
     let connection = Connection::new(Recorded(scanner, Arc::clone(&by_scanner)));
-    let prints = task != Task::Packages;
+    let prints = task != Task::Packages(Scope::default());
     let server = Server::new(&sandbox, connection, Instant::now(), &mut out);
     let report = server.serve(Job { task, id: "target", source }).unwrap();
     child.join().unwrap();
@@ -79,7 +79,7 @@ fn converse_on_target(task: Task, is_directory: bool) -> (Vec<u8>, Vec<u8>, Stor
 
 #[test]
 fn both_sides_understand_each_other() {
-    let (_, _, report) = converse_on_target(Task::Packages, false);
+    let (_, _, report) = converse_on_target(Task::Packages(Scope::default()), false);
     assert_eq!(report, samples::report());
     let (_, _, report) = converse_on_target(print_a_file(), true);
     assert_eq!(report.volumes[0].id, "target");
@@ -97,7 +97,7 @@ fn a_large_directory_comes_whole() {
     let directory = Directory::open(folder.path(), &Limits::default()).unwrap();
     let (sender, receiver) = mpsc::channel();
     let source = Source::Directory(Box::new(directory));
-    let (_, by_analyser, _) = converse(Task::Packages, source, move |given| {
+    let (_, by_analyser, _) = converse(Task::Packages(Scope::default()), source, move |given| {
         let Source::Directory(directory) = given.source else { panic!("a directory was given") };
         let mut seen = Vec::new();
         let visit = &mut |entry: DirEntry<'_>| {
@@ -119,8 +119,8 @@ fn a_large_directory_comes_whole() {
 #[ignore = "writes the seeds of the fuzz targets into the source tree"]
 fn write_the_seeds() {
     for (name, task, is_directory, choice) in [
-        ("disks", Task::Packages, false, 0),
-        ("directory", Task::Packages, true, 1),
+        ("disks", Task::Packages(Scope::default()), false, 0),
+        ("directory", Task::Packages(Scope::default()), true, 1),
         ("file-on-disks", print_a_file(), false, 2),
         ("file-in-directory", print_a_file(), true, 3),
     ] {

@@ -7,9 +7,9 @@
 
 use agentless_core::limits::Limits;
 use agentless_core::number::to_u64;
-use agentless_core::package::{OperatingSystem, Package, PackageKind};
+use agentless_core::package::{OperatingSystem, Package};
 use agentless_core::report::{
-    Content, DeviceKind, DeviceReport, FilesystemReport, MountReport, StorageReport, TreeReport,
+    Container, Content, DeviceKind, DeviceReport, FilesystemReport, MountReport, StorageReport, TreeReport,
     VolumeReport, VolumeState,
 };
 use agentless_core::source::{Disk, DiskState, Source};
@@ -75,9 +75,10 @@ impl Assembly {
         u64::from(self.limits.devices).saturating_add(to_u64(self.report.volumes.len()))
     }
 
-    /// The systems, and each filesystem that is part of none.
+    /// The systems, each filesystem that is part of none, and the containers.
     fn most_trees(&self) -> u64 {
-        u64::from(self.limits.systems).saturating_add(u64::from(self.limits.filesystems))
+        let Limits { systems, filesystems, containers, .. } = self.limits;
+        [systems, filesystems, containers].into_iter().map(u64::from).fold(0, u64::saturating_add)
     }
 
     /// Takes the next part.
@@ -89,7 +90,9 @@ impl Assembly {
         match part {
             Part::Devices(devices) => self.add_devices(devices),
             Part::Filesystems(filesystems) => self.add_filesystems(filesystems),
-            Part::Tree { is_system, operating_system } => self.add_tree(is_system, operating_system),
+            Part::Tree { is_system, container, operating_system } => {
+                self.add_tree(is_system, container.map(|container| *container), operating_system)
+            }
             Part::Mounts(mounts) => self.add_mounts(mounts),
             Part::Packages(packages) => self.add_packages(packages),
             Part::Unmounted(mut unmounted) => {
@@ -204,14 +207,20 @@ impl Assembly {
     fn add_tree(
         &mut self,
         is_system: bool,
+        mut container: Option<Container>,
         mut operating_system: Option<OperatingSystem>,
     ) -> Result<(), WireError> {
         check_count("trees", self.report.trees.len(), 1, self.most_trees())?;
         check_short(&mut operating_system)?;
+        check_short(&mut container)?;
+        if let Some(container) = &mut container {
+            self.note_all(&mut container.tags)?;
+            self.note_all(&mut container.layers)?;
+        }
         let place = longest_place(&self.report.devices, &self.report.filesystems);
         self.notes.each = place;
         self.packages.each = place.saturating_add(repeated(operating_system.as_ref()));
-        let mut tree = TreeReport { is_system, ..TreeReport::default() };
+        let mut tree = TreeReport { is_system, container, ..TreeReport::default() };
         tree.findings.operating_system = operating_system;
         self.report.trees.push(tree);
         Ok(())
@@ -246,7 +255,7 @@ impl Assembly {
         }
         let known = &mut self.tree()?.findings.packages;
         for package in packages {
-            if known.last().is_some_and(|last| identity(last) >= identity(&package)) {
+            if known.last().is_some_and(|last| last.identity() >= package.identity()) {
                 return Err(WireError::protocol(
                     "a report whose packages are not in order, or one of them twice",
                 ));
@@ -287,11 +296,6 @@ impl Assembly {
     fn tree(&mut self) -> Result<&mut TreeReport, WireError> {
         self.report.trees.last_mut().ok_or_else(|| out_of_order("what is in a tree"))
     }
-}
-
-/// What tells packages apart, and what they are sorted by.
-fn identity(package: &Package) -> (&str, &str, Option<&str>, PackageKind) {
-    (&package.name, &package.version, package.architecture.as_deref(), package.kind)
 }
 
 /// What the scanner says of a volume that it gave to the analyser.

@@ -6,6 +6,7 @@
 use agentless_core::findings::{Findings, Gap};
 use agentless_core::limits::Limits;
 use agentless_core::number::{to_u64, to_usize};
+use agentless_core::package::{Details, Package};
 use agentless_core::report::{StorageReport, TreeReport};
 
 use super::texts::{MOST_SHORT, Room, Texts, longest_place, most_text, repeated};
@@ -30,9 +31,14 @@ pub fn fit(report: &mut StorageReport, limits: &Limits) {
     let place = longest_place(&report.devices, &report.filesystems);
     notes.each = place;
     for tree in &mut report.trees {
-        let TreeReport { is_system: _, mounts, unmounted, findings, held_by } = tree;
+        let TreeReport { is_system: _, container, mounts, unmounted, findings, held_by } = tree;
         let Findings { operating_system, packages: installed, gaps, sources } = findings;
         cut_all(operating_system, MOST_SHORT);
+        cut_all(container, MOST_SHORT);
+        if let Some(container) = container {
+            shorten(&mut container.tags, longest, &mut notes);
+            shorten(&mut container.layers, longest, &mut notes);
+        }
         packages.each = place.saturating_add(repeated(operating_system.as_ref()));
         // The root is what the tree is.
         let mut is_root = true;
@@ -89,9 +95,23 @@ fn takes(item: &mut impl Texts, longest: u64, room: &mut Room) -> bool {
     room.take(item.lengths().1)
 }
 
-/// Whether there is room for an item as it is.
-fn keeps(item: &mut impl Texts, longest: u64, room: &mut Room) -> bool {
-    let (length, sum) = item.lengths();
+/// Whether there is room for a package as it is. What it needs and its licences are not worth losing it for.
+fn keeps(package: &mut Package, longest: u64, room: &mut Room) -> bool {
+    /// Bytes of these lists. With a dozen texts beside them they are one message.
+    const MOST: u64 = 48 << 10;
+
+    let Details { licenses, depends_on, .. } = &mut package.details;
+    for list in [licenses, depends_on] {
+        let mut left = MOST;
+        list.retain(|text| {
+            let length = to_u64(text.len());
+            // A message has some bytes for each text beside itself.
+            let rest = left.checked_sub(length.saturating_add(5)).filter(|_| length <= longest);
+            left = rest.unwrap_or(left);
+            rest.is_some()
+        });
+    }
+    let (length, sum) = package.lengths();
     length <= longest && room.take(sum)
 }
 

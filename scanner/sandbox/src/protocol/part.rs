@@ -7,7 +7,7 @@ use agentless_core::findings::{Findings, Gap, Source};
 use agentless_core::number::to_u64;
 use agentless_core::package::{OperatingSystem, Package};
 use agentless_core::report::{
-    DeviceReport, FilesystemReport, MountReport, StorageReport, TreeReport, Unmounted,
+    Container, DeviceReport, FilesystemReport, MountReport, StorageReport, TreeReport, Unmounted,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ pub enum Part {
     Tree {
         /// Whether it is that of a system.
         is_system: bool,
+        /// The container whose files these are, if it is one.
+        container: Option<Box<Container>>,
         /// What the system calls itself.
         operating_system: Option<OperatingSystem>,
     },
@@ -44,9 +46,10 @@ pub fn parts(report: StorageReport) -> impl Iterator<Item = Part> {
     let StorageReport { volumes: _, devices, filesystems, trees } = report;
     let storage = batches(devices).map(Part::Devices).chain(batches(filesystems).map(Part::Filesystems));
     let trees = trees.into_iter().flat_map(|tree| {
-        let TreeReport { is_system, mounts, unmounted, findings, held_by } = tree;
+        let TreeReport { is_system, container, mounts, unmounted, findings, held_by } = tree;
+        let container = container.map(Box::new);
         let Findings { operating_system, packages, gaps, sources } = findings;
-        std::iter::once(Part::Tree { is_system, operating_system })
+        std::iter::once(Part::Tree { is_system, container, operating_system })
             .chain(batches(mounts).map(Part::Mounts))
             .chain(batches(unmounted).map(Part::Unmounted))
             .chain(batches(packages).map(Part::Packages))

@@ -2,7 +2,7 @@
 
 use agentless_core::findings::{Findings, Gap, Source as Database};
 use agentless_core::limits::Limits;
-use agentless_core::package::{Evidence, OperatingSystem, Package, PackageKind, SourcePackage};
+use agentless_core::package::{Details, Evidence, OperatingSystem, Package, PackageKind, SourcePackage};
 use agentless_core::report::{
     Content, DeviceKind, DeviceReport, FilesystemReport, Journal, MountReport, StorageReport, TreeReport,
     Unmounted,
@@ -58,16 +58,22 @@ fn device(name: &str, kind: DeviceKind, below: &[usize], content: Content) -> De
 }
 
 fn tree() -> TreeReport {
-    let evidence = Evidence { path: "/var/lib/dpkg/status".to_owned(), extractor: "os/dpkg".to_owned() };
+    let evidence = Evidence {
+        path: "/var/lib/dpkg/status".to_owned(),
+        extractor: "os/dpkg".to_owned(),
+        ..Evidence::default()
+    };
     let package = Package {
         name: "bash".to_owned(),
         version: "5.2-1".to_owned(),
         architecture: Some("amd64".to_owned()),
         kind: PackageKind::Deb,
-        source: Some(SourcePackage { name: "bash".to_owned(), version: "5.2-1".to_owned() }),
-        maintainer: None,
-        state: None,
         evidence: evidence.clone(),
+        details: Details {
+            source: Some(SourcePackage { name: "bash".to_owned(), version: "5.2-1".to_owned() }),
+            depends_on: vec!["libc6".to_owned()],
+            ..Details::default()
+        },
     };
     let gap = Gap { path: Some("/opt".to_owned()), extractor: None, reason: "it is damaged".to_owned() };
     let operating_system = Some(OperatingSystem {
@@ -84,6 +90,7 @@ fn tree() -> TreeReport {
     };
     TreeReport {
         is_system: true,
+        container: None,
         mounts: vec![MountReport { path: "/".to_owned(), filesystem: 0, part: None, assumed: None }],
         unmounted: vec![unmounted],
         held_by: [(evidence.path.clone(), 0)].into(),

@@ -3,9 +3,9 @@
 use agentless_core::findings::{Gap, Source};
 use agentless_core::limits::Limits;
 use agentless_core::number::to_u64;
-use agentless_core::package::{Evidence, OperatingSystem, Package, SourcePackage};
+use agentless_core::package::{Details, Evidence, OperatingSystem, Owner, Package, SourcePackage};
 use agentless_core::report::{
-    Content, DeviceKind, DeviceReport, FilesystemReport, Journal, MountReport, Unmounted,
+    Container, Content, DeviceKind, DeviceReport, FilesystemReport, Journal, MountReport, Unmounted,
 };
 
 /// The most bytes of a text of what a report is made of: a device, a filesystem, the root and the name of a system. They
@@ -168,8 +168,8 @@ impl Texts for OperatingSystem {
 
 impl Texts for Evidence {
     fn texts(&mut self, visit: &mut Visit<'_>) {
-        let Self { path, extractor } = self;
-        all([path, extractor], visit);
+        let Self { path, within, extractor } = self;
+        all([path, within, extractor], visit);
     }
 }
 
@@ -189,8 +189,43 @@ impl Texts for Unmounted {
 
 impl Texts for Package {
     fn texts(&mut self, visit: &mut Visit<'_>) {
-        let Self { name, version, architecture, kind: _, source, maintainer, state, evidence } = self;
-        all([name, version, architecture, source, maintainer, state, evidence], visit);
+        let Self { name, version, architecture, kind: _, evidence, details } = self;
+        all([name, version, architecture, evidence, details], visit);
+    }
+}
+
+impl Texts for Details {
+    fn texts(&mut self, visit: &mut Visit<'_>) {
+        let Self {
+            source,
+            maintainer,
+            state,
+            module,
+            licenses,
+            depends_on,
+            owner,
+            kernel: _,
+            record: _,
+            certainty: _,
+        } = self;
+        all([source, maintainer, state, module, owner], visit);
+        for text in licenses.iter_mut().chain(depends_on) {
+            visit(text);
+        }
+    }
+}
+
+impl Texts for Owner {
+    fn texts(&mut self, visit: &mut Visit<'_>) {
+        let Self { kind: _, name } = self;
+        visit(name);
+    }
+}
+
+impl Texts for Container {
+    fn texts(&mut self, visit: &mut Visit<'_>) {
+        let Self { engine, id, name, image, digest, tags: _, platform, state, layers: _ } = self;
+        all([engine, id, name, image, digest, platform, state], visit);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use agentless_core::task::{FileAction, FileTask, Task, TreeChoice};
+use agentless_core::task::{FileAction, FileTask, Scope, Task, TreeChoice};
 use agentless_disk_tests::bench_images::{self, KINDS};
 use agentless_disk_tests::fill::content;
 use agentless_disk_tests::image::{Mount, Workspace};
@@ -86,7 +86,7 @@ pub(crate) const CASES: &[Case] = &[
 impl What {
     pub(crate) fn task(self) -> Task {
         match self {
-            Self::Packages => Task::Packages,
+            Self::Packages => Task::Packages(Scope::default()),
             Self::Content => Task::File(FileTask {
                 action: FileAction::Content,
                 path: LARGE.into(),

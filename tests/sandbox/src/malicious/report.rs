@@ -1,7 +1,7 @@
 //! What it reports: lies, and too much.
 
 use agentless_core::findings::Gap;
-use agentless_core::package::{Evidence, Package, PackageKind};
+use agentless_core::package::{Details, Evidence, Package, PackageKind};
 use agentless_core::report::{Content, DeviceKind, DeviceReport, FilesystemReport, Journal, MountReport};
 use agentless_sandbox::protocol::message::FromChild;
 use agentless_sandbox::protocol::part::Part;
@@ -82,7 +82,7 @@ pub(super) fn attempt(attempt: &str, hijacked: &mut Hijacked) -> Option<String> 
             send_often(&Part::Devices(vec![DeviceReport { below, ..device() }]), 5000);
         }
         "trees-without-end" => {
-            send_often(&Part::Tree { is_system: true, operating_system: None }, 10_000_000);
+            send_often(&Part::Tree { is_system: true, container: None, operating_system: None }, 10_000_000);
         }
         _ => return None,
     }
@@ -107,7 +107,7 @@ impl Hijacked {
             block_size: None,
             features: Vec::new(),
         }]));
-        self.send_part(Part::Tree { is_system: true, operating_system: None });
+        self.send_part(Part::Tree { is_system: true, container: None, operating_system: None });
     }
 
     fn send_part(&mut self, part: Part) {
@@ -168,10 +168,8 @@ fn package(name: String) -> Package {
         version: String::new(),
         architecture: None,
         kind: PackageKind::Deb,
-        source: None,
-        maintainer: None,
-        state: None,
-        evidence: Evidence { path: String::new(), extractor: String::new() },
+        evidence: Evidence::default(),
+        details: Details::default(),
     }
 }
 

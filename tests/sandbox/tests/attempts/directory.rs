@@ -2,7 +2,7 @@
 
 use agentless_core::fs::Directory;
 use agentless_core::source::Source;
-use agentless_core::task::Task;
+use agentless_core::task::{Scope, Task};
 use agentless_sandbox::parent::{Job, Mode, Sandbox, Stop};
 
 use super::alone;
@@ -16,7 +16,7 @@ fn the_scanner_does_not_read_its_own_environment_for_an_analyser() {
     let limits = world.limits();
     let source = Source::Directory(Box::new(Directory::open("/", &limits).unwrap()));
     let sandbox = Sandbox { program: world.program("malicious"), mode: Mode::Required, limits };
-    let job = Job { task: Task::Packages, id: "environment-by-the-scanner", source };
+    let job = Job { task: Task::Packages(Scope::default()), id: "environment-by-the-scanner", source };
     let error = sandbox.run(job, &mut std::io::sink(), &Stop::default()).unwrap_err();
     assert_eq!(error.to_string(), format!("there is no {}", std::process::id()));
 }

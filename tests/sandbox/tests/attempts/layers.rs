@@ -1,7 +1,7 @@
 //! What each layer stops when the one before it is not there.
 
 use agentless_core::source::{Disk, DiskState, Source};
-use agentless_core::task::Task;
+use agentless_core::task::{Scope, Task};
 use agentless_sandbox::parent::{Job, Mode, Sandbox, Stop};
 
 use super::alone;
@@ -51,7 +51,7 @@ fn outcome(world: &World, program: &str, attempt: &str) -> String {
     let id = world.target(attempt);
     let state = DiskState::Empty { size: 1 << 20 };
     let disks = [Disk { id: "vol-0".to_owned(), device: None, state }];
-    let job = Job { task: Task::Packages, id: &id, source: Source::Disks(&disks) };
+    let job = Job { task: Task::Packages(Scope::default()), id: &id, source: Source::Disks(&disks) };
     let result = sandbox.run(job, &mut std::io::sink(), &Stop::default());
     match (Stopped::of(&result), result) {
         (Stopped::Told, Err(error)) => error.to_string(),

@@ -2,7 +2,7 @@
 
 use agentless_core::limits::Limits;
 use agentless_core::report::StorageReport;
-use agentless_core::task::{FileAction, FileTask, Task, TreeChoice};
+use agentless_core::task::{FileAction, FileTask, Scope, Task, TreeChoice};
 use agentless_sandbox::parent::{Cause, Mode, SandboxError};
 use agentless_sandbox::protocol::frame::WireError;
 
@@ -33,7 +33,7 @@ impl Wanted {
     pub(crate) fn task(self) -> Task {
         let (action, tree) = (FileAction::List, TreeChoice::System(1));
         match self {
-            Self::Packages => Task::Packages,
+            Self::Packages => Task::Packages(Scope::default()),
             Self::Listing => Task::File(FileTask { action, path: b"/".to_vec(), tree }),
         }
     }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use agentless_core::source::{Disk, DiskState, Source};
-use agentless_core::task::Task;
+use agentless_core::task::{Scope, Task};
 use agentless_sandbox::parent::{Job, Mode, Sandbox, SandboxError, Stop};
 use agentless_sandbox_tests::processes;
 use agentless_sandbox_tests::recorded::Recorded;
@@ -37,7 +37,7 @@ fn stops(attempt: &str) {
     let sandbox =
         Sandbox { program: world.program("malicious"), mode: Mode::Required, limits: world.limits() };
     let stop = Stop::default();
-    let job = Job { task: Task::Packages, id: attempt, source: Source::Disks(&disks) };
+    let job = Job { task: Task::Packages(Scope::default()), id: attempt, source: Source::Disks(&disks) };
     let (result, waited) = thread::scope(|scope| {
         let running = scope.spawn(|| sandbox.run(job, &mut std::io::sink(), &stop));
         reads.recv().unwrap();
@@ -63,7 +63,8 @@ fn what_was_stopped_before_does_not_begin() {
     let volume = Arc::new(Recorded::new(1 << 20, None));
     let state = DiskState::Open(volume.clone());
     let disks = [Disk { id: "vol-0".to_owned(), device: None, state }];
-    let job = Job { task: Task::Packages, id: "endless-reads", source: Source::Disks(&disks) };
+    let job =
+        Job { task: Task::Packages(Scope::default()), id: "endless-reads", source: Source::Disks(&disks) };
     let result = sandbox.run(job, &mut std::io::sink(), &stop);
     assert!(matches!(result, Err(SandboxError::Stopped)), "{result:?}");
     assert_eq!(volume.reads(), 0);

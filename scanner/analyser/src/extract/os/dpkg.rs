@@ -8,7 +8,7 @@ use crate::extract::control::{self, Line};
 use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::limits::Limits;
-use crate::package::{PackageKind, SourcePackage};
+use crate::package::{Details, PackageKind, SourcePackage};
 
 /// Reads `/var/lib/dpkg/status` and `/var/lib/dpkg/status.d/*`.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +47,8 @@ impl Extractor for Dpkg {
         }
         let layout = if is_database { Layout::Database } else { Layout::FilePerPackage };
         parse(&content, layout, input.limits(), &mut |finding| match finding {
-            Finding::Package(package) => report.package(package),
-            Finding::Problem(problem) => report.unknown(problem),
+            Ok(package) => report.package(package),
+            Err(problem) => report.unknown(problem),
         });
         Ok(())
     }
@@ -96,14 +96,8 @@ enum Layout {
     FilePerPackage,
 }
 
-/// What a stanza gives.
-#[derive(Debug)]
-enum Finding {
-    /// An installed package.
-    Package(Found),
-    /// Something that cannot be understood, and where.
-    Problem(String),
-}
+/// What a stanza gives: an installed package, or what cannot be understood, and where.
+type Finding = Result<Found, String>;
 
 /// Reads the stanzas of `content`, one after the other.
 fn parse(content: &[u8], layout: Layout, limits: &Limits, emit: &mut dyn FnMut(Finding)) {
@@ -113,7 +107,7 @@ fn parse(content: &[u8], layout: Layout, limits: &Limits, emit: &mut dyn FnMut(F
     }
     // dpkg ends every line. A file that does not was cut off while it was written.
     if content.last().is_some_and(|&last| last != b'\n') {
-        emit(Finding::Problem("it ends within a line: the rest is missing".to_owned()));
+        emit(Err("it ends within a line: the rest is missing".to_owned()));
     }
 }
 
@@ -177,10 +171,10 @@ impl<'a> Stanza<'a> {
     fn interpret(&self, layout: Layout, limits: &Limits, emit: &mut dyn FnMut(Finding)) {
         let Some(line) = self.line else { return };
         if let Some(number) = self.malformed {
-            emit(Finding::Problem(format!("line {number} is not a field")));
+            emit(Err(format!("line {number} is not a field")));
         }
         if let Some(name) = self.repeated {
-            emit(Finding::Problem(format!("the stanza at line {line} has more than one {name}")));
+            emit(Err(format!("the stanza at line {line} has more than one {name}")));
         }
         let found =
             self.installed(layout).and_then(|state| state.map(|state| self.found(state, limits)).transpose());
@@ -188,14 +182,14 @@ impl<'a> Stanza<'a> {
             Ok(None) => {}
             Ok(Some((package, damaged))) => {
                 for name in damaged {
-                    emit(Finding::Problem(format!("the {name} in the stanza at line {line} is not UTF-8")));
+                    emit(Err(format!("the {name} in the stanza at line {line} is not UTF-8")));
                 }
-                emit(Finding::Package(package));
+                emit(Ok(package));
             }
             Err(problem) => {
                 let subject =
                     self.package.map(|name| format!(" (package {:?})", shown(name))).unwrap_or_default();
-                emit(Finding::Problem(format!("the stanza at line {line}{subject} {problem}")));
+                emit(Err(format!("the stanza at line {line}{subject} {problem}")));
             }
         }
     }
@@ -264,10 +258,14 @@ impl<'a> Stanza<'a> {
         let found = Found {
             kind: PackageKind::Deb,
             architecture: text("Architecture", self.architecture)?,
-            // Who maintains a package is not worth losing it for.
-            maintainer: text("Maintainer", self.maintainer).unwrap_or_default(),
-            state: (state != "installed").then(|| state.to_owned()),
-            source: Some(source),
+            within: None,
+            details: Details {
+                // Who maintains a package is not worth losing it for.
+                maintainer: text("Maintainer", self.maintainer).unwrap_or_default(),
+                state: (state != "installed").then(|| state.to_owned()),
+                source: Some(source),
+                ..Details::default()
+            },
             name,
             version,
         };
@@ -298,8 +296,8 @@ mod tests {
     fn packages(content: &[u8], layout: Layout) -> (Vec<Found>, Vec<String>) {
         let (mut packages, mut problems) = (Vec::new(), Vec::new());
         parse(content, layout, &Limits::default(), &mut |finding| match finding {
-            Finding::Package(package) => packages.push(package),
-            Finding::Problem(problem) => problems.push(problem),
+            Ok(package) => packages.push(package),
+            Err(problem) => problems.push(problem),
         });
         (packages, problems)
     }
@@ -322,13 +320,13 @@ mod tests {
         assert_eq!(
             found,
             [Found {
-                kind: PackageKind::Deb,
-                name: "libc6".to_owned(),
-                version: "1:2.36-9+b1".to_owned(),
                 architecture: Some("amd64".to_owned()),
-                source: Some(SourcePackage { name: "glibc".to_owned(), version: "2.36-9".to_owned() }),
-                maintainer: Some("GNU Libc Maintainers <x@y>".to_owned()),
-                state: None,
+                details: Details {
+                    source: Some(SourcePackage { name: "glibc".to_owned(), version: "2.36-9".to_owned() }),
+                    maintainer: Some("GNU Libc Maintainers <x@y>".to_owned()),
+                    ..Details::default()
+                },
+                ..Found::new(PackageKind::Deb, "libc6", "1:2.36-9+b1")
             }]
         );
     }
@@ -337,10 +335,13 @@ mod tests {
     fn without_a_source_field_the_package_is_its_own_source() {
         let (found, _) = packages(stanza("bash", "install ok installed").as_bytes(), Layout::Database);
         let expected = SourcePackage { name: "bash".to_owned(), version: "1.0-1".to_owned() };
-        assert_eq!(found[0].source, Some(expected));
+        assert_eq!(found[0].details.source, Some(expected));
         let (found, _) =
             packages(b"Package: a\nStatus: install ok installed\nVersion: 2\nSource: b\n", Layout::Database);
-        assert_eq!(found[0].source, Some(SourcePackage { name: "b".to_owned(), version: "2".to_owned() }));
+        assert_eq!(
+            found[0].details.source,
+            Some(SourcePackage { name: "b".to_owned(), version: "2".to_owned() })
+        );
     }
 
     #[test]
@@ -362,7 +363,7 @@ mod tests {
             assert_eq!(!found.is_empty(), counts, "{status}");
             assert!(problems.is_empty(), "{status}: {problems:?}");
             if let [package] = &found[..] {
-                assert_eq!(package.state.is_none(), status.ends_with(" installed"), "{status}");
+                assert_eq!(package.details.state.is_none(), status.ends_with(" installed"), "{status}");
             }
         }
     }

@@ -1,7 +1,9 @@
 //! What is taken, and everything that is not.
 
 use agentless_core::findings::Gap;
-use agentless_core::package::Evidence;
+use agentless_core::package::{
+    Certainty, Details, Evidence, Kernel, Owner, PackageKind, Record, SourcePackage,
+};
 use agentless_core::report::Unmounted;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -133,10 +135,11 @@ fn more_than_the_limits_allow_is_refused() {
     assert_eq!(refused, format!("a report with more than 4 devices, {none}"));
     let refused = refusal_within(&Limits { filesystems: 0, ..limits() }, |_| ());
     assert_eq!(refused, format!("a report with more than 0 filesystems, {none}"));
-    let refused = refusal_within(&Limits { systems: 0, filesystems: 1, ..limits() }, |report| {
-        let tree = report.trees[0].clone();
-        report.trees.push(tree);
-    });
+    let refused =
+        refusal_within(&Limits { systems: 0, filesystems: 1, containers: 0, ..limits() }, |report| {
+            let tree = report.trees[0].clone();
+            report.trees.push(tree);
+        });
     assert_eq!(refused, format!("a report with more than 1 trees, {none}"));
     let refused = refusal_within(&Limits { mounts: 0, ..limits() }, |report| {
         let mount = report.trees[0].mounts[0].clone();
@@ -156,7 +159,7 @@ fn more_than_the_limits_allow_is_refused() {
 
     // One line for each thing that may have lost something comes on top: two for each of five devices, one for a
     // filesystem and one for each of two trees. The sample has twelve, one of them a feature.
-    let few = Limits { notes: 0, devices: 1, filesystems: 1, systems: 1, ..limits() };
+    let few = Limits { notes: 0, devices: 1, filesystems: 1, systems: 1, containers: 0, ..limits() };
     let refused = refusal_within(&few, |report| {
         report.trees[0].findings.gaps = vec![report.trees[0].findings.gaps[0].clone(); 5];
     });
@@ -236,7 +239,7 @@ fn a_text_that_is_too_long_is_refused_wherever_it_is() {
         },
         |report| report.trees[0].mounts[0].part = Some(long(SHORT)),
         |report| {
-            let evidence = Evidence { path: String::new(), extractor: String::new() };
+            let evidence = Evidence::default();
             let id = long(SHORT);
             let system = OperatingSystem { id, version: None, name: None, evidence };
             report.trees[0].findings.operating_system = Some(system);
@@ -334,18 +337,69 @@ fn devices_but_one(on: &[usize]) -> usize {
 }
 
 fn evidence() -> impl Strategy<Value = Evidence> {
-    (text(), text()).prop_map(|(path, extractor)| Evidence { path, extractor })
+    (text(), option::of(text()), text()).prop_map(|(path, within, extractor)| Evidence {
+        path,
+        within,
+        extractor,
+    })
 }
 
 fn package() -> impl Strategy<Value = Package> {
-    use agentless_core::package::{PackageKind, SourcePackage};
+    let kind = prop::sample::select(vec![PackageKind::Deb, PackageKind::Npm]);
+    (text(), text(), option::of(text()), kind, evidence(), details()).prop_map(
+        |(name, version, architecture, kind, evidence, details)| Package {
+            name,
+            version,
+            architecture,
+            kind,
+            evidence,
+            details,
+        },
+    )
+}
 
+fn details() -> impl Strategy<Value = Details> {
+    let texts = || vec(text(), 0..3);
     let source = (text(), text()).prop_map(|(name, version)| SourcePackage { name, version });
-    let optional = (option::of(text()), option::of(source), option::of(text()), option::of(text()));
-    (text(), text(), optional, evidence()).prop_map(|(name, version, optional, evidence)| {
-        let (architecture, source, maintainer, state) = optional;
-        Package { name, version, architecture, kind: PackageKind::Deb, source, maintainer, state, evidence }
-    })
+    let owner = text().prop_map(|name| Owner { kind: PackageKind::Rpm, name });
+    let optional = (option::of(source), option::of(text()), option::of(text()), option::of(text()));
+    let kernel = option::of(prop::sample::select(vec![Kernel::Default, Kernel::Other]));
+    let record = prop::sample::select(vec![Record::Installed, Record::Locked]);
+    let certainty = prop::sample::select(vec![Certainty::Recorded, Certainty::Derived, Certainty::Guessed]);
+    (optional, texts(), texts(), option::of(owner), kernel, record, certainty).prop_map(
+        |((source, maintainer, state, module), licenses, depends_on, owner, kernel, record, certainty)| {
+            Details {
+                source,
+                maintainer,
+                state,
+                module,
+                licenses,
+                depends_on,
+                owner,
+                kernel,
+                record,
+                certainty,
+            }
+        },
+    )
+}
+
+fn container() -> impl Strategy<Value = Container> {
+    let texts = || vec(text(), 0..3);
+    let optional = (option::of(text()), option::of(text()), option::of(text()), option::of(text()));
+    (text(), text(), optional, option::of(text()), texts(), texts()).prop_map(
+        |(engine, id, (name, image, digest, platform), state, tags, layers)| Container {
+            engine,
+            id,
+            name,
+            image,
+            digest,
+            tags,
+            platform,
+            state,
+            layers,
+        },
+    )
 }
 
 fn tree(filesystems: usize) -> impl Strategy<Value = TreeReport> {
@@ -367,18 +421,18 @@ fn tree(filesystems: usize) -> impl Strategy<Value = TreeReport> {
         .prop_map(|(id, version, name, evidence)| OperatingSystem { id, version, name, evidence });
     let findings = (option::of(system), vec(package(), 0..5), vec(gap, 0..5), vec(source, 0..3)).prop_map(
         |(operating_system, mut packages, gaps, sources)| {
-            packages.sort_by(|a, b| identity(a).cmp(&identity(b)));
-            packages.dedup_by(|a, b| identity(a) == identity(b));
+            packages.sort_by(|a, b| a.identity().cmp(&b.identity()));
+            packages.dedup_by(|a, b| a.identity() == b.identity());
             Findings { operating_system, packages, gaps, sources }
         },
     );
     let places = btree_map(text(), 0..filesystems, 0..4);
     let mounts = (mount(), vec(mount(), 0..4), vec(unmounted, 0..3));
-    (any::<bool>(), mounts, findings, places).prop_map(
-        |(is_system, (mut root, mut mounts, unmounted), findings, held_by)| {
+    (any::<bool>(), option::of(container()), mounts, findings, places).prop_map(
+        |(is_system, container, (mut root, mut mounts, unmounted), findings, held_by)| {
             root.path = "/".to_owned();
             mounts.insert(0, root);
-            TreeReport { is_system, mounts, unmounted, findings, held_by }
+            TreeReport { is_system, container, mounts, unmounted, findings, held_by }
         },
     )
 }

@@ -8,6 +8,7 @@ use agentless_analyser::fs::Tree;
 use agentless_analyser::limits::Limits;
 use agentless_analyser::storage::{Disk, DiskState, Source};
 use agentless_analyser::{analyse, extract};
+use agentless_core::task::Scope;
 
 use agentless_disk_tests::counting::CountingVolume;
 use agentless_disk_tests::fill;
@@ -48,7 +49,7 @@ fn finding_the_system_costs_few_blocks_beside_its_packages() {
 
     let volume = Arc::new(CountingVolume::new(&image));
     let disk = Disk { id: "disk".to_owned(), device: None, state: DiskState::Open(volume.clone()) };
-    let report = analyse::target("disk", Source::Disks(&[disk]), &limits);
+    let report = analyse::target("disk", Source::Disks(&[disk]), Scope::default(), &limits);
     assert_eq!(report.trees[0].findings.packages, packages);
     println!("packages touch {alone} blocks of 512 KiB, with what finds their system {}", volume.touched());
     assert!(volume.touched() <= alone + 1, "{}", volume.touched());

@@ -1,0 +1,202 @@
+//! Finding the files that extractors want: those with a known path are looked up, the others come from one walk.
+
+use std::collections::HashMap;
+
+use super::Extractor;
+use super::interest::Interest;
+use super::report::Gathering;
+use crate::fs::walk::{Found, Next, Visitor, walk};
+use crate::fs::{FileType, FsError, FsPath, Node, Tree};
+use crate::volume::bytes::to_u64;
+
+/// A file, and the extractor that wants it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Wanted {
+    /// The index of the extractor.
+    pub(super) extractor: usize,
+    pub(super) path: FsPath,
+    pub(super) node: Node,
+}
+
+/// What holds files of other trees or of none: what the kernel shows of itself, and the layers of containers, each of which
+/// is a tree of its own.
+const NOT_SEARCHED: &[&str] = &[
+    "/dev",
+    "/proc",
+    "/run/containerd/io.containerd.runtime.v2.task",
+    "/run/docker",
+    "/sys",
+    "/var/lib/containerd/io.containerd.content.v1.content",
+    "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots",
+    "/var/lib/containers/storage/overlay",
+    "/var/lib/docker/overlay2",
+];
+
+/// The files that need a walk over everything to be found, in the order of the extractors and of their paths.
+pub(super) fn walked(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering) -> Vec<Wanted> {
+    let interests = Interests::of(extractors);
+    if interests.is_empty() {
+        return Vec::new();
+    }
+    let most = tree.limits().wanted_files;
+    let mut search =
+        Search { tree, extractors, interests, gathering, most, found: Vec::new(), candidates: Vec::new() };
+    let outcome = walk(tree, &mut search);
+    search.look_at_candidates();
+    let Search { mut found, gathering, .. } = search;
+    if let Err(error) = outcome {
+        gathering.push_gap("/".to_owned(), None, crate::chain(&error));
+    }
+    if to_u64(found.len()) >= most {
+        let reason = format!(
+            "more than {most} files may record packages, the limit (`wanted_files`): the others were not read"
+        );
+        gathering.push_gap("/".to_owned(), None, reason);
+    }
+    found.sort_unstable();
+    found
+}
+
+/// The interests of all extractors that a walk serves, by what is looked at for each file.
+#[derive(Debug, Default)]
+struct Interests {
+    names: HashMap<&'static [u8], Vec<usize>>,
+    /// By the last dot of the name, and what follows.
+    suffixes: HashMap<Vec<u8>, Vec<(&'static str, usize)>>,
+    executables: Vec<(u64, usize)>,
+}
+
+impl Interests {
+    fn of(extractors: &[&dyn Extractor]) -> Self {
+        let mut interests = Self::default();
+        for (index, extractor) in extractors.iter().enumerate() {
+            for &interest in extractor.interest() {
+                match interest {
+                    Interest::Exact(_) | Interest::Within(_) => {}
+                    Interest::Name(name) => {
+                        interests.names.entry(name.as_bytes()).or_default().push(index);
+                    }
+                    Interest::Suffix(suffix) => {
+                        let extension = extension(suffix.as_bytes());
+                        interests.suffixes.entry(extension).or_default().push((suffix, index));
+                    }
+                    Interest::Executable { least } => interests.executables.push((least, index)),
+                }
+            }
+        }
+        interests
+    }
+
+    fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.suffixes.is_empty() && self.executables.is_empty()
+    }
+
+    /// Those that have an interest in a file of this name.
+    fn by_name(&self, name: &[u8]) -> impl Iterator<Item = usize> {
+        let named = self.names.get(name).into_iter().flatten().copied();
+        let suffixed = self.suffixes.get(&extension(name)).into_iter().flatten();
+        let ends = |suffix: &str| {
+            let tail = name.len().checked_sub(suffix.len()).and_then(|start| name.get(start..));
+            tail.is_some_and(|tail| tail.eq_ignore_ascii_case(suffix.as_bytes()))
+        };
+        named.chain(suffixed.filter(move |(suffix, _)| ends(suffix)).map(|&(_, index)| index))
+    }
+}
+
+/// The last dot of a name and what follows it, in lower case; empty if it has none.
+fn extension(name: &[u8]) -> Vec<u8> {
+    let dot = name.iter().rposition(|&byte| byte == b'.');
+    dot.and_then(|dot| name.get(dot..)).unwrap_or_default().to_ascii_lowercase()
+}
+
+/// How many files are kept to ask for their inodes together.
+const CANDIDATES: usize = 4096;
+
+struct Search<'a, 'g> {
+    tree: &'a Tree,
+    extractors: &'a [&'a dyn Extractor],
+    interests: Interests,
+    gathering: &'g mut Gathering,
+    most: u64,
+    found: Vec<Wanted>,
+    /// Files whose mode and size are still to be looked at.
+    candidates: Vec<(FsPath, Node)>,
+}
+
+impl Search<'_, '_> {
+    fn add(&mut self, extractor: usize, path: &FsPath, node: Node) {
+        let wants = self.extractors.get(extractor).is_some_and(|extractor| extractor.wants(path));
+        if wants && to_u64(self.found.len()) < self.most {
+            self.found.push(Wanted { extractor, path: path.clone(), node });
+        }
+    }
+
+    /// Looks at mode and size of the files that may be executable.
+    fn look_at_candidates(&mut self) {
+        let candidates = std::mem::take(&mut self.candidates);
+        let nodes: Vec<_> = candidates.iter().map(|(_, node)| *node).collect();
+        self.tree.prefetch_inodes(&nodes);
+        for (path, node) in candidates {
+            match self.tree.stat(node) {
+                Ok(stat) if stat.mode & 0o111 != 0 => {
+                    let wants = |&(least, index): &(u64, usize)| (stat.size >= least).then_some(index);
+                    let wanted: Vec<_> = self.interests.executables.iter().filter_map(wants).collect();
+                    for index in wanted {
+                        self.add(index, &path, node);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => self.gathering.push_gap(path.to_string(), None, crate::chain(&error)),
+            }
+        }
+    }
+}
+
+impl Visitor for Search<'_, '_> {
+    fn found(&mut self, found: &Found<'_>) -> Next {
+        match found.file_type() {
+            FileType::Directory => {
+                let is_left_out = |name: &str| {
+                    let last = name.rsplit('/').next().unwrap_or_default();
+                    last.as_bytes() == found.name() && found.path() == FsPath::new(name)
+                };
+                return if NOT_SEARCHED.iter().any(|name| is_left_out(name)) {
+                    Next::Skip
+                } else {
+                    Next::Enter
+                };
+            }
+            FileType::Regular => {}
+            _ => return Next::Skip,
+        }
+        let wanted: Vec<_> = self.interests.by_name(found.name()).collect();
+        if !wanted.is_empty() {
+            let path = found.path();
+            for index in wanted {
+                self.add(index, &path, found.node());
+            }
+        } else if !self.interests.executables.is_empty() {
+            self.candidates.push((found.path(), found.node()));
+            if self.candidates.len() >= CANDIDATES {
+                self.look_at_candidates();
+            }
+        }
+        Next::Enter
+    }
+
+    fn unread(&mut self, path: FsPath, error: FsError) {
+        self.gathering.push_gap(path.to_string(), None, crate::chain(&error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_compared_by_its_end_without_case() {
+        for (name, expected) in [(&b"a.JAR"[..], &b".jar"[..]), (b"x.deps.json", b".json"), (b"none", b"")] {
+            assert_eq!(extension(name), expected);
+        }
+    }
+}
