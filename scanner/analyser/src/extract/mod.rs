@@ -9,6 +9,8 @@ mod control;
 mod find;
 mod input;
 mod interest;
+pub mod lang;
+pub mod lock;
 pub mod os;
 mod registry;
 mod report;

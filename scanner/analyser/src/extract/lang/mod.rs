@@ -1,0 +1,1 @@
+//! What was installed for a language: by its own package manager, or into a program or an archive.

@@ -1,0 +1,1 @@
+//! Lock files: what is to be installed for a language.
