@@ -6,13 +6,16 @@
 #![warn(clippy::arithmetic_side_effects)]
 
 mod control;
+mod field;
 mod find;
 mod input;
 mod interest;
 pub mod lang;
 pub mod lock;
 pub mod os;
+mod owner;
 mod registry;
+mod relations;
 mod report;
 mod unread;
 
@@ -22,15 +25,17 @@ use std::fmt::Debug;
 use agentless_core::task::Scope;
 
 use crate::fs::{FsError, FsPath, Node, Tree};
-use crate::package::OperatingSystem;
+use crate::package::{OperatingSystem, Owner};
 use crate::volume::bytes::to_u64;
 
 pub use agentless_core::findings::{Findings, Gap, Source};
 pub use input::{Input, Reader};
 pub use interest::Interest;
+pub use owner::{Claims, is_of_the_distribution};
 pub use registry::EXTRACTORS;
 pub use report::{Found, Report, Room};
 
+use owner::Owners;
 use report::Gathering;
 
 /// One parsing logic for one on-disk record of packages.
@@ -60,6 +65,11 @@ pub trait Extractor: Debug + Send + Sync {
 
     /// Reads one file and reports what it records. What was reported before a failure is kept.
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError>;
+
+    /// Says which files the packages of its database installed, each with [`Claims::file`]. Only asked if somebody wants to
+    /// know, and before any executable is opened. What is in question is in [`Claims`]: the lists of files pass by, and
+    /// nothing of them is kept.
+    fn owners(&self, _claims: &mut Claims<'_>) {}
 }
 
 /// Why a file could not be read to its end.
@@ -103,7 +113,9 @@ fn look_up(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering
         for &interest in extractor.interest() {
             for path in paths(tree, extractor, interest, gathering) {
                 match tree.lookup(&path) {
-                    Ok(Some((node, _))) if seen.insert(node) => read(tree, extractor, &path, node, gathering),
+                    Ok(Some((node, _))) if seen.insert(node) => {
+                        read(tree, extractor, (&path, node), None, gathering);
+                    }
                     Ok(_) => {}
                     Err(error) => gathering.gap(extractor, &path, &error),
                 }
@@ -144,7 +156,10 @@ fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering)
     const AHEAD: usize = 256;
     const AHEAD_BYTES: u64 = 16 << 20;
 
-    let wanted = find::walked(tree, extractors, gathering);
+    let mut wanted = find::walked(tree, extractors, gathering);
+    let owners = Owners::of(&wanted, tree, extractors, gathering);
+    // The distribution's own programs are hundreds of large files, and what is in them is known by their packages.
+    wanted.retain(|wanted| !(wanted.is_program && owners.is_of_the_distribution(wanted)));
     let mut rest = wanted.as_slice();
     while !rest.is_empty() {
         let mut bytes = 0_u64;
@@ -163,9 +178,9 @@ fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering)
             tree.prefetch_content(&nodes);
         }
         let (now, later) = rest.split_at(nodes.len().clamp(1, rest.len()));
-        for find::Wanted { extractor, path, node } in now {
+        for find::Wanted { extractor, path, node, is_program: _ } in now {
             if let Some(extractor) = extractors.get(*extractor) {
-                read(tree, *extractor, path, *node, gathering);
+                read(tree, *extractor, (path, *node), owners.of_file(*node), gathering);
             }
         }
         rest = later;
@@ -174,17 +189,23 @@ fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering)
 }
 
 /// Reads a file, if it is one.
-fn read(tree: &Tree, extractor: &dyn Extractor, path: &FsPath, node: Node, gathering: &mut Gathering) {
+fn read(
+    tree: &Tree,
+    extractor: &dyn Extractor,
+    (path, node): (&FsPath, Node),
+    owner: Option<&Owner>,
+    gathering: &mut Gathering,
+) {
     match tree.stat(node).and_then(|stat| tree.open_node(node, &stat)) {
-        Ok(file) => extract(extractor, &Input::new(tree, path, file), gathering),
+        Ok(file) => extract(extractor, &Input::new(tree, path, file), owner, gathering),
         Err(error) => gathering.gap(extractor, path, &error),
     }
 }
 
-fn extract(extractor: &dyn Extractor, input: &Input<'_>, gathering: &mut Gathering) {
+fn extract(extractor: &dyn Extractor, input: &Input<'_>, owner: Option<&Owner>, gathering: &mut Gathering) {
     let span = tracing::debug_span!("extract", extractor = extractor.name(), path = %input.path());
     let _entered = span.enter();
-    let mut report = Report::new(gathering, extractor, input.path());
+    let mut report = Report::new(gathering, extractor, input.path()).owned_by(owner);
     if let Err(error) = extractor.extract(input, &mut report) {
         report.unknown(crate::chain(&error));
     }

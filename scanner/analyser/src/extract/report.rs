@@ -9,7 +9,7 @@ use agentless_core::number::to_u64;
 
 use super::Extractor;
 use crate::fs::FsPath;
-use crate::package::{Details, Evidence, OperatingSystem, Package, PackageKind};
+use crate::package::{Details, Evidence, OperatingSystem, Owner, Package, PackageKind};
 
 /// What may still be found. The systems of a target share it: with one each, dozens of small hostile ones would have
 /// dozens of times the memory.
@@ -65,6 +65,16 @@ impl Gathering {
         }
     }
 
+    /// The packages so far.
+    pub(super) fn packages(&self) -> &[Package] {
+        &self.findings.packages
+    }
+
+    /// The operating system, if one was found so far.
+    pub(super) fn system(&self) -> Option<&OperatingSystem> {
+        self.findings.operating_system.as_ref()
+    }
+
     /// A file or directory that could not be read.
     pub(super) fn gap(&mut self, extractor: &dyn Extractor, path: &FsPath, error: &dyn Error) {
         self.push_gap(path.to_string(), Some(extractor.name().to_owned()), crate::chain(error));
@@ -99,6 +109,8 @@ impl Gathering {
 pub struct Report<'a> {
     gathering: &'a mut Gathering,
     evidence: Evidence,
+    /// The package of the operating system that installed the file.
+    owner: Option<&'a Owner>,
     is_database: bool,
     is_full: bool,
     packages: u64,
@@ -109,7 +121,12 @@ impl<'a> Report<'a> {
     pub(super) fn new(gathering: &'a mut Gathering, extractor: &dyn Extractor, path: &FsPath) -> Self {
         let evidence =
             Evidence { path: path.to_string(), within: None, extractor: extractor.name().to_owned() };
-        Self { gathering, evidence, is_database: false, is_full: false, packages: 0, gaps: 0 }
+        Self { gathering, evidence, owner: None, is_database: false, is_full: false, packages: 0, gaps: 0 }
+    }
+
+    /// Attributes what is found in the file to the package that installed it.
+    pub(super) fn owned_by(self, owner: Option<&'a Owner>) -> Self {
+        Self { owner, ..self }
     }
 
     /// Says that the file is a package database, though it may list nothing.
@@ -119,7 +136,10 @@ impl<'a> Report<'a> {
 
     /// An installed package. One of the operating system that was reported before, by another file or another place in this
     /// one, is left out.
-    pub fn package(&mut self, found: Found) {
+    pub fn package(&mut self, mut found: Found) {
+        if !found.kind.is_of_the_system() && found.details.owner.is_none() {
+            found.details.owner = self.owner.cloned();
+        }
         if !self.gathering.room.take(found.text()) {
             if !std::mem::replace(&mut self.is_full, true) {
                 self.unknown(

@@ -2,10 +2,12 @@
 //!
 //! Reads dpkg's own database, and the directory in which images without dpkg ("distroless") keep one file per package.
 
+mod owners;
+
 use std::borrow::Cow;
 
 use crate::extract::control::{self, Line};
-use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
+use crate::extract::{Claims, ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::limits::Limits;
 use crate::package::{Details, PackageKind, SourcePackage};
@@ -51,6 +53,10 @@ impl Extractor for Dpkg {
             Err(problem) => report.unknown(problem),
         });
         Ok(())
+    }
+
+    fn owners(&self, claims: &mut Claims<'_>) {
+        owners::claim(claims);
     }
 }
 
