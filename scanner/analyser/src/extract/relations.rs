@@ -46,13 +46,11 @@ impl<'a> Relations<'a> {
                 None => self.providers.get(name).map(Vec::as_slice).unwrap_or_default(),
             };
             for &package in found {
-                match self.left.checked_sub(1) {
-                    Some(left) => self.left = left,
-                    None => {
-                        self.is_exceeded = true;
-                        break;
-                    }
-                }
+                let Some(left) = self.left.checked_sub(1) else {
+                    self.is_exceeded = true;
+                    break;
+                };
+                self.left = left;
                 if package != by {
                     needed.insert(package);
                 }

@@ -144,7 +144,7 @@ impl<'a> Block<'a> {
             _ => return,
         };
         if slot.replace(slot.unwrap_or(value)).is_some() {
-            self.repeated.get_or_insert(char::from(*letter));
+            self.repeated.get_or_insert_with(|| char::from(*letter));
         }
     }
 

@@ -6,4 +6,4 @@ mod release;
 
 pub use apk::{Apk, fuzz_apk};
 pub use dpkg::{Dpkg, fuzz_dpkg};
-pub use release::Release;
+pub use release::{Release, fuzz_release};

@@ -29,13 +29,11 @@ pub(super) fn claim(claims: &mut Claims<'_>) {
     });
 }
 
+/// What is done with a package and a line of its list.
+type Claim<'f> = dyn FnMut(&[u8], &[u8], &mut Claims<'_>) + 'f;
+
 /// Calls `claim` with each line of each file in `directory` whose name is a package's and ends in `suffix`.
-fn each(
-    claims: &mut Claims<'_>,
-    directory: &str,
-    suffix: &[u8],
-    claim: &mut dyn FnMut(&[u8], &[u8], &mut Claims<'_>),
-) {
+fn each(claims: &mut Claims<'_>, directory: &str, suffix: &[u8], claim: &mut Claim<'_>) {
     /// Files that are asked for together.
     const AHEAD: usize = 256;
 

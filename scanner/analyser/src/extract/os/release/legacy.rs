@@ -10,28 +10,6 @@ pub(super) struct Named {
     pub(super) name: Option<String>,
 }
 
-/// The files, by priority. A distribution that is made from another one has the other's file too: what is more particular
-/// comes first.
-pub(super) const FILES: [&str; 17] = [
-    "/etc/alpine-release",
-    "/etc/lsb-release",
-    DEBIAN_VERSION,
-    "/etc/oracle-release",
-    "/etc/enterprise-release",
-    "/etc/rocky-release",
-    "/etc/almalinux-release",
-    "/etc/centos-release",
-    "/etc/fedora-release",
-    "/etc/redhat-release",
-    "/etc/system-release",
-    "/usr/lib/system-release",
-    "/usr/lib/fedora-release",
-    "/etc/SuSE-release",
-    "/etc/photon-release",
-    "/etc/mariner-release",
-    "/etc/azurelinux-release",
-];
-
 const DEBIAN_VERSION: &str = "/etc/debian_version";
 
 /// The version of Debian's testing and unstable, which have none. Their files are the same: `trixie/sid`.
@@ -39,7 +17,7 @@ pub(super) const UNSTABLE: &str = "unstable";
 /// The version of Alpine's development branch.
 pub(super) const EDGE: &str = "edge";
 
-/// What the file at `path`, one of [`FILES`], says.
+/// What the file at `path` says. One that is not named here has the form of Red Hat's.
 pub(super) fn read(path: &str, content: &[u8]) -> Option<Named> {
     let text = str::from_utf8(content).ok()?;
     let line = text.lines().next().unwrap_or_default().trim();
@@ -113,11 +91,7 @@ fn red_hat(line: &str) -> Option<Named> {
     let (name, rest) = line.split_once(" release ")?;
     let (_, id) = NAMES.iter().find(|(known, _)| name.starts_with(known))?;
     let version = rest.split(' ').next().filter(|version| is_version(version))?;
-    Some(Named {
-        id: (*id).to_owned(),
-        version: Some(version.to_owned()),
-        name: Some(line.to_owned()),
-    })
+    Some(Named { id: (*id).to_owned(), version: Some(version.to_owned()), name: Some(line.to_owned()) })
 }
 
 /// A line with the name, then `VERSION = 11` and, of the enterprise products, `PATCHLEVEL = 4`: the service pack.
@@ -138,7 +112,7 @@ fn suse(line: &str, text: &str) -> Option<Named> {
             _ => return None,
         };
         let pack = field("PATCHLEVEL").filter(|&pack| pack != "0");
-        (id, pack.map_or(version.to_owned(), |pack| format!("{version}.{pack}")))
+        (id, pack.map_or_else(|| version.to_owned(), |pack| format!("{version}.{pack}")))
     };
     Some(Named { id: id.to_owned(), version: Some(version), name: Some(line.to_owned()) })
 }

@@ -36,10 +36,10 @@ impl Extractor for Release {
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
         let content = input.read_small()?;
         let path = input.path().to_string();
-        let named = if legacy::FILES.contains(&&*path) {
-            legacy::read(&path, &content)
-        } else {
+        let named = if OS_RELEASE.contains(&&*path) {
             Some(from_os_release(&content, input, report))
+        } else {
+            legacy::read(&path, &content)
         };
         if let Some(Named { id, version, name }) = named {
             let limit = input.limits().os_field_bytes;
@@ -61,22 +61,44 @@ impl Extractor for Release {
     }
 }
 
-/// os-release, and the legacy files in the order of their priority.
-const INTERESTS: &[Interest] = &{
-    let mut interests = [Interest::Exact("/etc/os-release"); 2 + legacy::FILES.len()];
-    interests[1] = Interest::Exact("/usr/lib/os-release");
-    let mut index = 0;
-    while index < legacy::FILES.len() {
-        interests[2 + index] = Interest::Exact(legacy::FILES[index]);
-        index += 1;
-    }
-    interests
-};
+const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
+
+/// os-release, and the older files by priority. A distribution that is made from another one has the other's file too: what is
+/// more particular comes first.
+const INTERESTS: &[Interest] = &[
+    Interest::Exact(OS_RELEASE[0]),
+    Interest::Exact(OS_RELEASE[1]),
+    Interest::Exact("/etc/alpine-release"),
+    Interest::Exact("/etc/lsb-release"),
+    Interest::Exact("/etc/debian_version"),
+    Interest::Exact("/etc/oracle-release"),
+    Interest::Exact("/etc/enterprise-release"),
+    Interest::Exact("/etc/rocky-release"),
+    Interest::Exact("/etc/almalinux-release"),
+    Interest::Exact("/etc/centos-release"),
+    Interest::Exact("/etc/fedora-release"),
+    Interest::Exact("/etc/redhat-release"),
+    Interest::Exact("/etc/system-release"),
+    Interest::Exact("/usr/lib/system-release"),
+    Interest::Exact("/usr/lib/fedora-release"),
+    Interest::Exact("/etc/SuSE-release"),
+    Interest::Exact("/etc/photon-release"),
+    Interest::Exact("/etc/mariner-release"),
+    Interest::Exact("/etc/azurelinux-release"),
+];
+
+/// The paths of the older files.
+fn legacy_files() -> impl Iterator<Item = &'static str> {
+    INTERESTS.iter().skip(OS_RELEASE.len()).filter_map(|interest| match interest {
+        Interest::Exact(path) => Some(*path),
+        _ => None,
+    })
+}
 
 /// Parses any bytes as each of the files, for fuzzing: it must come back without a panic.
 pub fn fuzz_release(content: &[u8]) {
     drop(os_release::read(content));
-    for path in legacy::FILES {
+    for path in legacy_files() {
         drop(legacy::read(path, content));
     }
 }
@@ -88,7 +110,7 @@ fn from_os_release(content: &[u8], input: &Input<'_>, report: &mut Report<'_>) -
     if named.version.as_ref().is_some_and(|version| version.contains('.') || version == os_release::ROLLING) {
         return named;
     }
-    for path in legacy::FILES {
+    for path in legacy_files() {
         let beside = match input.read_side(&FsPath::new(path)) {
             Ok(content) => content.and_then(|content| legacy::read(path, &content)),
             Err(error) => {
@@ -123,7 +145,6 @@ mod tests {
 
     use agentless_core::fs::Directory;
 
-    use super::*;
     use crate::extract::operating_system;
     use crate::fs::Tree;
     use crate::limits::Limits;

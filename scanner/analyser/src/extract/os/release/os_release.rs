@@ -1,78 +1,38 @@
-//! `os/release`: which operating system a filesystem holds.
+//! os-release(5).
 
 use std::collections::BTreeMap;
 
-use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
-use crate::fs::FsPath;
+use super::legacy::{Named, UNSTABLE, alpine};
 
-/// Reads os-release(5), and for Debian the file that holds the point release.
-#[derive(Clone, Copy, Debug)]
-pub struct Release;
+/// The default of `ID`.
+pub(super) const NO_ID: &str = "linux";
+/// The version of a branch that never ends.
+pub(super) const ROLLING: &str = super::legacy::EDGE;
 
-const DEBIAN_VERSION: &str = "/etc/debian_version";
-
-impl Extractor for Release {
-    fn name(&self) -> &'static str {
-        "os/release"
+/// What an os-release file says, with the ids that advisories are published under where one `ID` stands for several systems.
+pub(super) fn read(content: &[u8]) -> Named {
+    let mut fields = parse(content);
+    let name = fields.remove("NAME");
+    let for_people = fields.remove("PRETTY_NAME").or_else(|| name.clone());
+    let is_named = |known: &str| name.as_deref().is_some_and(|name| name.starts_with(known));
+    let id = match fields.remove("ID") {
+        None => NO_ID.to_owned(),
+        Some(id) => match id.as_str() {
+            "centos" if is_named("CentOS Stream") => "centos-stream".to_owned(),
+            "opensuse" if is_named("openSUSE Leap") => "opensuse-leap".to_owned(),
+            "opensuse" if is_named("openSUSE Tumbleweed") => "opensuse-tumbleweed".to_owned(),
+            _ => id,
+        },
+    };
+    let mut version = fields.remove("VERSION_ID");
+    if id == "alpine" {
+        // The development branch has the number that will be its next release's.
+        version = version.map(|version| alpine(&version).unwrap_or(version));
     }
-
-    fn description(&self) -> &'static str {
-        "Name and version of the operating system"
+    if id == "debian" && for_people.as_deref().is_some_and(|name| name.ends_with("/sid")) {
+        version = Some(UNSTABLE.to_owned());
     }
-
-    fn interest(&self) -> &'static [Interest] {
-        // The order is the priority: the first file that names a system stands.
-        &[
-            Interest::Exact("/etc/os-release"),
-            Interest::Exact("/usr/lib/os-release"),
-            Interest::Exact(DEBIAN_VERSION),
-        ]
-    }
-
-    fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
-        let content = input.read_small()?;
-        if *input.path() == FsPath::new(DEBIAN_VERSION) {
-            // Reached last: stands only where no os-release does, which Debian has since version 7.
-            if let Some(version) = point_release(&content) {
-                report.operating_system("debian".to_owned(), Some(version), None);
-            }
-            return Ok(());
-        }
-        let mut fields = parse(&content);
-        let mut field = |name: &str| {
-            let value = fields.remove(name)?;
-            let limit = input.limits().os_field_bytes;
-            if value.len() > limit {
-                let length = value.len();
-                report.unknown(format!(
-                    "its {name} has {length} bytes; the limit is {limit} (`os_field_bytes`)"
-                ));
-                return None;
-            }
-            Some(value)
-        };
-        // Defaults of os-release(5).
-        let id = field("ID").unwrap_or_else(|| "linux".to_owned());
-        let name = field("PRETTY_NAME").or_else(|| field("NAME"));
-        let mut version = field("VERSION_ID");
-        if id == "debian" {
-            match input.read_side(&FsPath::new(DEBIAN_VERSION)) {
-                Ok(content) => version = content.and_then(|content| point_release(&content)).or(version),
-                Err(error) => report.unknown(format!("{DEBIAN_VERSION}: {}", crate::chain(&error))),
-            }
-        }
-        report.operating_system(id, version, name);
-        Ok(())
-    }
-}
-
-/// The point release, such as `12.15`. Testing and unstable have none: their file says `trixie/sid`.
-fn point_release(content: &[u8]) -> Option<String> {
-    let text = str::from_utf8(content).ok()?.trim();
-    let is_version = text.starts_with(|first: char| first.is_ascii_digit())
-        && text.len() <= 32
-        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    is_version.then(|| text.to_owned())
+    Named { id, version, name: for_people }
 }
 
 /// The assignments of an os-release file that are wanted, without empty ones. As os-release(5) asks, lines that are not understood are
@@ -122,14 +82,5 @@ mod tests {
             ("VERSION_ID", "[2J"),
         ];
         assert_eq!(fields.iter().map(|(name, value)| (*name, &value[..])).collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn only_a_number_is_a_point_release() {
-        assert_eq!(point_release(b"12.15\n").as_deref(), Some("12.15"));
-        assert_eq!(point_release(b"trixie/sid\n"), None);
-        assert_eq!(point_release(b"12; rm"), None);
-        assert_eq!(point_release(b""), None);
-        assert_eq!(point_release(b"\xff"), None);
     }
 }
