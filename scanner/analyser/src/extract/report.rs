@@ -6,6 +6,7 @@ use std::error::Error;
 use agentless_core::findings::{Findings, Gap, Source};
 use agentless_core::limits::Limits;
 use agentless_core::number::to_u64;
+use agentless_core::task::Scope;
 
 use super::Extractor;
 use crate::fs::FsPath;
@@ -44,6 +45,8 @@ pub(super) struct Gathering {
     findings: Findings,
     /// What may still be found.
     pub(super) room: Room,
+    /// What is asked for.
+    pub(super) scope: Scope,
     /// The identities of the packages of the operating system.
     seen: HashSet<(PackageKind, String, String, Option<String>)>,
     /// How many gaps are reported one by one, of all and of one file.
@@ -58,6 +61,7 @@ impl Gathering {
         Self {
             findings: Findings::default(),
             room,
+            scope: Scope::default(),
             seen: HashSet::new(),
             most_gaps: limits.gaps,
             most_gaps_per_file: limits.gaps_per_file,

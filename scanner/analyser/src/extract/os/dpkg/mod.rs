@@ -2,15 +2,18 @@
 //!
 //! Reads dpkg's own database, and the directory in which images without dpkg ("distroless") keep one file per package.
 
+mod copyright;
 mod owners;
+mod stanza;
+mod updates;
 
-use std::borrow::Cow;
-
-use crate::extract::control::{self, Line};
-use crate::extract::{Claims, ExtractError, Extractor, Found, Input, Interest, Report};
-use crate::fs::FsPath;
+use crate::extract::relations::Relations;
+use crate::extract::{Claims, ExtractError, Extractor, Found, Input, Interest, Report, control};
+use crate::fs::{FsError, FsPath};
 use crate::limits::Limits;
-use crate::package::{Details, PackageKind, SourcePackage};
+
+use stanza::{Layout, Stanza};
+use updates::Updates;
 
 /// Reads `/var/lib/dpkg/status` and `/var/lib/dpkg/status.d/*`.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +21,14 @@ pub struct Dpkg;
 
 const STATUS: &str = "/var/lib/dpkg/status";
 const STATUS_D: &str = "/var/lib/dpkg/status.d";
-/// While dpkg works it writes each change into a file here, whose name is a number, and into `status` only at the end. A
-/// snapshot may be taken in between.
-const UPDATES: &str = "/var/lib/dpkg/updates";
 
 impl Extractor for Dpkg {
     fn name(&self) -> &'static str {
         "os/dpkg"
+    }
+
+    fn version(&self) -> u16 {
+        2
     }
 
     fn description(&self) -> &'static str {
@@ -43,15 +47,19 @@ impl Extractor for Dpkg {
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
         report.database();
         let content = input.read_all()?;
-        let is_database = *input.path() == FsPath::new(STATUS);
-        if is_database {
-            report_updates(input, report);
+        let limits = input.limits();
+        if *input.path() == FsPath::new(STATUS) {
+            let changes = updates::read(input, report);
+            let updates = Updates::of(&changes);
+            parse(&content, &updates, Layout::Database, &[], limits, &mut |finding| {
+                emit(finding, input, report);
+            });
+        } else {
+            let beside = beside(input)?;
+            parse(&content, &Updates::default(), Layout::FilePerPackage, &beside, limits, &mut |finding| {
+                emit(finding, input, report);
+            });
         }
-        let layout = if is_database { Layout::Database } else { Layout::FilePerPackage };
-        parse(&content, layout, input.limits(), &mut |finding| match finding {
-            Ok(package) => report.package(package),
-            Err(problem) => report.unknown(problem),
-        });
         Ok(())
     }
 
@@ -60,56 +68,76 @@ impl Extractor for Dpkg {
     }
 }
 
-/// Says which packages dpkg was changing: the database has their older state.
-fn report_updates(input: &Input<'_>, report: &mut Report<'_>) {
-    let files = match input.list_side(&FsPath::new(UPDATES)) {
-        Ok(files) => files,
-        Err(error) => return report.unknown(format!("{UPDATES}: {}", crate::chain(&error))),
-    };
-    let is_change = |path: &&FsPath| path.file_name().is_some_and(|name| name.iter().all(u8::is_ascii_digit));
-    for path in files.iter().filter(is_change) {
-        let content = match input.read_side(path) {
-            Ok(content) => content.unwrap_or_default(),
-            Err(error) => {
-                report.unknown(format!("{path}: {}", crate::chain(&error)));
-                continue;
+/// Reports a package, with its licences if they are asked for, or a problem.
+fn emit(finding: Finding, input: &Input<'_>, report: &mut Report<'_>) {
+    match finding {
+        Ok(mut package) => {
+            if input.scope().copyright {
+                package.details.licenses = copyright::licenses(&package.name, input, report);
             }
-        };
-        let stanza = Stanza::read(&mut control::lines(&content));
-        let field = |value: Option<&[u8]>| shown(value.unwrap_or_default()).into_owned();
-        report.unknown(format!(
-            "dpkg was at work, and {path} is not in the database yet: package {:?}, version {:?}, status {:?}",
-            field(stanza.package),
-            field(stanza.version),
-            field(stanza.status)
-        ));
+            report.package(package);
+        }
+        Err(problem) => report.unknown(problem),
     }
+}
+
+/// The files of the other packages, where each has its own: a package may need them.
+fn beside(input: &Input<'_>) -> Result<Vec<Vec<u8>>, FsError> {
+    /// So many packages are related to each other. An image without dpkg has a few dozen; with more, reading all of them for
+    /// each would be slow.
+    const MOST: usize = 256;
+
+    let mut files = input.list_side(&FsPath::new(STATUS_D))?;
+    files.retain(|path| Dpkg.wants(path) && path != input.path());
+    if files.len() > MOST {
+        return Ok(Vec::new());
+    }
+    // What is wrong with one of them is said when it is read for itself.
+    Ok(files.iter().filter_map(|path| input.read_side(path).ok()?).collect())
 }
 
 /// Parses any bytes in both forms, for fuzzing: it must come back without a panic.
 pub fn fuzz_dpkg(content: &[u8]) {
+    let limits = Limits::default();
     for layout in [Layout::Database, Layout::FilePerPackage] {
-        parse(content, layout, &Limits::default(), &mut |finding| drop(finding));
+        parse(content, &Updates::default(), layout, &[], &limits, &mut |finding| drop(finding));
     }
-}
-
-/// Which of the two forms a file has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
-    /// dpkg's database: each stanza says in which state its package is.
-    Database,
-    /// One package in one file: there is no state, what is there is installed.
-    FilePerPackage,
+    let changes = [(FsPath::root(), content.to_vec())];
+    parse(content, &Updates::of(&changes), Layout::Database, &[], &limits, &mut |finding| drop(finding));
+    drop(copyright::parse(content));
 }
 
 /// What a stanza gives: an installed package, or what cannot be understood, and where.
 type Finding = Result<Found, String>;
 
-/// Reads the stanzas of `content`, one after the other.
-fn parse(content: &[u8], layout: Layout, limits: &Limits, emit: &mut dyn FnMut(Finding)) {
-    let mut lines = control::lines(content).peekable();
-    while lines.peek().is_some() {
-        Stanza::read(&mut lines).interpret(layout, limits, emit);
+/// Reads the stanzas of `content`, one after the other, then the changes that were not in it yet. `beside` are files of
+/// packages that those in `content` may need.
+fn parse(
+    content: &[u8],
+    updates: &Updates<'_>,
+    layout: Layout,
+    beside: &[Vec<u8>],
+    limits: &Limits,
+    emit: &mut dyn FnMut(Finding),
+) {
+    let current = || stanzas(content).filter(|stanza| !updates.replace(stanza));
+    let mut relations = Relations::new(limits);
+    current().for_each(|stanza| stanza.relate(layout, &mut relations));
+    updates.stanzas().for_each(|(_, stanza)| stanza.relate(layout, &mut relations));
+    for content in beside {
+        stanzas(content).for_each(|stanza| stanza.relate(layout, &mut relations));
+    }
+
+    for stanza in current() {
+        stanza.interpret(layout, limits, &mut relations, emit);
+    }
+    for (path, stanza) in updates.stanzas() {
+        stanza.interpret(layout, limits, &mut relations, &mut |finding| {
+            emit(finding.map_err(|problem| format!("{path}: {problem}")));
+        });
+    }
+    if let Some(problem) = relations.problem() {
+        emit(Err(problem));
     }
     // dpkg ends every line. A file that does not was cut off while it was written.
     if content.last().is_some_and(|&last| last != b'\n') {
@@ -117,180 +145,9 @@ fn parse(content: &[u8], layout: Layout, limits: &Limits, emit: &mut dyn FnMut(F
     }
 }
 
-/// The fields of one stanza that are wanted, as bytes.
-#[derive(Debug, Default)]
-struct Stanza<'a> {
-    /// Number of its first line. `None` if it has no lines: more than one blank line in a row.
-    line: Option<u64>,
-    package: Option<&'a [u8]>,
-    status: Option<&'a [u8]>,
-    version: Option<&'a [u8]>,
-    architecture: Option<&'a [u8]>,
-    source: Option<&'a [u8]>,
-    maintainer: Option<&'a [u8]>,
-    /// The first line that cannot be understood.
-    malformed: Option<u64>,
-    /// A wanted field that is there twice.
-    repeated: Option<&'static str>,
-}
-
-impl<'a> Stanza<'a> {
-    /// Reads up to the next blank line.
-    fn read(lines: &mut impl Iterator<Item = Line<'a>>) -> Self {
-        let mut stanza = Self::default();
-        for line in lines {
-            match line {
-                Line::Blank => break,
-                Line::Malformed { number } => {
-                    stanza.line.get_or_insert(number);
-                    stanza.malformed.get_or_insert(number);
-                }
-                Line::Field { number, name, value } => {
-                    stanza.line.get_or_insert(number);
-                    stanza.field(name, value);
-                }
-            }
-        }
-        stanza
-    }
-
-    fn field(&mut self, name: &[u8], value: &'a [u8]) {
-        // The names of fields are not case-sensitive (Debian Policy, section 5.1).
-        let wanted = [
-            ("Package", &mut self.package),
-            ("Status", &mut self.status),
-            ("Version", &mut self.version),
-            ("Architecture", &mut self.architecture),
-            ("Source", &mut self.source),
-            ("Maintainer", &mut self.maintainer),
-        ];
-        for (known, slot) in wanted {
-            if name.eq_ignore_ascii_case(known.as_bytes()) {
-                if slot.replace(slot.unwrap_or(value)).is_some() {
-                    self.repeated.get_or_insert(known);
-                }
-                return;
-            }
-        }
-    }
-
-    fn interpret(&self, layout: Layout, limits: &Limits, emit: &mut dyn FnMut(Finding)) {
-        let Some(line) = self.line else { return };
-        if let Some(number) = self.malformed {
-            emit(Err(format!("line {number} is not a field")));
-        }
-        if let Some(name) = self.repeated {
-            emit(Err(format!("the stanza at line {line} has more than one {name}")));
-        }
-        let found =
-            self.installed(layout).and_then(|state| state.map(|state| self.found(state, limits)).transpose());
-        match found {
-            Ok(None) => {}
-            Ok(Some((package, damaged))) => {
-                for name in damaged {
-                    emit(Err(format!("the {name} in the stanza at line {line} is not UTF-8")));
-                }
-                emit(Ok(package));
-            }
-            Err(problem) => {
-                let subject =
-                    self.package.map(|name| format!(" (package {:?})", shown(name))).unwrap_or_default();
-                emit(Err(format!("the stanza at line {line}{subject} {problem}")));
-            }
-        }
-    }
-
-    /// The package's state, if its files are on the disk.
-    ///
-    /// `Status` is "want flag state" (dpkg-query(1)). Of the states, `not-installed`, `config-files` and
-    /// `half-installed` mean that the version named is not there or not whole. All others have it unpacked, so that
-    /// whatever is wrong with that version is on the disk.
-    fn installed(&self, layout: Layout) -> Result<Option<&'static str>, String> {
-        let Some(status) = self.status else {
-            return match layout {
-                Layout::FilePerPackage => Ok(Some("installed")),
-                Layout::Database => Err("has no Status".to_owned()),
-            };
-        };
-        let mut words = status.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let (Some(_want), Some(_flag), Some(state), None) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
-            return Err("has a Status that is not of three words".to_owned());
-        };
-        match state {
-            b"not-installed" | b"config-files" | b"half-installed" => Ok(None),
-            b"unpacked" => Ok(Some("unpacked")),
-            b"half-configured" => Ok(Some("half-configured")),
-            b"triggers-awaited" => Ok(Some("triggers-awaited")),
-            b"triggers-pending" => Ok(Some("triggers-pending")),
-            b"installed" => Ok(Some("installed")),
-            other => Err(format!("is in the unknown state {:?}", shown(other))),
-        }
-    }
-
-    /// The package, with the names of the fields that were not UTF-8.
-    fn found(&self, state: &str, limits: &Limits) -> Result<(Found, Vec<&'static str>), String> {
-        let mut damaged = Vec::new();
-        let mut text = |name: &'static str, value: Option<&[u8]>| -> Result<Option<String>, String> {
-            let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
-            if value.len() > limits.field_bytes {
-                return Err(format!(
-                    "has a {name} of {} bytes; the limit is {} (`field_bytes`)",
-                    value.len(),
-                    limits.field_bytes
-                ));
-            }
-            let text = String::from_utf8_lossy(value);
-            if matches!(text, Cow::Owned(_)) {
-                damaged.push(name);
-            }
-            if text.chars().any(char::is_control) {
-                return Err(format!("has control characters in its {name}"));
-            }
-            Ok(Some(text.into_owned()))
-        };
-        let name = text("Package", self.package)?.ok_or("names no package")?;
-        let version = text("Version", self.version)?.ok_or("has no Version")?;
-        for (field, value) in [("Package", &name), ("Version", &version)] {
-            if value.contains(char::is_whitespace) {
-                return Err(format!("has space in its {field}"));
-            }
-        }
-        let source = match text("Source", self.source)? {
-            Some(value) => source(&value, &version),
-            None => SourcePackage { name: name.clone(), version: version.clone() },
-        };
-        let found = Found {
-            kind: PackageKind::Deb,
-            architecture: text("Architecture", self.architecture)?,
-            within: None,
-            details: Details {
-                // Who maintains a package is not worth losing it for.
-                maintainer: text("Maintainer", self.maintainer).unwrap_or_default(),
-                state: (state != "installed").then(|| state.to_owned()),
-                source: Some(source),
-                ..Details::default()
-            },
-            name,
-            version,
-        };
-        Ok((found, damaged))
-    }
-}
-
-/// `Source: name` or `Source: name (version)`; the version is written where it differs from the package's own.
-fn source(value: &str, version: &str) -> SourcePackage {
-    let (name, version) = match value.split_once('(') {
-        Some((name, rest)) => (name.trim(), rest.trim_end().trim_end_matches(')').trim()),
-        None => (value, version),
-    };
-    SourcePackage { name: name.to_owned(), version: version.to_owned() }
-}
-
-/// The beginning of a value, for a message.
-fn shown(value: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(value.get(..value.len().min(64)).unwrap_or_default())
+fn stanzas(content: &[u8]) -> impl Iterator<Item = Stanza<'_>> {
+    let mut lines = control::lines(content).peekable();
+    std::iter::from_fn(move || lines.peek().is_some().then(|| Stanza::read(&mut lines)))
 }
 
 #[cfg(test)]
@@ -298,10 +155,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::package::{Details, PackageKind, SourcePackage};
 
     fn packages(content: &[u8], layout: Layout) -> (Vec<Found>, Vec<String>) {
         let (mut packages, mut problems) = (Vec::new(), Vec::new());
-        parse(content, layout, &Limits::default(), &mut |finding| match finding {
+        let limits = Limits::default();
+        parse(content, &Updates::default(), layout, &[], &limits, &mut |finding| match finding {
             Ok(package) => packages.push(package),
             Err(problem) => problems.push(problem),
         });
@@ -414,7 +273,10 @@ mod tests {
         let content = b"Package: caf\xe9\nStatus: install ok installed\nVersion: 1\nDescription: \xff\n";
         let (found, problems) = packages(content, Layout::Database);
         assert_eq!(found[0].name, "caf\u{fffd}");
-        assert_eq!(problems, ["the Package in the stanza at line 1 is not UTF-8"]);
+        assert_eq!(
+            problems,
+            ["the stanza at line 1 (package \"caf\u{fffd}\") has a Package that is not UTF-8"]
+        );
     }
 
     #[test]
@@ -444,6 +306,30 @@ mod tests {
             stanza("a", "install ok installed") + "\n\n \t\n" + &stanza("b", "install ok installed");
         assert_eq!(names(content.replace('\n', "\r\n").as_bytes()), ["a", "b"]);
         assert!(names(b"").is_empty());
+    }
+
+    #[test]
+    fn dependencies_are_the_installed_packages_that_meet_them() {
+        let content = "Package: a\nStatus: install ok installed\nVersion: 1\nPre-Depends: libc6:any (>= 2.36), dpkg\n\
+            Depends: mta | none, gone (= 1), removed, a,\n perl:any\nRecommends: unwanted\n\n\
+            Package: libc6\nStatus: install ok installed\nVersion: 1\n\n\
+            Package: unwanted\nStatus: install ok installed\nVersion: 1\n\n\
+            Package: postfix\nStatus: install ok installed\nVersion: 1\nProvides: default-mta, mta (= 1)\n\n\
+            Package: perl\nStatus: install ok installed\nVersion: 1\n\n\
+            Package: removed\nStatus: deinstall ok config-files\nVersion: 1\n\n";
+        let (found, problems) = packages(content.as_bytes(), Layout::Database);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(found[0].details.depends_on, ["libc6", "perl", "postfix"]);
+        assert!(found[1..].iter().all(|package| package.details.depends_on.is_empty()));
+    }
+
+    #[test]
+    fn an_odd_field_does_not_cost_the_package() {
+        let long = "x".repeat(5000);
+        let content = format!("Package: a\nStatus: install ok installed\nVersion: 1\nMaintainer: {long}\n");
+        let (found, problems) = packages(content.as_bytes(), Layout::Database);
+        assert_eq!((found.len(), problems.len()), (1, 1));
+        assert!(problems[0].contains("has a Maintainer of 5000 bytes"), "{problems:?}");
     }
 
     #[test]
