@@ -88,11 +88,16 @@ pub fn run(tree: &Tree) -> Findings {
 
 /// Runs the extractors that are in scope on one tree of a target, and takes what they find from the room for all of them.
 pub fn run_within(tree: &Tree, scope: Scope, room: &mut Room) -> Findings {
+    run_these(tree, EXTRACTORS, scope, room)
+}
+
+/// As [`run_within`], with these extractors.
+pub fn run_these(tree: &Tree, extractors: &[&dyn Extractor], scope: Scope, room: &mut Room) -> Findings {
     let mut gathering = Gathering::within(*room, tree.limits());
     gathering.scope = scope;
-    look_up(tree, EXTRACTORS, &mut gathering);
+    look_up(tree, extractors, &mut gathering);
     if scope.languages {
-        search(tree, EXTRACTORS, &mut gathering);
+        search(tree, extractors, &mut gathering);
     }
     unread::report(tree, &mut gathering);
     *room = gathering.room;
@@ -285,6 +290,20 @@ mod tests {
             ("/var/lib/rpm/rpmdb.sqlite", "this version does not read rpm databases"),
         ];
         assert_eq!(gaps, expected);
+    }
+
+    #[test]
+    fn a_database_of_gigabytes_costs_itself_alone() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "usr/lib/apk/db/installed", "P:a");
+        let file = std::fs::OpenOptions::new().write(true).open(root.path().join("usr/lib/apk/db/installed"));
+        file.unwrap().set_len(2 << 30).unwrap();
+        write(root.path(), "var/lib/dpkg/status", "Package: b\nStatus: install ok installed\nVersion: 2\n\n");
+        let findings = run(&tree(root.path()));
+        assert_eq!(findings.packages.len(), 1);
+        let [gap] = &findings.gaps[..] else { panic!("{:?}", findings.gaps) };
+        assert_eq!(gap.path.as_deref(), Some("/usr/lib/apk/db/installed"));
+        assert!(gap.reason.contains("(`file_bytes`)"), "{}", gap.reason);
     }
 
     #[test]

@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::extract::os::{Apk, Dpkg, Release};
-    use crate::extract::{ExtractError, Found, Input, Interest, Report, Room, look_up, search};
+    use crate::extract::{ExtractError, Found, Input, Interest, Report, Room, run_these, run_within};
     use crate::limits::Limits;
 
     /// Reports every file that it is given, under the file's path.
@@ -234,11 +234,8 @@ mod tests {
     fn owners(root: &Path) -> Vec<(String, Option<String>)> {
         let limits = Limits::default();
         let tree = Tree::new(Rc::new(Directory::open(root, &limits).unwrap()), limits);
-        let mut gathering = Gathering::within(Room::new(tree.limits()), tree.limits());
         let extractors: [&dyn Extractor; 4] = [&Everything, &Apk, &Dpkg, &Release];
-        look_up(&tree, &extractors, &mut gathering);
-        search(&tree, &extractors, &mut gathering);
-        let findings = gathering.finish();
+        let findings = run_these(&tree, &extractors, Scope::default(), &mut Room::new(tree.limits()));
         assert_eq!(findings.gaps, []);
         let languages = findings.packages.into_iter().filter(|package| package.kind == PackageKind::Pypi);
         languages.map(|package| (package.name, package.details.owner.map(|owner| owner.name))).collect()
@@ -346,7 +343,7 @@ mod tests {
         let limits = Limits::default();
         let tree = Tree::new(Rc::new(Directory::open(root, &limits).unwrap()), limits);
         let scope = Scope { languages: false, ..Scope::default() };
-        let findings = crate::extract::run_within(&tree, scope, &mut Room::new(tree.limits()));
+        let findings = run_within(&tree, scope, &mut Room::new(tree.limits()));
         assert_eq!((findings.packages.len(), findings.gaps.len()), (1, 0));
     }
 }
