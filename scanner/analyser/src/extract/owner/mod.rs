@@ -19,7 +19,9 @@ pub use distribution::is_of_the_distribution;
 /// The packages of the system that installed the files that are wanted.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
+    /// The indices of the files' packages.
     by_node: HashMap<Node, usize>,
+    /// Each with whether it is of the distribution itself.
     packages: Vec<(Owner, bool)>,
 }
 
