@@ -6,7 +6,7 @@
 /// One meaningful line of a control file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
-    /// The first line of a field. Lines that continue it carry nothing that is wanted and are left out.
+    /// The first line of a field. The lines that continue it are left out: few fields have something wanted there.
     Field {
         /// Number of the line, from 1.
         number: u64,
@@ -14,6 +14,8 @@ pub(super) enum Line<'a> {
         name: &'a [u8],
         /// What follows the colon on the same line, without space around it.
         value: &'a [u8],
+        /// The same with the lines that continue it.
+        folded: Folded<'a>,
     },
     /// The end of a stanza.
     Blank,
@@ -24,10 +26,39 @@ pub(super) enum Line<'a> {
     },
 }
 
+/// A value that may go on in the lines below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Folded<'a> {
+    /// From the value to the end of the file.
+    content: &'a [u8],
+}
+
+impl<'a> Folded<'a> {
+    /// Its lines.
+    pub(super) fn lines(self) -> impl Iterator<Item = &'a [u8]> {
+        let mut lines = self.content.split(|&byte| byte == b'\n');
+        let first = lines.next();
+        let continues =
+            |line: &&[u8]| matches!(line.first(), Some(b' ' | b'\t')) && !line.trim_ascii().is_empty();
+        first.into_iter().chain(lines.take_while(continues))
+    }
+}
+
 /// The lines of `content`.
 pub(super) fn lines(content: &[u8]) -> impl Iterator<Item = Line<'_>> {
     let mut in_field = false;
-    (1..).zip(content.split(|&byte| byte == b'\n')).filter_map(move |(number, line)| {
+    let mut rest = Some(content);
+    let each = std::iter::from_fn(move || {
+        let from = rest?;
+        let end = from.iter().position(|&byte| byte == b'\n');
+        let (line, after) = match end.and_then(|end| from.split_at_checked(end)) {
+            Some((line, after)) => (line, after.get(1..)),
+            None => (from, None),
+        };
+        rest = after;
+        Some((from, line))
+    });
+    (1..).zip(each).filter_map(move |(number, (from, line))| {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.trim_ascii().is_empty() {
             in_field = false;
@@ -39,14 +70,15 @@ pub(super) fn lines(content: &[u8]) -> impl Iterator<Item = Line<'_>> {
         }
         let colon = line.iter().position(|&byte| byte == b':');
         let (name, value) = match colon.and_then(|colon| line.split_at_checked(colon)) {
-            Some((name, rest)) if is_name(name) => (name, rest.get(1..).unwrap_or_default()),
+            Some((name, value)) if is_name(name) => (name, value.get(1..).unwrap_or_default()),
             _ => {
                 in_field = false;
                 return Some(Line::Malformed { number });
             }
         };
         in_field = true;
-        Some(Line::Field { number, name, value: value.trim_ascii() })
+        let content = from.get(name.len().saturating_add(1)..).unwrap_or_default();
+        Some(Line::Field { number, name, value: value.trim_ascii(), folded: Folded { content } })
     })
 }
 
@@ -59,24 +91,35 @@ fn is_name(name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn field(number: u64, name: &'static str, value: &'static str) -> Line<'static> {
-        Line::Field { number, name: name.as_bytes(), value: value.as_bytes() }
+    /// The line, with its fields as text.
+    fn shown(line: Line<'_>) -> String {
+        match line {
+            Line::Field { number, name, value, folded: _ } => {
+                format!("{number} {}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value))
+            }
+            other => format!("{other:?}"),
+        }
     }
 
     #[test]
     fn fields_continuations_and_stanzas_are_told_apart() {
         let content =
             b"Package: a\r\nDescription: short\n long: text\n .\n\tmore\nVersion:1 \n \t\nPackage:b";
-        assert_eq!(
-            lines(content).collect::<Vec<_>>(),
-            [
-                field(1, "Package", "a"),
-                field(2, "Description", "short"),
-                field(6, "Version", "1"),
-                Line::Blank,
-                field(8, "Package", "b"),
-            ]
-        );
+        let found: Vec<_> = lines(content).map(shown).collect();
+        let expected = ["1 Package=a", "2 Description=short", "6 Version=1", "Blank", "8 Package=b"];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_folded_value_ends_with_its_field() {
+        for (content, expected) in [
+            (&b"Depends: a,\n b\n\tc\nVersion: 1\n"[..], &[" a,", " b", "\tc"][..]),
+            (b"Depends:\n a\n \n b", &["", " a"]),
+            (b"Depends: a", &[" a"]),
+        ] {
+            let Some(Line::Field { folded, .. }) = lines(content).next() else { panic!("no field") };
+            assert!(folded.lines().eq(expected.iter().map(|line| line.as_bytes())), "{content:?}");
+        }
     }
 
     #[test]

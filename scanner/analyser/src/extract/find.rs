@@ -16,6 +16,8 @@ pub(super) struct Wanted {
     pub(super) extractor: usize,
     pub(super) path: FsPath,
     pub(super) node: Node,
+    /// Whether it is wanted because it can be executed, and not for its name.
+    pub(super) is_program: bool,
 }
 
 /// What holds files of other trees or of none: what the kernel shows of itself, and the layers of containers, each of which
@@ -124,10 +126,10 @@ struct Search<'a, 'g> {
 }
 
 impl Search<'_, '_> {
-    fn add(&mut self, extractor: usize, path: &FsPath, node: Node) {
+    fn add(&mut self, extractor: usize, path: &FsPath, node: Node, is_program: bool) {
         let wants = self.extractors.get(extractor).is_some_and(|extractor| extractor.wants(path));
         if wants && to_u64(self.found.len()) < self.most {
-            self.found.push(Wanted { extractor, path: path.clone(), node });
+            self.found.push(Wanted { extractor, path: path.clone(), node, is_program });
         }
     }
 
@@ -142,7 +144,7 @@ impl Search<'_, '_> {
                     let wants = |&(least, index): &(u64, usize)| (stat.size >= least).then_some(index);
                     let wanted: Vec<_> = self.interests.executables.iter().filter_map(wants).collect();
                     for index in wanted {
-                        self.add(index, &path, node);
+                        self.add(index, &path, node, true);
                     }
                 }
                 Ok(_) => {}
@@ -173,7 +175,7 @@ impl Visitor for Search<'_, '_> {
         if !wanted.is_empty() {
             let path = found.path();
             for index in wanted {
-                self.add(index, &path, found.node());
+                self.add(index, &path, found.node(), false);
             }
         } else if !self.interests.executables.is_empty() {
             self.candidates.push((found.path(), found.node()));

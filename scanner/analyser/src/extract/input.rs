@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use agentless_core::task::Scope;
+
 use crate::fs::{File, FsError, FsPath, Tree};
 use crate::limits::Limits;
 
@@ -11,11 +13,22 @@ pub struct Input<'a> {
     tree: &'a Tree,
     path: &'a FsPath,
     file: File<'a>,
+    scope: Scope,
 }
 
 impl<'a> Input<'a> {
     pub(super) fn new(tree: &'a Tree, path: &'a FsPath, file: File<'a>) -> Self {
-        Self { tree, path, file }
+        Self { tree, path, file, scope: Scope::default() }
+    }
+
+    /// The same file where this much is asked for.
+    pub(super) fn in_scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
+    /// What is asked for.
+    pub fn scope(&self) -> Scope {
+        self.scope
     }
 
     /// The file's path. One that an interest names is as it is named: links on the way are not resolved in it.

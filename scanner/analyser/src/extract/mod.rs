@@ -6,13 +6,16 @@
 #![warn(clippy::arithmetic_side_effects)]
 
 mod control;
+mod field;
 mod find;
 mod input;
 mod interest;
 pub mod lang;
 pub mod lock;
 pub mod os;
+mod owner;
 mod registry;
+mod relations;
 mod report;
 mod unread;
 
@@ -22,15 +25,17 @@ use std::fmt::Debug;
 use agentless_core::task::Scope;
 
 use crate::fs::{FsError, FsPath, Node, Tree};
-use crate::package::OperatingSystem;
+use crate::package::{OperatingSystem, Owner};
 use crate::volume::bytes::to_u64;
 
 pub use agentless_core::findings::{Findings, Gap, Source};
 pub use input::{Input, Reader};
 pub use interest::Interest;
+pub use owner::{Claims, is_of_the_distribution};
 pub use registry::EXTRACTORS;
 pub use report::{Found, Report, Room};
 
+use owner::Owners;
 use report::Gathering;
 
 /// One parsing logic for one on-disk record of packages.
@@ -60,6 +65,11 @@ pub trait Extractor: Debug + Send + Sync {
 
     /// Reads one file and reports what it records. What was reported before a failure is kept.
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError>;
+
+    /// Says which files the packages of its database installed, each with [`Claims::file`]. Only asked if somebody wants to
+    /// know, and before any executable is opened. What is in question is in [`Claims`]: the lists of files pass by, and
+    /// nothing of them is kept.
+    fn owners(&self, _claims: &mut Claims<'_>) {}
 }
 
 /// Why a file could not be read to its end.
@@ -78,10 +88,16 @@ pub fn run(tree: &Tree) -> Findings {
 
 /// Runs the extractors that are in scope on one tree of a target, and takes what they find from the room for all of them.
 pub fn run_within(tree: &Tree, scope: Scope, room: &mut Room) -> Findings {
+    run_these(tree, EXTRACTORS, scope, room)
+}
+
+/// As [`run_within`], with these extractors.
+pub fn run_these(tree: &Tree, extractors: &[&dyn Extractor], scope: Scope, room: &mut Room) -> Findings {
     let mut gathering = Gathering::within(*room, tree.limits());
-    look_up(tree, EXTRACTORS, &mut gathering);
+    gathering.scope = scope;
+    look_up(tree, extractors, &mut gathering);
     if scope.languages {
-        search(tree, EXTRACTORS, &mut gathering);
+        search(tree, extractors, &mut gathering);
     }
     unread::report(tree, &mut gathering);
     *room = gathering.room;
@@ -103,7 +119,9 @@ fn look_up(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering
         for &interest in extractor.interest() {
             for path in paths(tree, extractor, interest, gathering) {
                 match tree.lookup(&path) {
-                    Ok(Some((node, _))) if seen.insert(node) => read(tree, extractor, &path, node, gathering),
+                    Ok(Some((node, _))) if seen.insert(node) => {
+                        read(tree, extractor, (&path, node), None, gathering);
+                    }
                     Ok(_) => {}
                     Err(error) => gathering.gap(extractor, &path, &error),
                 }
@@ -144,7 +162,10 @@ fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering)
     const AHEAD: usize = 256;
     const AHEAD_BYTES: u64 = 16 << 20;
 
-    let wanted = find::walked(tree, extractors, gathering);
+    let mut wanted = find::walked(tree, extractors, gathering);
+    let owners = Owners::of(&wanted, tree, extractors, gathering);
+    // The distribution's own programs are hundreds of large files, and what is in them is known by their packages.
+    wanted.retain(|wanted| !(wanted.is_program && owners.is_of_the_distribution(wanted)));
     let mut rest = wanted.as_slice();
     while !rest.is_empty() {
         let mut bytes = 0_u64;
@@ -163,9 +184,9 @@ fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering)
             tree.prefetch_content(&nodes);
         }
         let (now, later) = rest.split_at(nodes.len().clamp(1, rest.len()));
-        for find::Wanted { extractor, path, node } in now {
+        for find::Wanted { extractor, path, node, is_program: _ } in now {
             if let Some(extractor) = extractors.get(*extractor) {
-                read(tree, *extractor, path, *node, gathering);
+                read(tree, *extractor, (path, *node), owners.of_file(*node), gathering);
             }
         }
         rest = later;
@@ -174,17 +195,26 @@ fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering)
 }
 
 /// Reads a file, if it is one.
-fn read(tree: &Tree, extractor: &dyn Extractor, path: &FsPath, node: Node, gathering: &mut Gathering) {
+fn read(
+    tree: &Tree,
+    extractor: &dyn Extractor,
+    (path, node): (&FsPath, Node),
+    owner: Option<&Owner>,
+    gathering: &mut Gathering,
+) {
     match tree.stat(node).and_then(|stat| tree.open_node(node, &stat)) {
-        Ok(file) => extract(extractor, &Input::new(tree, path, file), gathering),
+        Ok(file) => {
+            let input = Input::new(tree, path, file).in_scope(gathering.scope);
+            extract(extractor, &input, owner, gathering);
+        }
         Err(error) => gathering.gap(extractor, path, &error),
     }
 }
 
-fn extract(extractor: &dyn Extractor, input: &Input<'_>, gathering: &mut Gathering) {
+fn extract(extractor: &dyn Extractor, input: &Input<'_>, owner: Option<&Owner>, gathering: &mut Gathering) {
     let span = tracing::debug_span!("extract", extractor = extractor.name(), path = %input.path());
     let _entered = span.enter();
-    let mut report = Report::new(gathering, extractor, input.path());
+    let mut report = Report::new(gathering, extractor, input.path()).owned_by(owner);
     if let Err(error) = extractor.extract(input, &mut report) {
         report.unknown(crate::chain(&error));
     }
@@ -263,20 +293,17 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_dpkg_had_not_finished_makes_the_list_incomplete() {
+    fn a_database_of_gigabytes_costs_itself_alone() {
         let root = tempfile::tempdir().unwrap();
-        let stanza = |version| {
-            format!("Package: a\nStatus: install ok installed\nVersion: {version}\nArchitecture: all\n\n")
-        };
-        write(root.path(), "var/lib/dpkg/status", stanza(1));
-        write(root.path(), "var/lib/dpkg/updates/0007", stanza(2));
-        write(root.path(), "var/lib/dpkg/updates/tmp.i", "Pack");
+        write(root.path(), "usr/lib/apk/db/installed", "P:a");
+        let file = std::fs::OpenOptions::new().write(true).open(root.path().join("usr/lib/apk/db/installed"));
+        file.unwrap().set_len(2 << 30).unwrap();
+        write(root.path(), "var/lib/dpkg/status", "Package: b\nStatus: install ok installed\nVersion: 2\n\n");
         let findings = run(&tree(root.path()));
-        assert_eq!(findings.packages[0].version, "1");
-        let reasons: Vec<_> = findings.gaps.iter().map(|gap| &gap.reason[..]).collect();
-        let expected = "dpkg was at work, and /var/lib/dpkg/updates/0007 is not in the database yet: package \"a\", \
-                        version \"2\", status \"install ok installed\"";
-        assert_eq!(reasons, [expected]);
+        assert_eq!(findings.packages.len(), 1);
+        let [gap] = &findings.gaps[..] else { panic!("{:?}", findings.gaps) };
+        assert_eq!(gap.path.as_deref(), Some("/usr/lib/apk/db/installed"));
+        assert!(gap.reason.contains("(`file_bytes`)"), "{}", gap.reason);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The list of extractors.
 
 use super::Extractor;
-use super::os::{Dpkg, Release};
+use super::os::{Apk, Dpkg, Release};
 
 /// Every extractor, in alphabetical order.
-pub static EXTRACTORS: &[&dyn Extractor] = &[&Dpkg, &Release];
+pub static EXTRACTORS: &[&dyn Extractor] = &[&Apk, &Dpkg, &Release];
 
 #[cfg(test)]
 mod tests {
@@ -13,18 +13,18 @@ mod tests {
 
     use super::*;
 
+    /// The folders of extractors.
+    const GROUPS: [&str; 3] = ["lang", "lock", "os"];
+
     /// The names that the source files give: `os/dpkg.rs` is `os/dpkg`.
     fn modules() -> BTreeSet<String> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/extract");
         let mut names = BTreeSet::new();
-        for group in std::fs::read_dir(here).unwrap().map(Result::unwrap) {
-            if !group.file_type().unwrap().is_dir() {
-                continue;
-            }
-            for module in std::fs::read_dir(group.path()).unwrap().map(Result::unwrap) {
+        for group in GROUPS {
+            for module in std::fs::read_dir(here.join(group)).unwrap().map(Result::unwrap) {
                 let stem = module.path().file_stem().unwrap().to_str().unwrap().to_owned();
                 if stem != "mod" {
-                    names.insert(format!("{}/{stem}", group.file_name().to_str().unwrap()));
+                    names.insert(format!("{group}/{stem}"));
                 }
             }
         }

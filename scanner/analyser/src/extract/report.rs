@@ -6,10 +6,11 @@ use std::error::Error;
 use agentless_core::findings::{Findings, Gap, Source};
 use agentless_core::limits::Limits;
 use agentless_core::number::to_u64;
+use agentless_core::task::Scope;
 
 use super::Extractor;
 use crate::fs::FsPath;
-use crate::package::{Details, Evidence, OperatingSystem, Package, PackageKind};
+use crate::package::{Details, Evidence, OperatingSystem, Owner, Package, PackageKind};
 
 /// What may still be found. The systems of a target share it: with one each, dozens of small hostile ones would have
 /// dozens of times the memory.
@@ -44,6 +45,8 @@ pub(super) struct Gathering {
     findings: Findings,
     /// What may still be found.
     pub(super) room: Room,
+    /// What is asked for.
+    pub(super) scope: Scope,
     /// The identities of the packages of the operating system.
     seen: HashSet<(PackageKind, String, String, Option<String>)>,
     /// How many gaps are reported one by one, of all and of one file.
@@ -58,11 +61,22 @@ impl Gathering {
         Self {
             findings: Findings::default(),
             room,
+            scope: Scope::default(),
             seen: HashSet::new(),
             most_gaps: limits.gaps,
             most_gaps_per_file: limits.gaps_per_file,
             more_gaps: 0,
         }
+    }
+
+    /// The packages so far.
+    pub(super) fn packages(&self) -> &[Package] {
+        &self.findings.packages
+    }
+
+    /// The operating system, if one was found so far.
+    pub(super) fn system(&self) -> Option<&OperatingSystem> {
+        self.findings.operating_system.as_ref()
     }
 
     /// A file or directory that could not be read.
@@ -99,6 +113,8 @@ impl Gathering {
 pub struct Report<'a> {
     gathering: &'a mut Gathering,
     evidence: Evidence,
+    /// The package of the operating system that installed the file.
+    owner: Option<&'a Owner>,
     is_database: bool,
     is_full: bool,
     packages: u64,
@@ -109,7 +125,12 @@ impl<'a> Report<'a> {
     pub(super) fn new(gathering: &'a mut Gathering, extractor: &dyn Extractor, path: &FsPath) -> Self {
         let evidence =
             Evidence { path: path.to_string(), within: None, extractor: extractor.name().to_owned() };
-        Self { gathering, evidence, is_database: false, is_full: false, packages: 0, gaps: 0 }
+        Self { gathering, evidence, owner: None, is_database: false, is_full: false, packages: 0, gaps: 0 }
+    }
+
+    /// Attributes what is found in the file to the package that installed it.
+    pub(super) fn owned_by(self, owner: Option<&'a Owner>) -> Self {
+        Self { owner, ..self }
     }
 
     /// Says that the file is a package database, though it may list nothing.
@@ -119,7 +140,10 @@ impl<'a> Report<'a> {
 
     /// An installed package. One of the operating system that was reported before, by another file or another place in this
     /// one, is left out.
-    pub fn package(&mut self, found: Found) {
+    pub fn package(&mut self, mut found: Found) {
+        if !found.kind.is_of_the_system() && found.details.owner.is_none() {
+            found.details.owner = self.owner.cloned();
+        }
         if !self.gathering.room.take(found.text()) {
             if !std::mem::replace(&mut self.is_full, true) {
                 self.unknown(

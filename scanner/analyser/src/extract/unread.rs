@@ -7,8 +7,6 @@ use crate::fs::{FileType, FsPath, Tree};
 
 /// Databases by path, with their format.
 const DATABASES: &[(&str, &str)] = &[
-    ("/lib/apk/db/installed", "apk"),
-    ("/usr/lib/apk/db/installed", "apk"),
     ("/usr/lib/opkg/status", "opkg"),
     ("/usr/lib/sysimage/rpm/Packages.db", "rpm"),
     ("/usr/lib/sysimage/rpm/rpmdb.sqlite", "rpm"),

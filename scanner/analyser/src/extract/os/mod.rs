@@ -1,7 +1,9 @@
 //! What the operating system's own package manager installed, and which system it is.
 
+mod apk;
 mod dpkg;
 mod release;
 
+pub use apk::{Apk, fuzz_apk};
 pub use dpkg::{Dpkg, fuzz_dpkg};
-pub use release::Release;
+pub use release::{Release, fuzz_release};
