@@ -11,13 +11,20 @@ pub struct Action {
     pub name: &'static str,
     /// What the scanner needs it for, as a sentence for reviewers of the policy.
     pub reason: &'static str,
-    /// The part of the product that needs it. Where the feature is off, the policy does not contain the action.
-    pub feature: Feature,
     /// What makes AWS check for this action.
     pub trigger: Trigger,
-    /// The resources and conditions it is granted for. More than one where AWS checks the same request against several
-    /// resources: creating a snapshot is checked against the volume and against the snapshot to be.
-    pub(crate) grants: &'static [&'static Grant],
+    /// The resources and conditions it is granted for, each with the parts of the product that need it so. Where these are
+    /// off, the policy does not contain it. More than one where AWS checks the same request against several resources:
+    /// creating a snapshot is checked against the volume and against the snapshot to be.
+    pub(crate) grants: &'static [(&'static Grant, &'static [Feature])],
+}
+
+impl Action {
+    /// Whether a policy for these features has it in this grant.
+    pub(crate) fn is_granted(&self, grant: &Grant, features: &[Feature]) -> bool {
+        let needs = |needed: &[Feature]| needed.iter().any(|feature| features.contains(feature));
+        self.grants.iter().any(|(used, needed)| used.sid == grant.sid && needs(needed))
+    }
 }
 
 impl fmt::Display for Action {
@@ -32,16 +39,19 @@ impl fmt::Display for Action {
 pub enum Feature {
     /// Scanning the volumes of EC2 instances in the scanner's own account and region.
     Hosts,
+    /// Scanning Amazon Machine Images there: their snapshots are copied, and the copies are read.
+    Images,
 }
 
 impl Feature {
     /// Every feature, in the order of the documentation.
-    pub const ALL: &'static [Self] = &[Self::Hosts];
+    pub const ALL: &'static [Self] = &[Self::Hosts, Self::Images];
 
     /// The name in configuration files and Terraform arguments.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hosts => "hosts",
+            Self::Images => "images",
         }
     }
 

@@ -11,12 +11,15 @@ use crate::grant;
 pub static ALL: &[&Action] = &[
     &GET_SNAPSHOT_BLOCK,
     &LIST_SNAPSHOT_BLOCKS,
+    &COPY_SNAPSHOT,
     &CREATE_SNAPSHOT,
     &CREATE_TAGS,
     &DELETE_SNAPSHOT,
+    &DESCRIBE_IMAGES,
     &DESCRIBE_INSTANCES,
     &DESCRIBE_SNAPSHOTS,
     &DESCRIBE_VOLUMES,
+    &CREATE_GRANT,
     &DECRYPT,
 ];
 
@@ -24,10 +27,14 @@ pub static ALL: &[&Action] = &[
 pub const EBS_GET_SNAPSHOT_BLOCK: Call = Call::new(&GET_SNAPSHOT_BLOCK);
 /// List the blocks of a snapshot.
 pub const EBS_LIST_SNAPSHOT_BLOCKS: Call = Call::new(&LIST_SNAPSHOT_BLOCKS);
+/// Copy a snapshot.
+pub const EC2_COPY_SNAPSHOT: Call = Call::new(&COPY_SNAPSHOT);
 /// Make a snapshot of a volume.
 pub const EC2_CREATE_SNAPSHOT: Call = Call::new(&CREATE_SNAPSHOT);
 /// Delete a snapshot.
 pub const EC2_DELETE_SNAPSHOT: Call = Call::new(&DELETE_SNAPSHOT);
+/// Look images up.
+pub const EC2_DESCRIBE_IMAGES: Call = Call::new(&DESCRIBE_IMAGES);
 /// Look instances up.
 pub const EC2_DESCRIBE_INSTANCES: Call = Call::new(&DESCRIBE_INSTANCES);
 /// Look snapshots up.
@@ -35,76 +42,95 @@ pub const EC2_DESCRIBE_SNAPSHOTS: Call = Call::new(&DESCRIBE_SNAPSHOTS);
 /// Look volumes up.
 pub const EC2_DESCRIBE_VOLUMES: Call = Call::new(&DESCRIBE_VOLUMES);
 
+const HOSTS: &[Feature] = &[Feature::Hosts];
+const IMAGES: &[Feature] = &[Feature::Images];
+const BOTH: &[Feature] = &[Feature::Hosts, Feature::Images];
+
 static GET_SNAPSHOT_BLOCK: Action = Action {
     name: "ebs:GetSnapshotBlock",
     reason: "Read the blocks that hold package databases, from snapshots that the scanner made.",
-    feature: Feature::Hosts,
     trigger: Trigger::Request(RateClass::BlockGet),
-    grants: &[&grant::READ_AND_DELETE_OWN_SNAPSHOTS],
+    grants: &[(&grant::READ_AND_DELETE_OWN_SNAPSHOTS, BOTH)],
 };
 
 static LIST_SNAPSHOT_BLOCKS: Action = Action {
     name: "ebs:ListSnapshotBlocks",
     reason: "Learn which blocks of such a snapshot hold data, and get the tokens to read them.",
-    feature: Feature::Hosts,
     trigger: Trigger::Request(RateClass::BlockList),
-    grants: &[&grant::READ_AND_DELETE_OWN_SNAPSHOTS],
+    grants: &[(&grant::READ_AND_DELETE_OWN_SNAPSHOTS, BOTH)],
+};
+
+static COPY_SNAPSHOT: Action = Action {
+    name: "ec2:CopySnapshot",
+    reason: "Copy the snapshots of an image: the copy carries the scanner's tag, without which it reads none.",
+    trigger: Trigger::Request(RateClass::Mutating),
+    grants: &[(&grant::COPY_SNAPSHOTS_NOT_OPTED_OUT, IMAGES), (&grant::MAKE_TAGGED_COPIES, IMAGES)],
 };
 
 static CREATE_SNAPSHOT: Action = Action {
     name: "ec2:CreateSnapshot",
     reason: "Freeze a volume, so that it can be read without attaching it or touching the instance.",
-    feature: Feature::Hosts,
     trigger: Trigger::Request(RateClass::Mutating),
-    grants: &[&grant::SNAPSHOT_VOLUMES_NOT_OPTED_OUT, &grant::MAKE_TAGGED_SNAPSHOTS],
+    grants: &[(&grant::SNAPSHOT_VOLUMES_NOT_OPTED_OUT, HOSTS), (&grant::MAKE_TAGGED_SNAPSHOTS, HOSTS)],
 };
 
 static CREATE_TAGS: Action = Action {
     name: "ec2:CreateTags",
     reason: "Tag the snapshot in the request that creates it.",
-    feature: Feature::Hosts,
-    trigger: Trigger::ImpliedBy(&[&CREATE_SNAPSHOT]),
-    grants: &[&grant::TAG_SNAPSHOTS_WHILE_MAKING_THEM],
+    trigger: Trigger::ImpliedBy(&[&CREATE_SNAPSHOT, &COPY_SNAPSHOT]),
+    grants: &[
+        (&grant::TAG_SNAPSHOTS_WHILE_MAKING_THEM, HOSTS),
+        (&grant::TAG_COPIES_WHILE_MAKING_THEM, IMAGES),
+    ],
 };
 
 static DELETE_SNAPSHOT: Action = Action {
     name: "ec2:DeleteSnapshot",
     reason: "Delete the snapshot when its scan has ended.",
-    feature: Feature::Hosts,
     trigger: Trigger::Request(RateClass::Mutating),
-    grants: &[&grant::READ_AND_DELETE_OWN_SNAPSHOTS],
+    grants: &[(&grant::READ_AND_DELETE_OWN_SNAPSHOTS, BOTH)],
+};
+
+static DESCRIBE_IMAGES: Action = Action {
+    name: "ec2:DescribeImages",
+    reason: "Find the snapshots of the image to scan, and its owner's opt-out.",
+    trigger: Trigger::Request(RateClass::Read),
+    grants: &[(&grant::FIND_WHAT_TO_SCAN, IMAGES)],
 };
 
 static DESCRIBE_INSTANCES: Action = Action {
     name: "ec2:DescribeInstances",
     reason: "Find the volumes of the instance to scan.",
-    feature: Feature::Hosts,
     trigger: Trigger::Request(RateClass::Read),
-    grants: &[&grant::FIND_WHAT_TO_SCAN],
+    grants: &[(&grant::FIND_WHAT_TO_SCAN, HOSTS)],
 };
 
 static DESCRIBE_SNAPSHOTS: Action = Action {
     name: "ec2:DescribeSnapshots",
     reason: "Wait until a snapshot is complete, and find those that were left behind.",
-    feature: Feature::Hosts,
     trigger: Trigger::Request(RateClass::Read),
-    grants: &[&grant::FIND_WHAT_TO_SCAN],
+    grants: &[(&grant::FIND_WHAT_TO_SCAN, BOTH)],
 };
 
 static DESCRIBE_VOLUMES: Action = Action {
     name: "ec2:DescribeVolumes",
     reason: "Learn a volume's size, encryption and tags, its owner's opt-out among them.",
-    feature: Feature::Hosts,
     trigger: Trigger::Request(RateClass::Read),
-    grants: &[&grant::FIND_WHAT_TO_SCAN],
+    grants: &[(&grant::FIND_WHAT_TO_SCAN, HOSTS)],
+};
+
+static CREATE_GRANT: Action = Action {
+    name: "kms:CreateGrant",
+    reason: "Copy encrypted snapshots; EC2 uses the key in the caller's name while it copies.",
+    trigger: Trigger::ImpliedBy(&[&COPY_SNAPSHOT]),
+    grants: &[(&grant::LET_EC2_USE_KEYS_FOR_COPIES, IMAGES)],
 };
 
 static DECRYPT: Action = Action {
     name: "kms:Decrypt",
     reason: "Read blocks of encrypted snapshots; the service decrypts them with the caller's permission.",
-    feature: Feature::Hosts,
     trigger: Trigger::ImpliedBy(&[&GET_SNAPSHOT_BLOCK]),
-    grants: &[&grant::DECRYPT_BLOCKS_OF_SNAPSHOTS],
+    grants: &[(&grant::DECRYPT_BLOCKS_OF_SNAPSHOTS, BOTH)],
 };
 
 #[cfg(test)]
@@ -132,15 +158,11 @@ mod tests {
     #[test]
     fn every_grant_is_used_and_named_once() {
         for grant in GRANTS {
-            assert!(
-                ALL.iter().any(|action| action.grants.iter().any(|used| used.sid == grant.sid)),
-                "{}",
-                grant.sid
-            );
+            assert!(ALL.iter().any(|action| action.is_granted(grant, Feature::ALL)), "{}", grant.sid);
             assert_eq!(GRANTS.iter().filter(|other| other.sid == grant.sid).count(), 1);
             assert!(grant.sid.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         }
-        for used in ALL.iter().flat_map(|action| action.grants) {
+        for (used, _) in ALL.iter().flat_map(|action| action.grants) {
             assert!(GRANTS.iter().any(|grant| grant.sid == used.sid), "{}", used.sid);
         }
     }
@@ -149,7 +171,7 @@ mod tests {
     fn actions_that_change_something_are_restricted() {
         for action in ALL {
             let reads = action.name.starts_with("ec2:Describe");
-            for grant in action.grants {
+            for (grant, _) in action.grants {
                 assert_eq!(grant.resource == grant::Resource::Any, reads, "{action}");
                 assert_eq!(grant.conditions.is_empty(), reads, "{action}");
             }

@@ -87,8 +87,7 @@ impl PolicyDocument {
         for grant in GRANTS {
             let action: Vec<&'static str> = actions::ALL
                 .iter()
-                .filter(|action| features.contains(&action.feature))
-                .filter(|action| action.grants.iter().any(|used| used.sid == grant.sid))
+                .filter(|action| action.is_granted(grant, features))
                 .map(|action| action.name)
                 .collect();
             if action.is_empty() {
@@ -179,6 +178,8 @@ fn resources(resource: Resource, scope: &Scope) -> Vec<String> {
         Resource::Any => vec!["*".to_owned()],
         Resource::Volumes => vec![format!("arn:{partition}:ec2:{region}:{account}:volume/*")],
         Resource::Snapshots => vec![format!("arn:{partition}:ec2:{region}::snapshot/*")],
+        Resource::ExistingSnapshots => vec![format!("arn:{partition}:ec2:{region}::snapshot/snap-*")],
+        Resource::SnapshotToBe => vec![format!("arn:{partition}:ec2:{region}::snapshot/${{*}}")],
         Resource::Keys if scope.kms_keys.is_empty() => {
             vec![format!("arn:{partition}:kms:{region}:{account}:key/*")]
         }

@@ -21,6 +21,11 @@ pub(crate) enum Resource {
     Volumes,
     /// Every snapshot in the region. Their ARNs have no account.
     Snapshots,
+    /// Every snapshot in the region that has an id.
+    ExistingSnapshots,
+    /// The snapshot that a request is about to make. AWS checks it under the id `*`, and `${*}` is that character and
+    /// nothing else ("Policy variables", special characters): no snapshot that exists is meant.
+    SnapshotToBe,
     /// The given KMS keys, or every key of the account in the region.
     Keys,
 }
@@ -57,10 +62,14 @@ pub(crate) enum ConditionValue {
 pub(crate) static GRANTS: &[&Grant] = &[
     &FIND_WHAT_TO_SCAN,
     &SNAPSHOT_VOLUMES_NOT_OPTED_OUT,
+    &COPY_SNAPSHOTS_NOT_OPTED_OUT,
     &MAKE_TAGGED_SNAPSHOTS,
+    &MAKE_TAGGED_COPIES,
     &TAG_SNAPSHOTS_WHILE_MAKING_THEM,
+    &TAG_COPIES_WHILE_MAKING_THEM,
     &READ_AND_DELETE_OWN_SNAPSHOTS,
     &DECRYPT_BLOCKS_OF_SNAPSHOTS,
+    &LET_EC2_USE_KEYS_FOR_COPIES,
 ];
 
 /// AWS offers no restriction of these to resources.
@@ -79,24 +88,39 @@ pub(crate) static SNAPSHOT_VOLUMES_NOT_OPTED_OUT: Grant = Grant {
     }],
 };
 
+/// As for volumes: the owner of an image opts out by the tag on its snapshots.
+pub(crate) static COPY_SNAPSHOTS_NOT_OPTED_OUT: Grant = Grant {
+    sid: "CopySnapshotsNotOptedOut",
+    resource: Resource::ExistingSnapshots,
+    conditions: &[Condition {
+        operator: "StringNotEquals",
+        key: ConditionKey::ResourceTag(tags::SCANNER),
+        value: ConditionValue::Text(tags::FALSE),
+    }],
+};
+
 /// A snapshot that is not tagged as the scanner's own cannot come into being, so none can escape the clean-up.
 /// `ForAllValues` also holds for a request without tags; the first condition is what demands one.
-pub(crate) static MAKE_TAGGED_SNAPSHOTS: Grant = Grant {
-    sid: "MakeTaggedSnapshots",
-    resource: Resource::Snapshots,
-    conditions: &[
-        Condition {
-            operator: "StringEquals",
-            key: ConditionKey::RequestTag(tags::SCANNER),
-            value: ConditionValue::Text(tags::TRUE),
-        },
-        Condition {
-            operator: "ForAllValues:StringLike",
-            key: ConditionKey::Named("aws:TagKeys"),
-            value: ConditionValue::Prefix(tags::PREFIX),
-        },
-    ],
-};
+pub(crate) static MAKE_TAGGED_SNAPSHOTS: Grant =
+    Grant { sid: "MakeTaggedSnapshots", resource: Resource::Snapshots, conditions: TAGGED_AS_OWN };
+
+/// The same for copies. AWS checks `CopySnapshot` against the source too, with the tags of the request: what this grants
+/// must not be the source, whose owner may have opted out.
+pub(crate) static MAKE_TAGGED_COPIES: Grant =
+    Grant { sid: "MakeTaggedCopies", resource: Resource::SnapshotToBe, conditions: TAGGED_AS_OWN };
+
+const TAGGED_AS_OWN: &[Condition] = &[
+    Condition {
+        operator: "StringEquals",
+        key: ConditionKey::RequestTag(tags::SCANNER),
+        value: ConditionValue::Text(tags::TRUE),
+    },
+    Condition {
+        operator: "ForAllValues:StringLike",
+        key: ConditionKey::Named("aws:TagKeys"),
+        value: ConditionValue::Prefix(tags::PREFIX),
+    },
+];
 
 /// Tags only in the act of creation: otherwise a scanner could claim somebody else's snapshot by tagging it.
 pub(crate) static TAG_SNAPSHOTS_WHILE_MAKING_THEM: Grant = Grant {
@@ -106,6 +130,17 @@ pub(crate) static TAG_SNAPSHOTS_WHILE_MAKING_THEM: Grant = Grant {
         operator: "StringEquals",
         key: ConditionKey::Named("ec2:CreateAction"),
         value: ConditionValue::Text("CreateSnapshot"),
+    }],
+};
+
+/// The same for copies.
+pub(crate) static TAG_COPIES_WHILE_MAKING_THEM: Grant = Grant {
+    sid: "TagCopiesWhileMakingThem",
+    resource: Resource::Snapshots,
+    conditions: &[Condition {
+        operator: "StringEquals",
+        key: ConditionKey::Named("ec2:CreateAction"),
+        value: ConditionValue::Text("CopySnapshot"),
     }],
 };
 
@@ -135,6 +170,29 @@ pub(crate) static DECRYPT_BLOCKS_OF_SNAPSHOTS: Grant = Grant {
             operator: "ForAnyValue:StringEquals",
             key: ConditionKey::Named("kms:EncryptionContextKeys"),
             value: ConditionValue::Text("aws:ebs:id"),
+        },
+    ],
+};
+
+/// Keys only for EBS, only through EC2, and only for what EC2 itself does with them.
+pub(crate) static LET_EC2_USE_KEYS_FOR_COPIES: Grant = Grant {
+    sid: "LetEc2UseKeysForCopies",
+    resource: Resource::Keys,
+    conditions: &[
+        Condition {
+            operator: "StringEquals",
+            key: ConditionKey::Named("kms:ViaService"),
+            value: ConditionValue::ViaService("ec2"),
+        },
+        Condition {
+            operator: "ForAnyValue:StringEquals",
+            key: ConditionKey::Named("kms:EncryptionContextKeys"),
+            value: ConditionValue::Text("aws:ebs:id"),
+        },
+        Condition {
+            operator: "Bool",
+            key: ConditionKey::Named("kms:GrantIsForAWSResource"),
+            value: ConditionValue::Text("true"),
         },
     ],
 };

@@ -13,6 +13,9 @@ pub const SCANNER_ID: &str = "DatadogAgentlessScannerScannerId";
 /// What the scan was asked to look at, for example an instance id.
 pub const TARGET: &str = "DatadogAgentlessScannerTarget";
 
+/// The volume or the snapshot that it shows: by it a snapshot is found whose id never arrived.
+pub const ORIGIN: &str = "DatadogAgentlessScannerOrigin";
+
 /// The time (RFC 3339, UTC) after which any scanner of the account may delete the resource.
 pub const EXPIRES_AT: &str = "DatadogAgentlessScannerExpiresAt";
 

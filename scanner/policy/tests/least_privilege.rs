@@ -11,6 +11,8 @@ const ROLE: &str = "arn:aws:iam::111122223333:role/scanner";
 const VOLUME: &str = "arn:aws:ec2:eu-central-1:111122223333:volume/vol-0a";
 const SNAPSHOT: &str = "arn:aws:ec2:eu-central-1::snapshot/snap-0a";
 const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd";
+/// The id under which AWS checks a snapshot that is not there yet, as `${*}` in a policy means it.
+const SNAPSHOT_TO_BE: &str = "arn:aws:ec2:eu-central-1::snapshot/STAR";
 const INSTANCES: &str = "arn:aws:ec2:eu-central-1:111122223333:instance/*";
 
 /// One authorization that AWS checks: an action on a resource, with the context that the conditions look at.
@@ -37,6 +39,11 @@ impl Check {
         self
     }
 
+    fn with_truth(mut self, key: &str, value: bool) -> Self {
+        self.context.push((key.to_owned(), ContextValue::Boolean(value)));
+        self
+    }
+
     fn resource_tag(self, value: &str) -> Self {
         self.with(&format!("aws:ResourceTag/{}", tags::SCANNER), value)
     }
@@ -46,7 +53,8 @@ impl Check {
     }
 
     fn is_allowed_by(&self, policy: &PolicyDocument) -> bool {
-        let policy: IAMPolicy = serde_json::from_str(&policy.to_json()).unwrap();
+        // The evaluator does not know the special characters of policies.
+        let policy: IAMPolicy = serde_json::from_str(&policy.to_json().replace("${*}", "STAR")).unwrap();
         let request = IAMRequest::new_with_context(
             Principal::Aws(PrincipalId::String(ROLE.to_owned())),
             self.action,
@@ -85,9 +93,24 @@ fn checks_of_a_scan() -> Vec<Check> {
     ]
 }
 
+/// What AWS checks while an image with one encrypted snapshot is scanned.
+fn checks_of_a_scan_of_an_image() -> Vec<Check> {
+    let keys = [tags::SCANNER, tags::SCAN_ID, tags::SCANNER_ID, tags::TARGET, tags::EXPIRES_AT];
+    vec![
+        Check::new("ec2:DescribeImages", "arn:aws:ec2:eu-central-1::image/ami-0a"),
+        Check::new("ec2:CopySnapshot", SNAPSHOT).request_tags("true", &keys),
+        Check::new("ec2:CopySnapshot", SNAPSHOT_TO_BE).request_tags("true", &keys),
+        Check::new("ec2:CreateTags", SNAPSHOT).with("ec2:CreateAction", "CopySnapshot"),
+        Check::new("kms:CreateGrant", KEY)
+            .with("kms:ViaService", "ec2.eu-central-1.amazonaws.com")
+            .with_list("kms:EncryptionContextKeys", &["aws:ebs:id"])
+            .with_truth("kms:GrantIsForAWSResource", true),
+    ]
+}
+
 #[test]
 fn a_scan_is_allowed() {
-    for check in checks_of_a_scan() {
+    for check in checks_of_a_scan().into_iter().chain(checks_of_a_scan_of_an_image()) {
         assert!(check.is_allowed_by(&policy()), "{} on {}", check.action, check.resource);
     }
 }
@@ -97,7 +120,10 @@ fn every_action_of_the_table_is_needed() {
     for action in actions::ALL {
         let reduced = policy().without(action.name);
         assert!(
-            checks_of_a_scan().iter().any(|check| !check.is_allowed_by(&reduced)),
+            checks_of_a_scan()
+                .iter()
+                .chain(&checks_of_a_scan_of_an_image())
+                .any(|check| !check.is_allowed_by(&reduced)),
             "a scan works without {action}"
         );
     }
@@ -178,7 +204,17 @@ fn what_is_not_the_scanners_is_denied() {
                 .with_list("kms:EncryptionContextKeys", &["aws:ebs:id"]),
         ),
         ("a snapshot made public", Check::new("ec2:ModifySnapshotAttribute", SNAPSHOT).resource_tag("true")),
-        ("a snapshot copied", Check::new("ec2:CopySnapshot", SNAPSHOT).resource_tag("true")),
+        (
+            "an opted-out snapshot is copied",
+            Check::new("ec2:CopySnapshot", SNAPSHOT).resource_tag("false").request_tags("true", &own_tag),
+        ),
+        ("a copy made without tags", Check::new("ec2:CopySnapshot", SNAPSHOT_TO_BE)),
+        (
+            "a key granted to somebody",
+            Check::new("kms:CreateGrant", KEY)
+                .with("kms:ViaService", "ec2.eu-central-1.amazonaws.com")
+                .with_list("kms:EncryptionContextKeys", &["aws:ebs:id"]),
+        ),
         ("a snapshot written", Check::new("ebs:PutSnapshotBlock", SNAPSHOT).resource_tag("true")),
         ("a volume attached", Check::new("ec2:AttachVolume", VOLUME)),
         ("another role assumed", Check::new("sts:AssumeRole", ROLE)),
@@ -187,6 +223,18 @@ fn what_is_not_the_scanners_is_denied() {
     for (what, check) in denied {
         assert!(!check.is_allowed_by(&policy()), "{what}: allowed");
     }
+}
+
+#[test]
+fn who_scans_only_hosts_copies_nothing() {
+    let scope = Scope {
+        region: "eu-central-1".parse().unwrap(),
+        account: "111122223333".parse().unwrap(),
+        kms_keys: Vec::new(),
+    };
+    let hosts = PolicyDocument::for_scanner(&scope, &[Feature::Hosts]).unwrap();
+    assert!(checks_of_a_scan().iter().all(|check| check.is_allowed_by(&hosts)));
+    assert!(!checks_of_a_scan_of_an_image().iter().any(|check| check.is_allowed_by(&hosts)));
 }
 
 #[test]

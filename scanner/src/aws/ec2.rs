@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::config::Builder;
 use aws_sdk_ec2::types;
 use aws_smithy_types::retry::RetryConfig;
-use scanner_policy::actions;
+use scanner_policy::{Call, actions};
 use time::OffsetDateTime;
 
 use super::{Aws, AwsError};
@@ -20,6 +20,16 @@ pub trait Ec2: Send + Sync + 'static {
 
     /// Looks a volume up.
     fn volume(&self, id: &str) -> impl Future<Output = Result<VolumeInfo, AwsError>> + Send;
+
+    /// Looks an image up.
+    fn image(&self, id: &str) -> impl Future<Output = Result<Image, AwsError>> + Send;
+
+    /// Starts a copy of a snapshot of this region. One attempt and no more, as for [`create_snapshot`](Self::create_snapshot).
+    fn copy_snapshot(
+        &self,
+        snapshot: &str,
+        tags: &Tags,
+    ) -> impl Future<Output = Result<Snapshot, AwsError>> + Send;
 
     /// Starts a snapshot of a volume. One attempt and no more: a second one could make a second snapshot.
     fn create_snapshot(
@@ -55,6 +65,22 @@ pub struct Instance {
     pub tags: Tags,
 }
 
+/// What a scan needs to know of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Image {
+    /// Its id.
+    pub id: String,
+    /// Its state in EC2's words, such as `available`.
+    pub state: String,
+    /// The device name of its root volume, such as `/dev/xvda`.
+    pub root_device: Option<String>,
+    /// The snapshots that volumes are made of when it is started, with the device names of these.
+    pub snapshots: Vec<(String, String)>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
 /// What a scan needs to know of a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -83,8 +109,6 @@ pub struct Attachment {
 pub struct Snapshot {
     /// Its id.
     pub id: String,
-    /// The volume it was made of.
-    pub volume: String,
     /// How far it is.
     pub state: SnapshotState,
     /// The point in time that it shows.
@@ -154,30 +178,59 @@ impl Ec2 for Aws {
             .ok_or_else(|| AwsError::NotFound { call: call.name(), detail: format!("no volume {id}") })
     }
 
+    async fn image(&self, id: &str) -> Result<Image, AwsError> {
+        let call = actions::EC2_DESCRIBE_IMAGES;
+        let answer = self.send(call, self.ec2.describe_images().image_ids(id).send()).await?;
+        let image = answer
+            .images()
+            .iter()
+            .find(|image| image.image_id() == Some(id))
+            .ok_or_else(|| AwsError::NotFound { call: call.name(), detail: format!("no image {id}") })?;
+        let snapshots = image.block_device_mappings().iter().filter_map(|mapping| {
+            Some((mapping.device_name()?.to_owned(), mapping.ebs()?.snapshot_id()?.to_owned()))
+        });
+        Ok(Image {
+            id: id.to_owned(),
+            state: image.state().map_or("in an unknown state", types::ImageState::as_str).to_owned(),
+            root_device: image.root_device_name().map(str::to_owned),
+            snapshots: snapshots.collect(),
+            tags: tags_of(image.tags()),
+        })
+    }
+
+    async fn copy_snapshot(&self, snapshot: &str, tags: &Tags) -> Result<Snapshot, AwsError> {
+        let call = actions::EC2_COPY_SNAPSHOT;
+        let request = self
+            .ec2
+            .copy_snapshot()
+            .source_region(&self.region)
+            .source_snapshot_id(snapshot)
+            .description(DESCRIPTION)
+            .tag_specifications(on_snapshot(tags))
+            .customize()
+            // As below.
+            .config_override(Builder::new().retry_config(RetryConfig::disabled()));
+        let answer = self.send(call, request.send()).await?;
+        let id = answer.snapshot_id().ok_or_else(|| names_no_snapshot(call))?;
+        let state = SnapshotState::Pending { progress: String::new() };
+        Ok(Snapshot { id: id.to_owned(), state, started: None })
+    }
+
     async fn create_snapshot(&self, volume: &str, tags: &Tags) -> Result<Snapshot, AwsError> {
         let call = actions::EC2_CREATE_SNAPSHOT;
-        let pairs = tags.iter().map(|(key, value)| types::Tag::builder().key(key).value(value).build());
-        let on_snapshot = types::TagSpecification::builder()
-            .resource_type(types::ResourceType::Snapshot)
-            .set_tags(Some(pairs.collect()))
-            .build();
         let request = self
             .ec2
             .create_snapshot()
             .volume_id(volume)
-            .description("Made by agentless-scanner, which deletes it when the scan has ended.")
-            .tag_specifications(on_snapshot)
+            .description(DESCRIPTION)
+            .tag_specifications(on_snapshot(tags))
             .customize()
             // The request has no idempotency token, so the SDK must not repeat it when only the answer was lost.
             .config_override(Builder::new().retry_config(RetryConfig::disabled()));
         let answer = self.send(call, request.send()).await?;
-        let id = answer.snapshot_id().ok_or_else(|| AwsError::Response {
-            call: call.name(),
-            problem: "it names no snapshot".to_owned(),
-        })?;
+        let id = answer.snapshot_id().ok_or_else(|| names_no_snapshot(call))?;
         Ok(Snapshot {
             id: id.to_owned(),
-            volume: volume.to_owned(),
             state: state_of(answer.state(), answer.progress(), answer.state_message()),
             started: answer.start_time().and_then(time_of),
         })
@@ -218,6 +271,21 @@ impl Ec2 for Aws {
     }
 }
 
+/// What people see beside a snapshot that a scan made.
+const DESCRIPTION: &str = "Made by agentless-scanner, which deletes it when the scan has ended.";
+
+fn on_snapshot(tags: &Tags) -> types::TagSpecification {
+    let pairs = tags.iter().map(|(key, value)| types::Tag::builder().key(key).value(value).build());
+    types::TagSpecification::builder()
+        .resource_type(types::ResourceType::Snapshot)
+        .set_tags(Some(pairs.collect()))
+        .build()
+}
+
+fn names_no_snapshot(call: Call) -> AwsError {
+    AwsError::Response { call: call.name(), problem: "it names no snapshot".to_owned() }
+}
+
 /// Some services end their pages with an empty token instead of none.
 pub(super) fn next_page(token: Option<&str>) -> Option<String> {
     token.filter(|token| !token.is_empty()).map(str::to_owned)
@@ -240,7 +308,6 @@ fn volume_info(volume: &types::Volume) -> Option<VolumeInfo> {
 fn snapshot(snapshot: &types::Snapshot) -> Option<Snapshot> {
     Some(Snapshot {
         id: snapshot.snapshot_id()?.to_owned(),
-        volume: snapshot.volume_id().unwrap_or_default().to_owned(),
         state: state_of(snapshot.state(), snapshot.progress(), snapshot.state_message()),
         started: snapshot.start_time().and_then(time_of),
     })

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 pub use config::{ConnectError, Connection};
 pub use ebs::{BlockData, BlockPage, EbsDirect};
-pub use ec2::{Attachment, Ec2, Instance, Snapshot, SnapshotState, Tags, VolumeInfo};
+pub use ec2::{Attachment, Ec2, Image, Instance, Snapshot, SnapshotState, Tags, VolumeInfo};
 pub use error::AwsError;
 pub use files::AwsFiles;
 

@@ -20,9 +20,9 @@ use crate::output::table;
 use crate::sbom::cyclonedx::Bom;
 use crate::scan;
 
-/// List the packages on an EC2 instance, a volume, a snapshot, a disk image or a directory.
+/// List the packages on an EC2 instance, a volume, a snapshot, an image, a raw disk image or a directory.
 ///
-/// For an instance or a volume, snapshots are made, read and deleted again, also after a failure or Ctrl-C. A snapshot
+/// For an instance, a volume or an Amazon Machine Image, snapshots are made, read and deleted again, also after a failure or Ctrl-C. A snapshot
 /// that you name is only read. Needs the permissions of the scanner's role; credentials and region come from the usual
 /// places of AWS tools.
 ///

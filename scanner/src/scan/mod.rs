@@ -297,6 +297,24 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn an_image_is_read_by_copies_of_its_snapshots() {
+        let cloud = Cloud::new(&["vol-1", "vol-2"])
+            .content("vol-1", root_disk())
+            .image(&[("/dev/sdb", "vol-2"), ("/dev/sda", "vol-1")]);
+        let target = Target::MachineImage("ami-1".to_owned());
+        let read = scan(&cloud, &target, &options()).await.unwrap();
+        let volumes: Vec<_> = read.report.storage.volumes.iter().map(|volume| &*volume.id).collect();
+        assert_eq!(volumes, ["snap-of-vol-1", "snap-of-vol-2"]);
+        assert_eq!(read.report.packages().count(), 1);
+        assert_eq!(cloud.created(), 2);
+
+        let cloud = Cloud::new(&["vol-1"]).image(&[("/dev/sda", "vol-1")]).tag("ami-1", "false");
+        let error = scan(&cloud, &target, &options()).await.unwrap_err();
+        assert!(chain(&error).contains("ami-1 must not be scanned"), "{}", chain(&error));
+        assert_eq!(cloud.created(), 0);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_volume_whose_snapshot_fails_costs_only_itself() {
         let cloud =

@@ -1,4 +1,4 @@
-//! Instances, volumes and snapshots of EC2 as snapshots that can be read.
+//! Instances, volumes, images and snapshots of EC2 as snapshots that can be read.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use scanner_policy::tags;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use super::snapshots::{SnapshotFailure, Snapshots};
-use crate::aws::{AwsError, Ec2, Instance, Snapshot, SnapshotState, Tags, VolumeInfo};
+use super::snapshots::{Origin, SnapshotFailure, Snapshots};
+use crate::aws::{AwsError, Ec2, Image, Instance, Snapshot, SnapshotState, Tags, VolumeInfo};
 
 /// What of EC2 to scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum EbsTarget<'a> {
     Volume(&'a str),
     /// A snapshot that exists. It is not the scan's own, and is not deleted.
     Snapshot(&'a str),
+    /// An Amazon Machine Image: copies of its snapshots.
+    Image(&'a str),
 }
 
 /// A volume with a snapshot of it, or with the reason why there is none.
@@ -54,7 +56,7 @@ pub enum EbsError {
     /// There are no volumes.
     #[error("{id} is {state} and has no EBS volumes, and only EBS volumes can be scanned")]
     NoVolumes {
-        /// The instance.
+        /// The instance or image.
         id: String,
         /// Its state, in EC2's words.
         state: String,
@@ -123,6 +125,17 @@ pub async fn prepare<C: Ec2>(
             }
             start(snapshots, volumes, patience).await
         }
+        EbsTarget::Image(id) => {
+            (patience.look)("looking the image up");
+            let image = ec2.image(id).await?;
+            if is_opted_out(&image.tags) {
+                return Err(SnapshotFailure::OptedOut { id: id.to_owned() }.into());
+            }
+            if image.snapshots.is_empty() {
+                return Err(EbsError::NoVolumes { id: id.to_owned(), state: image.state });
+            }
+            copy(snapshots, image, patience).await
+        }
     };
     finish(snapshots, started, patience).await
 }
@@ -138,9 +151,25 @@ async fn start<C: Ec2>(
         let snapshot = if is_opted_out(&volume.tags) {
             Err(SnapshotFailure::OptedOut { id: volume.id.clone() })
         } else {
-            snapshots.create(&volume.id, patience.cancel).await
+            snapshots.create(Origin::Volume(&volume.id), patience.cancel).await
         };
         (volume.id, device, snapshot)
+    }))
+    .await
+}
+
+/// Starts the copies of an image's snapshots, the root volume's first. IAM refuses those whose owner opted out.
+async fn copy<C: Ec2>(
+    snapshots: &Snapshots<C>,
+    image: Image,
+    patience: Patience<'_>,
+) -> Vec<(String, Option<String>, Result<Snapshot, SnapshotFailure>)> {
+    (patience.look)("starting copies of snapshots");
+    let Image { root_device, snapshots: mut of_image, .. } = image;
+    of_image.sort_by_key(|(device, _)| (Some(device) != root_device.as_ref(), device.clone()));
+    join_all(of_image.into_iter().map(async |(device, snapshot)| {
+        let copy = snapshots.create(Origin::Snapshot(&snapshot), patience.cancel).await;
+        (snapshot, Some(device), copy)
     }))
     .await
 }

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::aws::{
-    Attachment, AwsError, BlockData, BlockPage, EbsDirect, Ec2, Instance, Snapshot, SnapshotState, Tags,
-    VolumeInfo,
+    Attachment, AwsError, BlockData, BlockPage, EbsDirect, Ec2, Image, Instance, Snapshot, SnapshotState,
+    Tags, VolumeInfo,
 };
 
 /// Something that goes wrong with the next request of its kind.
@@ -39,6 +39,7 @@ pub(crate) struct Cloud {
 struct State {
     volumes: BTreeMap<String, VolumeInfo>,
     instances: BTreeMap<String, Instance>,
+    images: BTreeMap<String, Image>,
     /// The contents of volumes, and of the snapshots made of them.
     contents: BTreeMap<String, Arc<Vec<u8>>>,
     snapshots: BTreeMap<String, Made>,
@@ -97,10 +98,33 @@ impl Cloud {
         let tag = (scanner_policy::tags::SCANNER.to_owned(), value.to_owned());
         if let Some(volume) = state.volumes.get_mut(id) {
             volume.tags.extend([tag]);
+        } else if let Some(image) = state.images.get_mut(id) {
+            image.tags.extend([tag]);
         } else {
             state.instances.get_mut(id).unwrap().tags.extend([tag]);
         }
         drop(state);
+        self
+    }
+
+    /// With image `ami-1` of snapshots of these volumes, which its owner made, with their device names.
+    pub(crate) fn image(self: Arc<Self>, volumes: &[(&str, &str)]) -> Arc<Self> {
+        let mut snapshots = Vec::new();
+        for (device, volume) in volumes {
+            let id = format!("snap-of-{volume}");
+            let made =
+                Made { volume: (*volume).to_owned(), tags: Tags::new(), at: Instant::now(), fails: false };
+            self.lock().snapshots.insert(id.clone(), made);
+            snapshots.push(((*device).to_owned(), id));
+        }
+        let image = Image {
+            id: "ami-1".to_owned(),
+            state: "available".to_owned(),
+            root_device: Some("/dev/sda".to_owned()),
+            snapshots,
+            tags: Tags::new(),
+        };
+        self.lock().images.insert("ami-1".to_owned(), image);
         self
     }
 
@@ -123,7 +147,8 @@ impl Cloud {
     }
 
     pub(crate) fn is_clean(&self) -> bool {
-        self.lock().snapshots.is_empty()
+        // Those of an image are its owner's.
+        self.lock().snapshots.values().all(|made| made.tags.is_empty())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -138,11 +163,37 @@ impl Cloud {
         } else {
             SnapshotState::Completed
         };
-        Snapshot {
-            id: id.to_owned(),
-            volume: made.volume.clone(),
-            state,
-            started: Some(time::macros::datetime!(2026-11-21 06:00:00 UTC)),
+        Snapshot { id: id.to_owned(), state, started: Some(time::macros::datetime!(2026-11-21 06:00:00 UTC)) }
+    }
+
+    /// Makes a snapshot that shows a volume, unless something goes wrong.
+    async fn make(&self, call: &'static str, volume: &str, tags: &Tags) -> Result<Snapshot, AwsError> {
+        use Mishap::{CreateAnswerLost, CreateDenied, CreateHangs, CreateThrottled, SnapshotFails};
+        let detail = "told to".to_owned();
+        let (mishap, id, made) = {
+            let mut state = self.lock();
+            let mishap =
+                state.mishap(&[CreateAnswerLost, CreateDenied, CreateHangs, CreateThrottled, SnapshotFails]);
+            match mishap {
+                Some(CreateThrottled) => return Err(AwsError::Throttled { call, detail }),
+                Some(CreateDenied) => return Err(AwsError::Denied { call, detail }),
+                _ => {}
+            }
+            state.created += 1;
+            let id = format!("snap-{}", state.created);
+            let made = Made {
+                volume: volume.to_owned(),
+                tags: tags.clone(),
+                at: Instant::now(),
+                fails: mishap == Some(SnapshotFails),
+            };
+            state.snapshots.insert(id.clone(), made.clone());
+            (mishap, id, made)
+        };
+        match mishap {
+            Some(CreateAnswerLost) => Err(AwsError::Failed { call, detail }),
+            Some(CreateHangs) => std::future::pending().await,
+            _ => Ok(self.describe(&id, &made)),
         }
     }
 
@@ -178,35 +229,20 @@ impl Ec2 for Cloud {
         self.lock().volumes.get(id).cloned().map_or_else(|| not_found("ec2:DescribeVolumes", id), Ok)
     }
 
-    async fn create_snapshot(&self, volume: &str, tags: &Tags) -> Result<Snapshot, AwsError> {
-        use Mishap::{CreateAnswerLost, CreateDenied, CreateHangs, CreateThrottled, SnapshotFails};
-        let call = "ec2:CreateSnapshot";
-        let detail = "told to".to_owned();
-        let (mishap, id, made) = {
-            let mut state = self.lock();
-            let mishap =
-                state.mishap(&[CreateAnswerLost, CreateDenied, CreateHangs, CreateThrottled, SnapshotFails]);
-            match mishap {
-                Some(CreateThrottled) => return Err(AwsError::Throttled { call, detail }),
-                Some(CreateDenied) => return Err(AwsError::Denied { call, detail }),
-                _ => {}
-            }
-            state.created += 1;
-            let id = format!("snap-{}", state.created);
-            let made = Made {
-                volume: volume.to_owned(),
-                tags: tags.clone(),
-                at: Instant::now(),
-                fails: mishap == Some(SnapshotFails),
-            };
-            state.snapshots.insert(id.clone(), made.clone());
-            (mishap, id, made)
-        };
-        match mishap {
-            Some(CreateAnswerLost) => Err(AwsError::Failed { call, detail }),
-            Some(CreateHangs) => std::future::pending().await,
-            _ => Ok(self.describe(&id, &made)),
+    async fn image(&self, id: &str) -> Result<Image, AwsError> {
+        self.lock().images.get(id).cloned().map_or_else(|| not_found("ec2:DescribeImages", id), Ok)
+    }
+
+    async fn copy_snapshot(&self, snapshot: &str, tags: &Tags) -> Result<Snapshot, AwsError> {
+        let volume = self.lock().snapshots.get(snapshot).map(|made| made.volume.clone());
+        match volume {
+            Some(volume) => self.make("ec2:CopySnapshot", &volume, tags).await,
+            None => not_found("ec2:CopySnapshot", snapshot),
         }
+    }
+
+    async fn create_snapshot(&self, volume: &str, tags: &Tags) -> Result<Snapshot, AwsError> {
+        self.make("ec2:CreateSnapshot", volume, tags).await
     }
 
     async fn snapshots(&self, ids: &[String]) -> Result<Vec<Snapshot>, AwsError> {

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 pub use blocks::{SnapshotBlocks, SnapshotError};
-pub use snapshots::{Identity, Leftover, SnapshotFailure, Snapshots};
+pub use snapshots::{Identity, Leftover, Origin, SnapshotFailure, Snapshots};
 
 /// What the user asks to scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Target {
     Volume(String),
     /// An EBS snapshot that exists. It is read and never deleted.
     Snapshot(String),
+    /// An Amazon Machine Image.
+    MachineImage(String),
     /// A raw disk image.
     Image(PathBuf),
     /// A block device of this machine.
@@ -46,8 +48,8 @@ pub enum TargetError {
     },
     /// There is no such file.
     #[error(
-        "there is no {given:?}: give the id of an instance (i-…), a volume (vol-…) or a snapshot (snap-…), or the path \
-         of a raw disk image, a block device or a directory"
+        "there is no {given:?}: give the id of an instance (i-…), a volume (vol-…), a snapshot (snap-…) or an image \
+         (ami-…), or the path of a raw disk image, a block device or a directory"
     )]
     Missing {
         /// What was given.
@@ -85,8 +87,12 @@ impl Target {
     /// Understands an id or a path. A file whose name looks like an id is given as `./i-…`.
     pub fn parse(given: &str) -> Result<Self, TargetError> {
         type Make = fn(String) -> Target;
-        let prefixes: [(&str, Make); 3] =
-            [("i-", Self::Instance), ("vol-", Self::Volume), ("snap-", Self::Snapshot)];
+        let prefixes: [(&str, Make); 4] = [
+            ("i-", Self::Instance),
+            ("vol-", Self::Volume),
+            ("snap-", Self::Snapshot),
+            ("ami-", Self::MachineImage),
+        ];
         for (prefix, make) in prefixes {
             match given.strip_prefix(prefix) {
                 Some(rest) if is_id(rest) => return Ok(make(given.to_owned())),
@@ -121,6 +127,7 @@ impl Target {
             Self::Instance(id) => Ok(ebs::EbsTarget::Instance(id)),
             Self::Volume(id) => Ok(ebs::EbsTarget::Volume(id)),
             Self::Snapshot(id) => Ok(ebs::EbsTarget::Snapshot(id)),
+            Self::MachineImage(id) => Ok(ebs::EbsTarget::Image(id)),
             Self::Image(path) | Self::Device(path) | Self::Directory(path) => Err(path),
         }
     }
@@ -131,6 +138,7 @@ impl Target {
             Self::Instance(_) => "instance",
             Self::Volume(_) => "volume",
             Self::Snapshot(_) => "snapshot",
+            Self::MachineImage(_) => "ami",
             Self::Image(_) => "image",
             Self::Device(_) => "device",
             Self::Directory(_) => "directory",
@@ -141,7 +149,9 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Instance(id) | Self::Volume(id) | Self::Snapshot(id) => f.write_str(id),
+            Self::Instance(id) | Self::Volume(id) | Self::Snapshot(id) | Self::MachineImage(id) => {
+                f.write_str(id)
+            }
             Self::Image(path) | Self::Device(path) | Self::Directory(path) => write!(f, "{}", path.display()),
         }
     }
@@ -168,6 +178,7 @@ mod tests {
             ("i-01234567", "instance"),
             ("vol-0123456789abcdef0", "volume"),
             ("snap-0123456789abcdef0", "snapshot"),
+            ("ami-0123456789abcdef0", "ami"),
             (path, "directory"),
             (image.to_str().unwrap(), "image"),
         ] {

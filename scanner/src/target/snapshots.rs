@@ -33,13 +33,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The tags of a snapshot.
-    pub fn tags(&self) -> Tags {
+    /// The tags of a snapshot of `origin`.
+    pub fn tags(&self, origin: &str) -> Tags {
         let pairs = [
             (tags::SCANNER, tags::TRUE.to_owned()),
             (tags::SCAN_ID, self.scan.to_string()),
             (tags::SCANNER_ID, self.scanner.clone()),
             (tags::TARGET, self.target.clone()),
+            (tags::ORIGIN, origin.to_owned()),
             (tags::EXPIRES_AT, self.expires.format(&Rfc3339).unwrap_or_default()),
         ];
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
@@ -67,15 +68,33 @@ struct Ledger {
     unanswered: u32,
 }
 
+/// What a snapshot is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// A volume.
+    Volume(&'a str),
+    /// A snapshot, of which it is a copy.
+    Snapshot(&'a str),
+}
+
+impl<'a> Origin<'a> {
+    /// Its id.
+    pub fn id(self) -> &'a str {
+        match self {
+            Self::Volume(id) | Self::Snapshot(id) => id,
+        }
+    }
+}
+
 /// Why a volume has no snapshot that can be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotFailure {
     /// AWS said no, or nothing.
-    #[error("no snapshot of {volume} could be made")]
+    #[error("no snapshot of {origin} could be made")]
     Create {
-        /// The volume.
-        volume: String,
+        /// The volume or snapshot.
+        origin: String,
         /// Why.
         source: AwsError,
     },
@@ -111,7 +130,7 @@ pub enum SnapshotFailure {
         tags::FALSE
     )]
     OptedOut {
-        /// The instance or volume.
+        /// The instance, volume, image or snapshot.
         id: String,
     },
     /// The user ended the scan.
@@ -145,10 +164,10 @@ impl<C: Ec2> Snapshots<C> {
         Self { ec2, identity, ledger: Mutex::default() }
     }
 
-    /// Starts a snapshot of a volume.
+    /// Starts a snapshot.
     pub async fn create(
         &self,
-        volume: &str,
+        origin: Origin<'_>,
         cancel: &CancellationToken,
     ) -> Result<Snapshot, SnapshotFailure> {
         let mut pause = PAUSE;
@@ -157,20 +176,20 @@ impl<C: Ec2> Snapshots<C> {
                 break;
             }
             self.ledger().unanswered += 1;
-            let Some(answer) = self.create_once(volume, cancel).await else { break };
+            let Some(answer) = self.create_once(origin, cancel).await else { break };
             let error = match answer {
                 Ok(snapshot) => {
                     self.answered(Some(&snapshot.id));
-                    tracing::info!(volume, snapshot = snapshot.id, "snapshot started");
+                    tracing::info!(origin = origin.id(), snapshot = snapshot.id, "snapshot started");
                     return Ok(snapshot);
                 }
                 Err(error) => error,
             };
             if !error.is_ambiguous() {
                 self.answered(None);
-            } else if let Some(snapshot) = self.find_lost(volume, cancel).await {
+            } else if let Some(snapshot) = self.find_lost(origin.id(), cancel).await {
                 tracing::warn!(
-                    volume,
+                    origin = origin.id(),
                     snapshot = snapshot.id,
                     "the answer was lost, the snapshot was found by its tag"
                 );
@@ -178,10 +197,10 @@ impl<C: Ec2> Snapshots<C> {
                 return Ok(snapshot);
             }
             if attempt >= CREATE_ATTEMPTS || !error.is_passing() {
-                return Err(SnapshotFailure::Create { volume: volume.to_owned(), source: error });
+                return Err(SnapshotFailure::Create { origin: origin.id().to_owned(), source: error });
             }
             tracing::warn!(
-                volume,
+                origin = origin.id(),
                 error = crate::chain(&error),
                 "the snapshot could not be started, trying again"
             );
@@ -196,19 +215,27 @@ impl<C: Ec2> Snapshots<C> {
     /// One request. `None` if the user ended the scan and no answer came soon.
     async fn create_once(
         &self,
-        volume: &str,
+        origin: Origin<'_>,
         cancel: &CancellationToken,
     ) -> Option<Result<Snapshot, AwsError>> {
-        let tags = self.identity.tags();
+        let tags = self.identity.tags(origin.id());
+        let request = async {
+            match origin {
+                Origin::Volume(id) => self.ec2.create_snapshot(id, &tags).await,
+                Origin::Snapshot(id) => self.ec2.copy_snapshot(id, &tags).await,
+            }
+        };
         tokio::select! {
-            answer = self.ec2.create_snapshot(volume, &tags) => Some(answer),
+            answer = request => Some(answer),
             () = async { cancel.cancelled().await; sleep(GRACE).await } => None,
         }
     }
 
     /// A snapshot of this scan whose id never arrived. Not looked for any longer when the user ends the scan: then all
     /// lost ones are looked for together.
-    async fn find_lost(&self, volume: &str, cancel: &CancellationToken) -> Option<Snapshot> {
+    async fn find_lost(&self, origin: &str, cancel: &CancellationToken) -> Option<Snapshot> {
+        let mut wanted = self.identity.own_tag();
+        wanted.insert(tags::ORIGIN.to_owned(), origin.to_owned());
         let mut pause = PAUSE;
         for _ in 0..LOOKUPS {
             tokio::select! {
@@ -216,9 +243,9 @@ impl<C: Ec2> Snapshots<C> {
                 () = cancel.cancelled() => return None,
             }
             pause *= 2;
-            let Ok(found) = self.ec2.snapshots_tagged(&self.identity.own_tag()).await else { continue };
+            let Ok(found) = self.ec2.snapshots_tagged(&wanted).await else { continue };
             let known = self.ledger().ids.clone();
-            let lost = found.into_iter().find(|found| found.volume == volume && !known.contains(&found.id));
+            let lost = found.into_iter().find(|found| !known.contains(&found.id));
             if lost.is_some() {
                 return lost;
             }
@@ -447,7 +474,7 @@ mod tests {
     async fn a_snapshot_carries_its_tags_and_is_deleted() {
         let cloud = Cloud::new(&["vol-1"]);
         let snapshots = snapshots(&cloud);
-        let snapshot = snapshots.create("vol-1", &CancellationToken::new()).await.unwrap();
+        let snapshot = snapshots.create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
         let tags = cloud.tags_of(&snapshot.id);
         let expected = [
             ("DatadogAgentlessScanner", "true"),
@@ -466,7 +493,7 @@ mod tests {
     async fn a_snapshot_whose_answer_was_lost_is_found_and_not_made_twice() {
         let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::CreateAnswerLost]);
         let snapshots = snapshots(&cloud);
-        snapshots.create("vol-1", &CancellationToken::new()).await.unwrap();
+        snapshots.create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
         assert_eq!(cloud.created(), 1);
         assert!(snapshots.delete_all("r").await.is_none());
         assert!(cloud.is_clean());
@@ -478,7 +505,7 @@ mod tests {
         let cloud =
             Cloud::new(&["vol-1"]).with(&[Mishap::CreateAnswerLost]).hidden_for(Duration::from_secs(18));
         let snapshots = snapshots(&cloud);
-        snapshots.create("vol-1", &CancellationToken::new()).await.unwrap();
+        snapshots.create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
         assert_eq!(cloud.created(), 2);
         assert!(snapshots.delete_all("r").await.is_none());
         assert!(cloud.is_clean());
@@ -487,10 +514,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn throttling_is_waited_out_and_denial_is_not() {
         let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::CreateThrottled, Mishap::CreateThrottled]);
-        snapshots(&cloud).create("vol-1", &CancellationToken::new()).await.unwrap();
+        snapshots(&cloud).create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
 
         let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::CreateDenied]);
-        let error = snapshots(&cloud).create("vol-1", &CancellationToken::new()).await.unwrap_err();
+        let error =
+            snapshots(&cloud).create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap_err();
         assert!(
             crate::chain(&error)
                 .contains("no snapshot of vol-1 could be made: ec2:CreateSnapshot is not allowed")
@@ -503,7 +531,8 @@ mod tests {
         let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::CreateHangs]);
         let snapshots = snapshots(&cloud);
         let cancel = CancellationToken::new();
-        let (result, ()) = tokio::join!(snapshots.create("vol-1", &cancel), async { cancel.cancel() });
+        let (result, ()) =
+            tokio::join!(snapshots.create(Origin::Volume("vol-1"), &cancel), async { cancel.cancel() });
         assert!(matches!(result, Err(SnapshotFailure::Cancelled)));
         assert_eq!(cloud.created(), 1);
         assert!(snapshots.delete_all("r").await.is_none());
@@ -515,7 +544,10 @@ mod tests {
         let cloud = Cloud::new(&["vol-1"]);
         let cancel = CancellationToken::new();
         cancel.cancel();
-        assert!(matches!(snapshots(&cloud).create("vol-1", &cancel).await, Err(SnapshotFailure::Cancelled)));
+        assert!(matches!(
+            snapshots(&cloud).create(Origin::Volume("vol-1"), &cancel).await,
+            Err(SnapshotFailure::Cancelled)
+        ));
         assert_eq!(cloud.created(), 0);
     }
 
@@ -523,13 +555,14 @@ mod tests {
     async fn deletion_is_tried_again_and_what_stays_is_named() {
         let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::DeleteFails; 3]);
         let snapshots_of_one = snapshots(&cloud);
-        snapshots_of_one.create("vol-1", &CancellationToken::new()).await.unwrap();
+        snapshots_of_one.create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
         assert!(snapshots_of_one.delete_all("r").await.is_none());
         assert!(cloud.is_clean());
 
         let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::DeleteFails; 6]);
         let snapshots_of_one = snapshots(&cloud);
-        let snapshot = snapshots_of_one.create("vol-1", &CancellationToken::new()).await.unwrap();
+        let snapshot =
+            snapshots_of_one.create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
         let leftover = snapshots_of_one.delete_all("eu-central-1").await.unwrap();
         assert_eq!(leftover.ids, std::slice::from_ref(&snapshot.id));
         let text = leftover.to_string();
@@ -543,7 +576,7 @@ mod tests {
     async fn a_snapshot_that_is_not_known_yet_is_deleted_too() {
         let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::DeleteNotKnownYet; 2]);
         let snapshots = snapshots(&cloud);
-        snapshots.create("vol-1", &CancellationToken::new()).await.unwrap();
+        snapshots.create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
         assert!(snapshots.delete_all("r").await.is_none());
         assert!(cloud.is_clean());
     }
@@ -554,7 +587,7 @@ mod tests {
         for (failures, survives) in [(5, true), (6, false)] {
             let cloud = Cloud::new(&["vol-1"]).with(&vec![Mishap::DescribeFails; failures]);
             let snapshots = snapshots(&cloud);
-            let id = snapshots.create("vol-1", &cancel).await.unwrap().id;
+            let id = snapshots.create(Origin::Volume("vol-1"), &cancel).await.unwrap().id;
             let waited = snapshots.wait(&[id], patience(&cancel, 600)).await;
             assert_eq!(waited.is_ok(), survives, "{waited:?}");
         }
@@ -565,7 +598,7 @@ mod tests {
         let cloud = Cloud::new(&["vol-1"]).pending_for(Duration::from_mins(5));
         let snapshots = snapshots(&cloud);
         let cancel = CancellationToken::new();
-        let snapshot = snapshots.create("vol-1", &cancel).await.unwrap();
+        let snapshot = snapshots.create(Origin::Volume("vol-1"), &cancel).await.unwrap();
         let failures = snapshots.wait(&[snapshot.id], patience(&cancel, 600)).await.unwrap();
         assert!(failures.is_empty(), "{failures:?}");
         assert!(cloud.looks() < 40, "{}", cloud.looks());
@@ -576,14 +609,14 @@ mod tests {
         let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::SnapshotFails]);
         let snapshots_of_one = snapshots(&cloud);
         let cancel = CancellationToken::new();
-        let id = snapshots_of_one.create("vol-1", &cancel).await.unwrap().id;
+        let id = snapshots_of_one.create(Origin::Volume("vol-1"), &cancel).await.unwrap().id;
         let failures =
             snapshots_of_one.wait(std::slice::from_ref(&id), patience(&cancel, 600)).await.unwrap();
         assert!(failures[&id].to_string().contains("cannot be read (error: no key)"), "{failures:?}");
 
         let cloud = Cloud::new(&["vol-1"]).pending_for(Duration::from_hours(1));
         let snapshots_of_one = snapshots(&cloud);
-        let id = snapshots_of_one.create("vol-1", &cancel).await.unwrap().id;
+        let id = snapshots_of_one.create(Origin::Volume("vol-1"), &cancel).await.unwrap().id;
         let failures = snapshots_of_one.wait(std::slice::from_ref(&id), patience(&cancel, 60)).await.unwrap();
         let text = failures[&id].to_string();
         assert!(
@@ -597,8 +630,8 @@ mod tests {
         let cloud = Cloud::new(&["vol-1", "vol-2"]).pending_for(Duration::from_mins(5));
         let snapshots = snapshots(&cloud);
         let cancel = CancellationToken::new();
-        let deleted = snapshots.create("vol-1", &cancel).await.unwrap().id;
-        let kept = snapshots.create("vol-2", &cancel).await.unwrap().id;
+        let deleted = snapshots.create(Origin::Volume("vol-1"), &cancel).await.unwrap().id;
+        let kept = snapshots.create(Origin::Volume("vol-2"), &cancel).await.unwrap().id;
         cloud.delete_snapshot(&deleted).await.unwrap();
         let failures = snapshots.wait(&[deleted.clone(), kept], patience(&cancel, 600)).await.unwrap();
         assert_eq!(failures.keys().collect::<Vec<_>>(), [&deleted]);
@@ -610,7 +643,7 @@ mod tests {
         let cloud = Cloud::new(&["vol-1"]).pending_for(Duration::from_hours(1));
         let snapshots = snapshots(&cloud);
         let cancel = CancellationToken::new();
-        let id = snapshots.create("vol-1", &cancel).await.unwrap().id;
+        let id = snapshots.create(Origin::Volume("vol-1"), &cancel).await.unwrap().id;
         let ids = [id];
         let (result, ()) =
             tokio::join!(snapshots.wait(&ids, patience(&cancel, 600)), async { cancel.cancel() });

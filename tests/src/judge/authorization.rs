@@ -30,6 +30,8 @@ pub enum KeyValue {
     One(String),
     /// Of a multivalued key, such as `aws:TagKeys`.
     Many(Vec<String>),
+    /// Of a key that is true or false.
+    Truth(bool),
 }
 
 /// What AWS knows of the resources that requests name.
@@ -53,13 +55,14 @@ pub struct Disk {
 }
 
 impl Account {
-    /// Adds the snapshots that the recorded calls made: with the tags of their request, and encrypted as their volume.
+    /// Adds the snapshots that the recorded calls made: with the tags of their request, and encrypted as what they show.
     #[must_use]
     pub fn with_snapshots_of(mut self, calls: &[Call]) -> Self {
         for call in calls {
             let Some(id) = &call.snapshot_id else { continue };
             let volume = call.parameters.get("VolumeId").and_then(|id| self.volumes.get(id));
-            let kms_key = volume.and_then(|volume| volume.kms_key.clone());
+            let copied = call.parameters.get("SourceSnapshotId").and_then(|id| self.snapshots.get(id));
+            let kms_key = volume.or(copied).and_then(|origin| origin.kms_key.clone());
             self.snapshots.insert(id.clone(), Disk { tags: tags_for(call, "snapshot"), kms_key });
         }
         self
@@ -82,9 +85,10 @@ pub struct Unknown {
 pub fn authorizations(call: &Call, account: &Account) -> Result<Vec<Authorization>, Unknown> {
     let checks = Checks { call, account };
     match call.permission().as_str() {
-        "ec2:DescribeInstances" | "ec2:DescribeVolumes" | "ec2:DescribeSnapshots" => {
+        "ec2:DescribeImages" | "ec2:DescribeInstances" | "ec2:DescribeVolumes" | "ec2:DescribeSnapshots" => {
             Ok(vec![checks.on_anything()])
         }
+        "ec2:CopySnapshot" => checks.copy_snapshot(),
         "ec2:CreateSnapshot" => checks.create_snapshot(),
         "ec2:DeleteSnapshot" => Ok(vec![checks.on_snapshot("SnapshotId")?.1]),
         "ebs:ListSnapshotBlocks" => Ok(vec![checks.on_snapshot("snapshotId")?.1]),
@@ -142,18 +146,47 @@ impl Checks<'_> {
         Ok(checks)
     }
 
+    /// Against the source, with its tags, and against the copy to be. Of an encrypted source EC2 uses the key, by a grant that
+    /// it makes in the caller's name.
+    fn copy_snapshot(&self) -> Result<Vec<Authorization>, Unknown> {
+        let (source, on_source) = self.on_snapshot("SourceSnapshotId")?;
+        let tags = tags_for(self.call, "snapshot");
+        let of_request = request_tags(&tags);
+        let copy_arn = self.snapshot_arn("*");
+        let mut checks = vec![
+            Authorization {
+                context: on_source.context.into_iter().chain(of_request.clone()).collect(),
+                ..on_source
+            },
+            self.check("ec2:CopySnapshot", copy_arn.clone(), of_request.clone()),
+        ];
+        if !tags.is_empty() {
+            let creating = [("ec2:CreateAction".to_owned(), KeyValue::One("CopySnapshot".to_owned()))];
+            checks.push(self.check("ec2:CreateTags", copy_arn, of_request.into_iter().chain(creating)));
+        }
+        if let Some(key) = &source.kms_key {
+            let for_ec2 = ("kms:GrantIsForAWSResource".to_owned(), KeyValue::Truth(true));
+            let context = self.through_ec2().into_iter().chain([for_ec2]);
+            checks.push(self.check("kms:CreateGrant", key.clone(), context));
+        }
+        Ok(checks)
+    }
+
+    /// What KMS sees of a request that EC2 sends it.
+    fn through_ec2(&self) -> [(String, KeyValue); 2] {
+        let service = format!("ec2.{}.amazonaws.com", self.call.region);
+        [
+            ("kms:ViaService".to_owned(), KeyValue::One(service)),
+            ("kms:EncryptionContextKeys".to_owned(), KeyValue::Many(vec!["aws:ebs:id".to_owned()])),
+        ]
+    }
+
     /// For an encrypted snapshot AWS calls KMS with the caller's permission.
     fn get_snapshot_block(&self) -> Result<Vec<Authorization>, Unknown> {
         let (snapshot, check) = self.on_snapshot("snapshotId")?;
         let mut checks = vec![check];
         if let Some(key) = &snapshot.kms_key {
-            let context = [
-                (
-                    "kms:ViaService".to_owned(),
-                    KeyValue::One(format!("ec2.{}.amazonaws.com", self.call.region)),
-                ),
-                ("kms:EncryptionContextKeys".to_owned(), KeyValue::Many(vec!["aws:ebs:id".to_owned()])),
-            ];
+            let context = self.through_ec2();
             checks.push(self.check("kms:Decrypt", key.clone(), context));
         }
         Ok(checks)

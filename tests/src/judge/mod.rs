@@ -26,6 +26,9 @@ pub struct Policy {
     parsed: IAMPolicy,
 }
 
+/// What stands for the character `*` in a resource, where the evaluator would take it for a wildcard.
+const STAR: &str = "STAR";
+
 /// What is judged: every check that AWS made for the calls, and what IAM says under the role's policy.
 #[derive(Clone, Debug)]
 pub struct Verdict {
@@ -78,7 +81,9 @@ pub enum JudgeError {
 impl Policy {
     /// Reads a policy document.
     pub fn from_json(text: &str) -> Result<Self, JudgeError> {
-        Ok(Self { document: serde_json::from_str(text)?, parsed: IAMPolicy::from_json(text)? })
+        // The evaluator does not know the special characters of policies: `${*}` is the character `*`.
+        let plain = text.replace("${*}", STAR);
+        Ok(Self { document: serde_json::from_str(text)?, parsed: IAMPolicy::from_json(&plain)? })
     }
 
     /// Every action that some statement names, sorted and once.
@@ -113,12 +118,14 @@ impl Policy {
     pub fn allows(&self, authorization: &Authorization) -> Result<bool, JudgeError> {
         let failed =
             |message: String| JudgeError::Evaluator { authorization: authorization.to_string(), message };
-        let resource = Arn::parse(&authorization.resource).map_err(|error| failed(error.to_string()))?;
+        let resource = authorization.resource.replace('*', STAR);
+        let resource = Arn::parse(&resource).map_err(|error| failed(error.to_string()))?;
         let mut context = Context::new();
         for (key, value) in &authorization.context {
             let value = match value {
                 KeyValue::One(text) => ContextValue::String(text.clone()),
                 KeyValue::Many(texts) => ContextValue::StringList(texts.clone()),
+                KeyValue::Truth(truth) => ContextValue::Boolean(*truth),
             };
             context.insert(key.clone(), value);
         }

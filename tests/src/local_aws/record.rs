@@ -101,7 +101,7 @@ impl Calls {
         self.change(sequence, |call| {
             call.status = Some(reply.status.as_u16());
             call.error_code = reply.error_code();
-            call.snapshot_id = (call.action == "CreateSnapshot")
+            call.snapshot_id = matches!(call.action.as_str(), "CreateSnapshot" | "CopySnapshot")
                 .then(|| xml::text(&String::from_utf8_lossy(&reply.body), "snapshotId").map(str::to_owned))
                 .flatten();
             call.reply_bytes = u64::try_from(reply.body.len()).unwrap_or(u64::MAX);

@@ -115,9 +115,43 @@ impl LocalAws {
         architecture: ArchitectureValues,
         tags: &[(&str, &str)],
     ) -> Result<String, SeedError> {
+        self.register_image_of(name, architecture, tags, None).await
+    }
+
+    /// Make an image of a volume, as its owner would. Returns `ami-…` and the `snap-…` that it consists of.
+    ///
+    /// # Errors
+    /// When a call fails.
+    pub async fn image_of_volume(
+        &self,
+        volume: &str,
+        tags: &[(&str, &str)],
+    ) -> Result<(String, String), SeedError> {
+        let ec2 = self.harness_ec2();
+        let made = ec2.create_snapshot().volume_id(volume).description("Of an image").send().await?;
+        let snapshot = named(made.snapshot_id(), "CreateSnapshot")?;
+        // The first look finds it complete.
+        ec2.describe_snapshots().snapshot_ids(&snapshot).send().await?;
+        let of = Some(snapshot.as_str());
+        let image = self.register_image_of("backup", ArchitectureValues::X8664, tags, of).await?;
+        Ok((image, snapshot))
+    }
+
+    async fn register_image_of(
+        &self,
+        name: &str,
+        architecture: ArchitectureValues,
+        tags: &[(&str, &str)],
+        snapshot: Option<&str>,
+    ) -> Result<String, SeedError> {
+        let root = snapshot.map(|snapshot| {
+            let volume = EbsBlockDevice::builder().snapshot_id(snapshot).build();
+            vec![BlockDeviceMapping::builder().device_name(ROOT_DEVICE).ebs(volume).build()]
+        });
         let registered = self
             .harness_ec2()
             .register_image()
+            .set_block_device_mappings(root)
             // Names are unique in an account and region.
             .name(format!("{name}-{}", uuid::Uuid::new_v4().simple()))
             .architecture(architecture)

@@ -101,11 +101,12 @@ pub(super) fn schema() -> Schema {
             "features",
             Type::String,
             "What the scanner is to do; each feature brings the permissions that it needs. `hosts`: scan the \
-             volumes of EC2 instances of this account and region.",
+             volumes of EC2 instances of this account and region. `images`: scan Amazon Machine Images there, by \
+             copies of their snapshots.",
         )
         .default([Feature::Hosts.name()])
         .validate(validator::items(1..=Feature::ALL.len()))
-        .validate(validator::each(validator::one_of(["hosts"]))),
+        .validate(validator::each(validator::one_of(["hosts", "images"]))),
     )
     .attribute(
         Attribute::set(
