@@ -6,14 +6,17 @@
 #![warn(clippy::arithmetic_side_effects)]
 
 mod control;
+mod depends;
 mod find;
 mod input;
 mod interest;
+mod json;
 pub mod lang;
 pub mod lock;
 pub mod os;
 mod registry;
 mod report;
+mod text;
 mod unread;
 
 use std::collections::HashSet;
