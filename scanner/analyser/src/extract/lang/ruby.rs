@@ -91,7 +91,7 @@ impl Specification {
         let mut is_inside = false;
         while !rest.is_empty() {
             let line = rest.split('\n').next().unwrap_or_default();
-            let here = rest.trim_start();
+            let here = rest;
             rest = rest.get(line.len().saturating_add(1)..).unwrap_or_default();
             if let Some(comment) = line.trim_start().strip_prefix('#') {
                 stub = stub.or_else(|| comment.trim_start().strip_prefix("stub: "));
@@ -143,7 +143,9 @@ impl Specification {
 /// The attribute that a line sets or the method that it calls, and what follows: `s.name = "a"`, `s.add_dependency("b")`.
 /// `here` is the line and all that follows.
 fn attribute<'a>(here: &'a str, line: &str) -> Option<(&'a str, &'a str)> {
+    let indented = line.len();
     let line = line.trim_start();
+    let here = here.get(indented.checked_sub(line.len())?..)?;
     let is_in_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let (variable, rest) = line.split_once('.')?;
     let length = rest.find(|character| !is_in_name(character))?;
