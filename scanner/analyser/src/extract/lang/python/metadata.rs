@@ -1,83 +1,22 @@
-//! `lang/python`: installed Python distributions.
+//! What a distribution says of itself.
 //!
-//! Their metadata (packaging.python.org, "Core metadata specifications") has the form of the headers of a mail. It is read
-//! as bytes that anybody may have written: a line that is no header is left out, and the others are kept.
+//! Metadata (packaging.python.org, "Core metadata specifications") has the form of the headers of a mail. It is read as
+//! text that anybody may have written: a line that is no header is left out, and the others are kept.
 
+use super::requirement::{required_always, requirement};
+use crate::extract::Found;
 use crate::extract::text::{self, Listed, shown};
-use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
-use crate::fs::FsPath;
 use crate::limits::Limits;
 use crate::package::{Certainty, Details, PackageKind};
 
-/// Reads `*.dist-info/METADATA`, `*.egg-info/PKG-INFO`, `EGG-INFO/PKG-INFO`, and `*.egg-info` that is a file.
-#[derive(Clone, Copy, Debug)]
-pub struct Python;
-
-impl Extractor for Python {
-    fn name(&self) -> &'static str {
-        "lang/python"
-    }
-
-    fn description(&self) -> &'static str {
-        "installed Python packages"
-    }
-
-    fn interest(&self) -> &'static [Interest] {
-        &[Interest::Suffix("metadata"), Interest::Suffix("pkg-info"), Interest::Suffix(".egg-info")]
-    }
-
-    fn wants(&self, path: &FsPath) -> bool {
-        let mut names = path.components().rev();
-        let (Some(file), folder) = (names.next(), names.next().unwrap_or_default()) else { return false };
-        let in_egg_info = folder.eq_ignore_ascii_case(b"egg-info") || ends_with(folder, b".egg-info");
-        (file.eq_ignore_ascii_case(b"metadata") && ends_with(folder, b".dist-info"))
-            || (file.eq_ignore_ascii_case(b"pkg-info") && in_egg_info)
-            || ends_with(file, b".egg-info")
-    }
-
-    fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
-        let metadata = text::decoded(input.read_all()?);
-        let requirements = requirements_beside(input, report);
-        match found(&metadata, &requirements, &file_name_of(input.path()), input.limits()) {
-            Ok(found) => report.package(found),
-            Err(problem) => report.unknown(problem),
-        }
-        Ok(())
-    }
-}
-
-/// What setuptools wrote down before metadata had `Requires-Dist`: the file `requires.txt` beside it.
-fn requirements_beside(input: &Input<'_>, report: &mut Report<'_>) -> String {
-    let is_egg = input.path().file_name().is_some_and(|name| name.eq_ignore_ascii_case(b"pkg-info"));
-    if !is_egg {
-        return String::new();
-    }
-    match input.read_side(&input.path().join("../requires.txt")) {
-        Ok(content) => text::decoded(content.unwrap_or_default()),
-        Err(error) => {
-            report.unknown(format!("requires.txt: {}", crate::chain(&error)));
-            String::new()
-        }
-    }
-}
-
-/// The part of the path that has name and version in it: `NAME-VERSION.dist-info`, `NAME-VERSION-py3.11.egg-info`.
-fn file_name_of(path: &FsPath) -> String {
-    let is_record = |name: &&[u8]| {
-        [&b".dist-info"[..], b".egg-info", b".egg"].iter().any(|suffix| ends_with(name, suffix))
-    };
-    let name = path.components().rev().take(3).find(is_record).unwrap_or_default();
-    String::from_utf8_lossy(name).into_owned()
-}
-
-/// Reads metadata of any bytes, for fuzzing: it must come back without a panic.
-pub fn fuzz_python_metadata(content: &[u8]) {
-    let content = text::decoded(content.to_vec());
-    drop(found(&content, &content, "name-1.0.dist-info", &Limits::default()));
-}
-
-/// The distribution that metadata describes.
-fn found(metadata: &str, requirements: &str, file_name: &str, limits: &Limits) -> Result<Found, String> {
+/// The distribution that metadata describes. What it needs may be in `requirements` instead, the content of
+/// `requires.txt`; name and version may be missing, and are guessed from `file_name` then.
+pub(super) fn found(
+    metadata: &str,
+    requirements: &str,
+    file_name: &str,
+    limits: &Limits,
+) -> Result<Found, String> {
     let Metadata { name, version, people, licenses, mut depends_on } = Metadata::read(metadata, limits);
     for requirement in required_always(requirements) {
         depends_on.add(&requirement, limits);
@@ -208,47 +147,12 @@ fn classified_license(classifier: &str) -> Option<&str> {
     parts.last().filter(|&last| is_license && last != "OSI Approved")
 }
 
-/// The name of a distribution that is needed (packaging.python.org, "Dependency specifiers"), as it is compared: for
-/// `Foo_Bar[extra] (>=1.0) ; python_version < "3.8"` it is `foo-bar`. None for one that only a chosen extra needs.
-fn requirement(specifier: &str) -> Option<String> {
-    let (needed, marker) = specifier.split_once(';').unwrap_or((specifier, ""));
-    let is_variable = |word: &str| word == "extra";
-    if marker.split(|character: char| !character.is_ascii_alphanumeric() && character != '_').any(is_variable)
-    {
-        return None;
-    }
-    let needed = needed.trim_start();
-    let is_in_name =
-        |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
-    let end = needed.find(|character| !is_in_name(character)).unwrap_or(needed.len());
-    let name = needed.get(..end).unwrap_or_default();
-    (!name.is_empty()).then(|| PackageKind::Pypi.compared_name(name).into_owned())
-}
-
-/// What `requires.txt` says is needed in any case (setuptools, "Egg metadata"): what comes before its first section, and
-/// in sections such as `[:python_version < "3"]`, which name a marker and no extra.
-fn required_always(requirements: &str) -> impl Iterator<Item = String> {
-    let mut is_always = true;
-    requirements.lines().filter_map(move |line| {
-        if let Some(section) = line.trim_start().strip_prefix('[') {
-            is_always = section.starts_with(':');
-            return None;
-        }
-        if is_always { requirement(line) } else { None }
-    })
-}
-
 /// Name and version in the name of a directory (packaging.python.org, "Recording installed projects"): hyphens separate
 /// them and stand in neither.
 fn named_by(file_name: &str) -> (Option<&str>, Option<&str>) {
     let stem = file_name.rsplit_once('.').map_or("", |(stem, _)| stem);
     let mut parts = stem.split('-');
     (parts.next(), parts.next())
-}
-
-fn ends_with(name: &[u8], suffix: &[u8]) -> bool {
-    let tail = name.len().checked_sub(suffix.len()).and_then(|start| name.get(start..));
-    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(suffix))
 }
 
 #[cfg(test)]
@@ -303,41 +207,18 @@ mod tests {
     }
 
     #[test]
-    fn what_metadata_does_not_say_is_guessed_from_the_directory() {
-        for (path, expected) in [
-            ("/s/a_b-1.0.dist-info/METADATA", Some(("a_b", "1.0"))),
-            ("/s/a-1.0-py3.11.egg-info", Some(("a", "1.0"))),
-            ("/s/a-1.0-py3.11.egg/EGG-INFO/PKG-INFO", Some(("a", "1.0"))),
-            ("/s/a.egg-info/PKG-INFO", None),
+    fn what_metadata_does_not_say_is_guessed() {
+        for (name, expected) in [
+            ("a_b-1.0.dist-info", Some(("a_b", "1.0"))),
+            ("a-1.0-py3.11.egg-info", Some(("a", "1.0"))),
+            ("a-1.0-py3.11.egg", Some(("a", "1.0"))),
+            ("a.egg-info", None),
+            ("", None),
         ] {
-            let name = file_name_of(&FsPath::new(path));
-            let found = found("", "", &name, &Limits::default());
+            let found = found("", "", name, &Limits::default());
             let known = found.as_ref().ok().map(|found| (&found.name[..], &found.version[..]));
-            assert_eq!(known, expected, "{path}");
+            assert_eq!(known, expected, "{name}");
             assert!(found.iter().all(|found| found.details.certainty == Certainty::Guessed));
-        }
-    }
-
-    #[test]
-    fn requirements_of_extras_are_left_out() {
-        let requirements =
-            "a>=1\n\n[:python_version < \"3\"]\nb\n[extra]\nc\n[extra:python_version < \"3\"]\nd\n";
-        assert_eq!(required_always(requirements).collect::<Vec<_>>(), ["a", "b"]);
-    }
-
-    #[test]
-    fn records_are_known_by_their_place_in_any_case() {
-        for (path, expected) in [
-            ("/s/a-1.dist-info/METADATA", true),
-            ("/s/A-1.DIST-INFO/metadata", true),
-            ("/s/a.egg-info/PKG-INFO", true),
-            ("/s/a.egg/EGG-INFO/PKG-INFO", true),
-            ("/s/a-1-py3.9.egg-info", true),
-            ("/s/a-1.dist-info/PKG-INFO", false),
-            ("/s/METADATA", false),
-            ("/PKG-INFO", false),
-        ] {
-            assert_eq!(Python.wants(&FsPath::new(path)), expected, "{path}");
         }
     }
 
