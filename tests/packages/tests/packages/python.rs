@@ -97,6 +97,29 @@ fn a_target_directory_and_metadata_of_setuptools() {
     assert_eq!(old.details.depends_on, ["older"]);
 }
 
+#[test]
+fn wheels() {
+    let environment = environment();
+    let root = kept::tree("python-wheels-1", |folder| {
+        let wheels = ["PyYAML==6.0.2", "python-dateutil==2.9.0.post0", "zope.interface==7.2"];
+        let download = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest"];
+        tool::run(pip(&environment).args(download).arg(folder).args(wheels));
+    });
+    let report =
+        ["install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", "--dry-run", "--report", "-"];
+    let wheels = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path());
+    let report: Value =
+        serde_json::from_str(&tool::run(pip(&environment).args(report).args(wheels))).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let distributions = report["install"].as_array().unwrap().iter().map(|entry| &entry["metadata"]);
+    let expected: BTreeSet<_> =
+        distributions.map(|metadata| (text(&metadata["name"]), text(&metadata["version"]))).collect();
+    let findings = ours::findings(&root);
+    assert_eq!(findings.gaps, []);
+    assert_eq!(ours::names_and_versions(&findings, PackageKind::Pypi), expected);
+    assert_eq!(expected.len(), 3);
+}
+
 /// A virtual environment with some distributions and what they need.
 fn environment() -> PathBuf {
     kept::tree("python-1", |folder| {
