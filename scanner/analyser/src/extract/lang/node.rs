@@ -9,7 +9,8 @@ use crate::fs::FsPath;
 use crate::limits::Limits;
 use crate::package::{Certainty, Details, PackageKind};
 
-/// Reads `package.json` of the packages in each `node_modules`, and of the applications that have one beside it.
+/// Reads `package.json` of the packages in each `node_modules` and in Debian's folders for them, and of the applications that
+/// have a `node_modules` beside it.
 #[derive(Clone, Copy, Debug)]
 pub struct Node;
 
@@ -68,7 +69,8 @@ enum Place {
 /// they are no packages.
 fn place(path: &FsPath) -> Option<Place> {
     let mut folders: Vec<&[u8]> = path.components().rev().skip(1).collect();
-    let depth = folders.iter().position(|&name| name == b"node_modules");
+    let holds_packages = |&depth: &usize| folders.get(depth..).is_some_and(holds_packages);
+    let depth = (0..folders.len()).find(holds_packages);
     let Some(depth) = depth else { return Some(Place::Application) };
     folders.truncate(depth);
     // What begins with a dot is the package manager's own.
@@ -81,6 +83,15 @@ fn place(path: &FsPath) -> Option<Place> {
         _ => return None,
     };
     Some(Place::Package(name))
+}
+
+/// Whether a folder, given by the names from it to the root, has packages in it: `node_modules`, and where Debian puts those
+/// of its own (Debian's policy for Node.js), `/usr/share/nodejs` and `/usr/lib/TRIPLET/nodejs`.
+fn holds_packages(folders: &[&[u8]]) -> bool {
+    matches!(
+        folders,
+        [b"node_modules", ..] | [b"nodejs", b"share", b"usr", ..] | [b"nodejs", _, b"lib", b"usr", ..]
+    )
 }
 
 /// The members of `package.json` that are wanted (docs.npmjs.com, "package.json").
@@ -174,6 +185,11 @@ mod tests {
             ("/a/node_modules/@scope/b/package.json", package("@scope/b")),
             ("/a/node_modules/.pnpm/b@1.0.0/node_modules/b/package.json", package("b")),
             ("/a/node_modules/b/node_modules/c/package.json", package("c")),
+            ("/usr/share/nodejs/b/package.json", package("b")),
+            ("/usr/share/nodejs/@scope/b/package.json", package("@scope/b")),
+            ("/usr/share/nodejs/b/node_modules/c/package.json", package("c")),
+            ("/usr/share/nodejs/b/esm/package.json", None),
+            ("/usr/lib/x86_64-linux-gnu/nodejs/b/package.json", package("b")),
             ("/node_modules/rxjs/ajax/package.json", None),
             ("/node_modules/rxjs/dist/esm/package.json", None),
             ("/node_modules/@scope/b/c/package.json", None),
