@@ -1,6 +1,5 @@
 //! Texts of records, from any bytes: bounded, and without what a terminal would act on.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::limits::Limits;
@@ -43,8 +42,8 @@ pub(super) fn optional(text: Option<&str>, limits: &Limits) -> Option<String> {
 }
 
 /// The beginning of a text, for a message.
-pub(super) fn shown(text: &str) -> Cow<'_, str> {
-    Cow::Borrowed(text.get(..text.floor_char_boundary(64)).unwrap_or_default())
+pub(super) fn shown(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(64)).unwrap_or_default()
 }
 
 /// What one package lists: its licences, or what it needs. Each once, and in the order of the record.
