@@ -15,6 +15,7 @@
 )]
 
 pub mod analyse;
+pub mod archive;
 pub mod child;
 mod contain;
 pub mod extract;

@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use agentless_core::task::Scope;
 
-use crate::fs::{File, FsError, FsPath, Tree};
+use crate::fs::{File, FileType, FsError, FsPath, Tree};
 use crate::limits::Limits;
 
 /// One file, for an extractor.
@@ -74,6 +74,11 @@ impl<'a> Input<'a> {
     /// The bytes of a file beside it that may be large, such as a database's log.
     pub fn read_all_of_side(&self, path: &FsPath) -> Result<Option<Vec<u8>>, FsError> {
         self.tree.open(path)?.map(|file| file.read_all()).transpose()
+    }
+
+    /// Whether there is such a directory beside it.
+    pub fn has_directory(&self, path: &FsPath) -> Result<bool, FsError> {
+        Ok(self.tree.lookup(path)?.is_some_and(|(_, stat)| stat.file_type == FileType::Directory))
     }
 
     /// The files of a directory beside it, sorted; none if there is no such directory.

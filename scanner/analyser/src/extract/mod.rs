@@ -6,10 +6,12 @@
 #![warn(clippy::arithmetic_side_effects)]
 
 mod control;
+mod depends;
 mod field;
 mod find;
 mod input;
 mod interest;
+mod json;
 pub mod lang;
 pub mod lock;
 pub mod os;
@@ -17,6 +19,7 @@ mod owner;
 mod registry;
 mod relations;
 mod report;
+mod text;
 mod unread;
 
 use std::collections::HashSet;

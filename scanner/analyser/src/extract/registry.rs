@@ -1,10 +1,11 @@
 //! The list of extractors.
 
 use super::Extractor;
+use super::lang::{Conda, Node, Php, Python, Ruby};
 use super::os::{Apk, Dpkg, Release};
 
 /// Every extractor, in alphabetical order.
-pub static EXTRACTORS: &[&dyn Extractor] = &[&Apk, &Dpkg, &Release];
+pub static EXTRACTORS: &[&dyn Extractor] = &[&Conda, &Node, &Php, &Python, &Ruby, &Apk, &Dpkg, &Release];
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use agentless_core::limits::Limits;
 use agentless_core::number::to_u64;
 use agentless_core::task::Scope;
 
-use super::Extractor;
+use super::{Extractor, depends};
 use crate::fs::FsPath;
 use crate::package::{Details, Evidence, OperatingSystem, Owner, Package, PackageKind};
 
@@ -97,6 +97,7 @@ impl Gathering {
         let mut findings = self.findings;
         findings.packages.sort();
         findings.packages.dedup_by(|a, b| a.identity() == b.identity());
+        depends::keep_what_is_there(&mut findings.packages);
         findings.gaps.sort();
         findings.gaps.dedup();
         if self.more_gaps > 0 {
@@ -233,7 +234,7 @@ impl Found {
         }
     }
 
-    /// How many bytes its fields have.
+    /// How many bytes its fields have, and of the texts in lists, which may be as short as they are many, what each costs.
     fn text(&self) -> usize {
         let Self { kind: _, name, version, architecture, within, details } = self;
         let Details { source, maintainer, state, module, licenses, depends_on, owner, .. } = details;
@@ -242,7 +243,8 @@ impl Found {
         let owner = owner.as_ref().map_or(0, |owner| owner.name.len());
         let optional = [architecture, within, maintainer, state, module];
         let optional = optional.into_iter().filter_map(|field| Some(field.as_ref()?.len()));
-        let listed = licenses.iter().chain(depends_on).map(String::len);
+        let listed = licenses.iter().chain(depends_on);
+        let listed = listed.map(|text| text.len().saturating_add(size_of::<String>()));
         let lengths = [name.len(), version.len(), source, owner];
         optional.chain(listed).chain(lengths).fold(0, usize::saturating_add)
     }

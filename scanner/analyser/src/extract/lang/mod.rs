@@ -1,1 +1,13 @@
 //! What was installed for a language: by its own package manager, or into a program or an archive.
+
+mod conda;
+mod node;
+mod php;
+mod python;
+mod ruby;
+
+pub use conda::Conda;
+pub use node::Node;
+pub use php::Php;
+pub use python::{Python, fuzz_python_metadata};
+pub use ruby::{Ruby, fuzz_gemspec};

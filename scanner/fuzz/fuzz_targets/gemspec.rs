@@ -1,0 +1,4 @@
+//! Specifications of Ruby gems. Any outcome but a panic is right.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|content: &[u8]| agentless_analyser::fuzz::gemspec(content));
