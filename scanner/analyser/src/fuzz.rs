@@ -3,6 +3,7 @@
 
 pub use crate::analyse::survey::encoded_machine as machine;
 pub use crate::extract::os::fuzz_dpkg as dpkg;
+pub use crate::extract::os::fuzz_rpm as rpm;
 pub use crate::fs::fstab::fuzz_fstab as fstab;
 pub use crate::fs::survey::encoded_btrfs as btrfs;
 pub use crate::fs::survey::encoded_disk as partition_table;

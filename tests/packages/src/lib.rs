@@ -3,4 +3,5 @@
 
 pub mod kept;
 pub mod ours;
+pub mod rpm;
 pub mod tool;

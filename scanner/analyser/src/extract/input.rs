@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::fs::{File, FsError, FsPath, Tree};
+use crate::fs::{File, FsError, FsPath, Node, Stat, Tree};
 use crate::limits::Limits;
 
 /// One file, for an extractor.
@@ -61,6 +61,11 @@ impl<'a> Input<'a> {
     /// The bytes of a file beside it that may be large, such as a database's log.
     pub fn read_all_of_side(&self, path: &FsPath) -> Result<Option<Vec<u8>>, FsError> {
         self.tree.open(path)?.map(|file| file.read_all()).transpose()
+    }
+
+    /// A file beside it, if there is one, without reading it. Links are followed.
+    pub fn find_side(&self, path: &FsPath) -> Result<Option<(Node, Stat)>, FsError> {
+        self.tree.lookup(path)
     }
 
     /// The files of a directory beside it, sorted; none if there is no such directory.

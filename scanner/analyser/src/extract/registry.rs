@@ -1,10 +1,10 @@
 //! The list of extractors.
 
 use super::Extractor;
-use super::os::{Dpkg, Release};
+use super::os::{Dpkg, Release, Rpm};
 
 /// Every extractor, in alphabetical order.
-pub static EXTRACTORS: &[&dyn Extractor] = &[&Dpkg, &Release];
+pub static EXTRACTORS: &[&dyn Extractor] = &[&Dpkg, &Release, &Rpm];
 
 #[cfg(test)]
 mod tests {

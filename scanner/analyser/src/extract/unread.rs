@@ -10,13 +10,7 @@ const DATABASES: &[(&str, &str)] = &[
     ("/lib/apk/db/installed", "apk"),
     ("/usr/lib/apk/db/installed", "apk"),
     ("/usr/lib/opkg/status", "opkg"),
-    ("/usr/lib/sysimage/rpm/Packages.db", "rpm"),
-    ("/usr/lib/sysimage/rpm/rpmdb.sqlite", "rpm"),
-    ("/usr/share/rpm/rpmdb.sqlite", "rpm"),
     ("/var/lib/pacman/local", "pacman"),
-    ("/var/lib/rpm/Packages", "rpm"),
-    ("/var/lib/rpm/Packages.db", "rpm"),
-    ("/var/lib/rpm/rpmdb.sqlite", "rpm"),
 ];
 
 /// Reports those of the databases that the tree has.

@@ -2,6 +2,8 @@
 
 mod dpkg;
 mod release;
+mod rpm;
 
 pub use dpkg::{Dpkg, fuzz_dpkg};
 pub use release::Release;
+pub use rpm::{Rpm, fuzz_rpm};
