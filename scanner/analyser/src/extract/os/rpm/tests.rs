@@ -18,7 +18,8 @@ fn seed(name: &str) -> Vec<u8> {
 fn sqlite_seed(name: &str) -> (Vec<u8>, Vec<u8>) {
     let seed = seed(name);
     let length = usize::try_from(u32::from_be_bytes(seed[1..5].try_into().unwrap())).unwrap();
-    (seed[5..5 + length].to_vec(), seed[5 + length..].to_vec())
+    let (file, beside) = seed[5..].split_at(length);
+    (file.to_vec(), beside.to_vec())
 }
 
 /// Names, versions and vendors of the packages, and the problems.
