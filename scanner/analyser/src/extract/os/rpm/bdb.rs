@@ -62,7 +62,7 @@ impl Table {
     fn open(store: &mut Store<'_>) -> Result<Self, Fault> {
         let meta = store.get(0, META_BYTES).map_err(|fault| Fault::End(fault.reason()))?;
         let meta = Bytes(&meta);
-        let magic = meta.array(MAGIC_AT).map_err(truncated)?;
+        let magic = meta.array(MAGIC_AT)?;
         let is_big_endian = match (u32::from_le_bytes(magic), u32::from_be_bytes(magic)) {
             (HASH_MAGIC, _) => false,
             (_, HASH_MAGIC) => true,
@@ -72,16 +72,16 @@ impl Table {
             _ => return Err(Fault::End("it is not a database of Berkeley DB".to_owned())),
         };
         let mut table = Self { is_big_endian, page_size: 0, last_page: 0 };
-        let page_size = table.u32(meta, 20).map_err(truncated)?;
+        let page_size = table.u32(meta, 20)?;
         // Of encrypted pages, and of those with checksums, neither of which rpm ever made.
-        if meta.u8(24).map_err(truncated)? != 0 || meta.u8(26).map_err(truncated)? & 1 != 0 {
+        if meta.u8(24)? != 0 || meta.u8(26)? & 1 != 0 {
             return Err(Fault::End("it is encrypted, or has checksums".to_owned()));
         }
         if !page_size.is_power_of_two() || !(512..=65536).contains(&page_size) {
             return Err(Fault::End(format!("its pages would have {page_size} bytes")));
         }
         table.page_size = to_usize(page_size);
-        table.last_page = table.u32(meta, 32).map_err(truncated)?;
+        table.last_page = table.u32(meta, 32)?;
         Ok(table)
     }
 
@@ -110,8 +110,8 @@ impl Table {
             Some((&ITEM_INLINE, content)) => Ok(Some(content.to_vec())),
             Some((&ITEM_OFF_PAGE, _)) => {
                 let item = Bytes(value);
-                let first = self.u32(item, 4).map_err(truncated)?;
-                let length = to_usize(self.u32(item, 8).map_err(truncated)?);
+                let first = self.u32(item, 4)?;
+                let length = to_usize(self.u32(item, 8)?);
                 self.chain(store, first, length, used).map(Some)
             }
             _ => Err(Fault::Damaged(format!("page {page} has an entry of an unknown type"))),
@@ -153,15 +153,12 @@ impl Table {
     fn header(self, store: &mut Store<'_>, number: u32) -> Result<PageHeader, Fault> {
         let bytes = store.get(self.offset(number), HEADER_BYTES)?;
         let bytes = Bytes(&bytes);
-        let read = || -> Result<PageHeader, Truncated> {
-            Ok(PageHeader {
-                next: self.u32(bytes, 16)?,
-                entries: self.u16(bytes, 20)?,
-                bytes: self.u16(bytes, 22)?,
-                kind: bytes.u8(25)?,
-            })
-        };
-        read().map_err(truncated)
+        Ok(PageHeader {
+            next: self.u32(bytes, 16)?,
+            entries: self.u16(bytes, 20)?,
+            bytes: self.u16(bytes, 22)?,
+            kind: bytes.u8(25)?,
+        })
     }
 
     fn offset(self, page: u32) -> u64 {
@@ -175,10 +172,6 @@ impl Table {
     fn u32(self, bytes: Bytes<'_>, at: usize) -> Result<u32, Truncated> {
         if self.is_big_endian { bytes.be32(at) } else { bytes.le32(at) }
     }
-}
-
-fn truncated(_: Truncated) -> Fault {
-    Fault::Damaged("a page is shorter than its fields".to_owned())
 }
 
 /// The fields of a page's header that are wanted.

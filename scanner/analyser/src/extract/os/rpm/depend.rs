@@ -89,7 +89,7 @@ impl Graph {
         });
     }
 
-    /// Finds the files that are required. Called once, behind the last package.
+    /// Finds the files that are required. Called once, after the last package.
     pub(super) fn match_files(&mut self) {
         let mut wanted: HashMap<u64, Vec<Capability>> = HashMap::new();
         for (name, capability) in self.capabilities.iter().filter(|(name, _)| name.starts_with(b"/")) {
@@ -110,6 +110,7 @@ impl Graph {
                 }
             }
         }
+        self.providers.iter_mut().for_each(|providers| providers.sort_unstable());
     }
 
     /// The names of the packages that package number `index` needs, sorted. It does not need what it has itself.
@@ -118,8 +119,9 @@ impl Graph {
         let mut needed = BTreeSet::new();
         for &capability in self.requirements.get(index).into_iter().flatten() {
             let providers = self.providers.get(to_usize(capability)).map(Vec::as_slice).unwrap_or_default();
+            let has_itself = providers.binary_search(&this).is_ok();
             let providers = providers.get(..MOST_PROVIDERS).unwrap_or(providers);
-            if !providers.contains(&this) {
+            if !has_itself {
                 needed.extend(providers.iter().filter_map(|&provider| names.get(to_usize(provider))));
             }
         }

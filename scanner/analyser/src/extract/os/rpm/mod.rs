@@ -17,7 +17,7 @@ mod tests;
 
 use self::depend::Graph;
 use self::header::Header;
-use self::live::{Backend, PLACES, live};
+use self::live::{Backend, Database, PLACES, live};
 use self::sqlite::Beside;
 use self::store::{Emit, Fault, ReadAt, Store};
 use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
@@ -66,23 +66,24 @@ impl Extractor for Rpm {
             tracing::debug!(live = live.path, "not the database that rpm uses");
             return Ok(());
         }
+        let is_manifest = *input.path() == FsPath::new(MANIFEST);
+        if live.is_none() && !is_manifest {
+            // An empty file, which stands where a database may be, and is none.
+            return Ok(());
+        }
+        report.database();
+        let limits = input.limits();
         let mut emit = |finding| match finding {
             Ok(package) => report.package(package),
             Err(problem) => report.unknown(problem),
         };
-        let limits = input.limits();
-        if let Some(live) = live {
+        if let Some(Database { backend, .. }) = live {
             let beside =
-                if live.backend == Backend::Sqlite { beside(input, &mut emit) } else { Beside::default() };
-            database(input, live.backend, beside, limits, &mut emit);
-        } else if *input.path() == FsPath::new(MANIFEST) {
-            let content = input.read_all()?;
-            manifest::packages(&content, limits).for_each(emit);
+                if backend == Backend::Sqlite { beside(input, &mut emit) } else { Beside::default() };
+            database(input, backend, beside, limits, &mut emit);
         } else {
-            // An empty file: it is where a database may be, and none.
-            return Ok(());
+            manifest::packages(&input.read_all()?, limits).for_each(emit);
         }
-        report.database();
         Ok(())
     }
 }
@@ -111,21 +112,16 @@ fn database(
     emit: &mut dyn FnMut(Finding),
 ) {
     let mut list = List::new(limits);
-    let mut problems = Vec::new();
     let mut take = |header: Result<&[u8], String>| match header {
-        Ok(blob) => list.add(blob, &mut problems),
+        Ok(blob) => list.add(blob, emit),
         Err(problem) => {
-            // No more than are reported one by one are kept, and one that counts as all the others.
-            if to_u64(problems.len()) <= limits.gaps_per_file {
-                problems.push(problem);
-            }
+            emit(Err(problem));
             Ok(())
         }
     };
     let result = headers(&mut Store::new(file, limits), backend, beside, &mut take);
-    problems.extend(result.err().map(Fault::reason));
-    for problem in problems {
-        emit(Err(problem));
+    if let Err(fault) = result {
+        emit(Err(fault.reason()));
     }
     list.finish(emit);
 }
@@ -160,16 +156,19 @@ impl<'a> List<'a> {
         Self { limits, packages: Vec::new(), graph, text: limits.package_bytes }
     }
 
-    fn add(&mut self, blob: &[u8], problems: &mut Vec<String>) -> Result<(), Fault> {
+    /// Adds the package of a header. What is wrong with it goes to `emit`.
+    fn add(&mut self, blob: &[u8], emit: &mut dyn FnMut(Finding)) -> Result<(), Fault> {
         let header = match Header::new(blob) {
             Ok(header) => header,
             Err(problem) => {
-                problems.push(problem);
+                emit(Err(problem));
                 return Ok(());
             }
         };
-        let (found, damaged) = package::package(header, self.limits);
-        problems.extend(damaged);
+        let (found, problems) = package::package(header, self.limits);
+        for problem in problems {
+            emit(Err(problem));
+        }
         let Some(found) = found else { return Ok(()) };
         let left = self.text.checked_sub(to_u64(found.text()));
         let Some(left) = left.filter(|_| to_u64(self.packages.len()) < self.limits.packages) else {
@@ -219,8 +218,7 @@ pub fn fuzz_rpm(content: &[u8]) {
         }
         b'h' => {
             let mut list = List::new(&limits);
-            let mut problems = Vec::new();
-            if list.add(content, &mut problems).is_ok() {
+            if list.add(content, &mut drop).is_ok() {
                 list.finish(&mut drop);
             }
         }

@@ -3,7 +3,7 @@
 //! Numbers are little-endian. The layout is that of rpm's `lib/backend/ndb/rpmpkg.c`.
 
 use super::store::{Emit, Fault, Store, unless_damaged};
-use crate::volume::bytes::{Bytes, Truncated, to_u64, to_usize};
+use crate::volume::bytes::{Bytes, to_u64, to_usize};
 
 const DATABASE_MAGIC: &[u8; 4] = b"RpmP";
 const SLOT_MAGIC: &[u8; 4] = b"Slot";
@@ -28,11 +28,11 @@ pub(super) fn read(store: &mut Store<'_>, emit: &mut Emit<'_>) -> Result<(), Fau
     if bytes.array(0).ok().as_ref() != Some(DATABASE_MAGIC) {
         return Err(Fault::End("it is not a database of rpm's own format".to_owned()));
     }
-    let version = bytes.le32(4).map_err(truncated)?;
+    let version = bytes.le32(4)?;
     if version != VERSION {
         return Err(Fault::End(format!("it has the unknown version {version}")));
     }
-    let end = u64::from(bytes.le32(12).map_err(truncated)?).saturating_mul(PAGE_BYTES);
+    let end = u64::from(bytes.le32(12)?).saturating_mul(PAGE_BYTES);
     let mut at = to_u64(DATABASE_BYTES);
     while at < end {
         // A table that is longer than the file ends everything: nothing is behind it.
@@ -61,10 +61,7 @@ impl Slot {
         if bytes.array(0).ok().as_ref() != Some(SLOT_MAGIC) {
             return Err(Fault::Damaged(format!("there is no slot at offset {at}")));
         }
-        let read = || -> Result<Self, Truncated> {
-            Ok(Self { package: bytes.le32(4)?, place: bytes.le32(8)?, blocks: bytes.le32(12)? })
-        };
-        read().map_err(truncated)
+        Ok(Self { package: bytes.le32(4)?, place: bytes.le32(8)?, blocks: bytes.le32(12)? })
     }
 
     /// The header, which stands between a head and a tail. Both give its length.
@@ -78,8 +75,8 @@ impl Slot {
         let length = u64::from(self.blocks).saturating_mul(BLOCK_BYTES);
         let head = store.get(offset, HEAD_BYTES)?;
         let head = Bytes(&head);
-        let bytes = head.le32(12).map_err(truncated)?;
-        if head.array(0).ok().as_ref() != Some(HEAD_MAGIC) || head.le32(4).map_err(truncated)? != package {
+        let bytes = head.le32(12)?;
+        if head.array(0).ok().as_ref() != Some(HEAD_MAGIC) || head.le32(4)? != package {
             return Err(damaged("it is not where its slot says"));
         }
         let whole = u64::from(bytes).saturating_add(to_u64(HEAD_BYTES)).saturating_add(to_u64(TAIL_BYTES));
@@ -89,13 +86,9 @@ impl Slot {
         let tail_at = offset.saturating_add(length).saturating_sub(to_u64(TAIL_BYTES));
         let tail = store.get(tail_at, TAIL_BYTES)?;
         let tail = Bytes(&tail);
-        if tail.array(8).ok().as_ref() != Some(TAIL_MAGIC) || tail.le32(4).map_err(truncated)? != bytes {
+        if tail.array(8).ok().as_ref() != Some(TAIL_MAGIC) || tail.le32(4)? != bytes {
             return Err(damaged("it was not written to its end"));
         }
         store.get(offset.saturating_add(to_u64(HEAD_BYTES)), to_usize(bytes)).map(Some)
     }
-}
-
-fn truncated(_: Truncated) -> Fault {
-    Fault::Damaged("a structure is shorter than its fields".to_owned())
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::extract::Input;
 use crate::fs::FsError;
 use crate::limits::Limits;
-use crate::volume::bytes::{to_u64, to_usize};
+use crate::volume::bytes::{Truncated, to_u64, to_usize};
 
 /// Bytes that are read together: pages that belong together mostly follow each other.
 const PIECE: u64 = 32 << 10;
@@ -36,6 +36,12 @@ impl From<FsError> for Fault {
     fn from(error: FsError) -> Self {
         let reason = crate::chain(&error);
         if matches!(error, FsError::Limit { .. }) { Self::End(reason) } else { Self::Damaged(reason) }
+    }
+}
+
+impl From<Truncated> for Fault {
+    fn from(_: Truncated) -> Self {
+        Self::Damaged("a structure ends before its fields do".to_owned())
     }
 }
 
