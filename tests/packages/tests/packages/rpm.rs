@@ -121,9 +121,8 @@ impl Drop for Session {
 }
 
 /// A database of which only the first half of the packages is in the file, and the others are in the log.
-fn with_log() -> TempDir {
+fn with_log(rpms: &[PathBuf]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let rpms = rpms();
     let install = |rpms: &[PathBuf]| {
         let files: Vec<_> = rpms.iter().map(|file| file.to_str().unwrap()).collect();
         rpm(
@@ -142,7 +141,7 @@ fn with_log() -> TempDir {
     caught
 }
 
-/// What SQLite itself makes of a database and its log, in a copy: opening it changes both.
+/// What rpm itself makes of a database and its log, in a copy: opening it changes both.
 fn by_rpm(folder: &Path) -> Vec<String> {
     let copied = tempfile::tempdir().unwrap();
     copy(folder, copied.path());
@@ -151,9 +150,10 @@ fn by_rpm(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_log_that_is_not_yet_in_the_database_is_read() {
-    let caught = with_log();
+    let rpms: Vec<_> = rpms().into_iter().step_by(3).collect();
+    let caught = with_log(&rpms);
     let whole = by_rpm(caught.path());
-    assert_eq!(whole.len(), rpms().len());
+    assert_eq!(whole.len(), rpms.len());
     let root = root_with(caught.path(), "var/lib/rpm");
     assert_found(root.path(), &whole);
 
