@@ -114,10 +114,7 @@ fn database(
     let mut list = List::new(limits);
     let mut take = |header: Result<&[u8], String>| match header {
         Ok(blob) => list.add(blob, emit),
-        Err(problem) => {
-            emit(Err(problem));
-            Ok(())
-        }
+        Err(problem) => list.problem(problem, emit),
     };
     let result = headers(&mut Store::new(file, limits), backend, beside, &mut take);
     if let Err(fault) = result {
@@ -147,27 +144,36 @@ struct List<'a> {
     graph: Graph,
     /// Bytes that the packages' fields may still have.
     text: u64,
+    /// How much was damaged so far.
+    problems: u64,
 }
 
 impl<'a> List<'a> {
     fn new(limits: &'a Limits) -> Self {
         // Requirements, capabilities and files of a real machine take a few MiB. A part of what packages may take is enough.
         let graph = Graph::new(limits.package_bytes / 4);
-        Self { limits, packages: Vec::new(), graph, text: limits.package_bytes }
+        Self { limits, packages: Vec::new(), graph, text: limits.package_bytes, problems: 0 }
+    }
+
+    /// Passes on what is damaged. A database that is nothing else ends: each problem costs little, and there may be millions.
+    fn problem(&mut self, problem: String, emit: &mut dyn FnMut(Finding)) -> Result<(), Fault> {
+        emit(Err(problem));
+        self.problems = self.problems.saturating_add(1);
+        if self.problems > self.limits.notes {
+            return Err(Fault::End(format!("it has more than {} problems (`notes`)", self.limits.notes)));
+        }
+        Ok(())
     }
 
     /// Adds the package of a header. What is wrong with it goes to `emit`.
     fn add(&mut self, blob: &[u8], emit: &mut dyn FnMut(Finding)) -> Result<(), Fault> {
         let header = match Header::new(blob) {
             Ok(header) => header,
-            Err(problem) => {
-                emit(Err(problem));
-                return Ok(());
-            }
+            Err(problem) => return self.problem(problem, emit),
         };
         let (found, problems) = package::package(header, self.limits);
         for problem in problems {
-            emit(Err(problem));
+            self.problem(problem, emit)?;
         }
         let Some(found) = found else { return Ok(()) };
         let left = self.text.checked_sub(to_u64(found.text()));

@@ -151,6 +151,25 @@ fn counts_that_nothing_is_behind_cost_nothing() {
 }
 
 #[test]
+fn a_database_of_nothing_but_damage_ends() {
+    // A page of entries that have a type and nothing else, many times.
+    let mut page = vec![0; 4096];
+    page[20..22].copy_from_slice(&1340_u16.to_le_bytes());
+    page[25] = 13;
+    for entry in 0..1340_usize {
+        let place = 4095 - entry;
+        page[place] = 0xff;
+        page[26 + entry * 2..][..2].copy_from_slice(&u16::try_from(place).unwrap().to_le_bytes());
+    }
+    let mut file = seed("bdb")[1..4097].to_vec();
+    file[32..36].copy_from_slice(&10_000_u32.to_le_bytes());
+    let file = [file, page.repeat(1000)].concat();
+    let (packages, problems) = read(Backend::Bdb, &file, Beside::default());
+    assert_eq!((packages.len(), problems.len()), (0, 100_002));
+    assert!(problems[100_001].contains("`notes`"), "{:?}", problems.last());
+}
+
+#[test]
 fn what_is_no_database_says_so() {
     for backend in [Backend::Bdb, Backend::Ndb, Backend::Sqlite] {
         for content in [&b"x"[..], &[0; 5000]] {
