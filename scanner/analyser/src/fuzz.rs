@@ -7,6 +7,7 @@ pub use crate::extract::lang::fuzz_python_metadata as python_metadata;
 pub use crate::extract::os::fuzz_apk as apk;
 pub use crate::extract::os::fuzz_dpkg as dpkg;
 pub use crate::extract::os::fuzz_release as release;
+pub use crate::extract::os::fuzz_rpm as rpm;
 pub use crate::fs::fstab::fuzz_fstab as fstab;
 pub use crate::fs::survey::encoded_btrfs as btrfs;
 pub use crate::fs::survey::encoded_disk as partition_table;

@@ -4,4 +4,5 @@
 pub mod debian;
 pub mod kept;
 pub mod ours;
+pub mod rpm;
 pub mod tool;

@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use agentless_core::task::Scope;
 
-use crate::fs::{File, FileType, FsError, FsPath, Tree};
+use crate::fs::{File, FileType, FsError, FsPath, Node, Stat, Tree};
 use crate::limits::Limits;
 
 /// One file, for an extractor.
@@ -79,6 +79,11 @@ impl<'a> Input<'a> {
     /// Whether there is such a directory beside it.
     pub fn has_directory(&self, path: &FsPath) -> Result<bool, FsError> {
         Ok(self.tree.lookup(path)?.is_some_and(|(_, stat)| stat.file_type == FileType::Directory))
+    }
+
+    /// A file beside it, if there is one, without reading it. Links are followed.
+    pub fn find_side(&self, path: &FsPath) -> Result<Option<(Node, Stat)>, FsError> {
+        self.tree.lookup(path)
     }
 
     /// The files of a directory beside it, sorted; none if there is no such directory.

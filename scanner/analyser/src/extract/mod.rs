@@ -283,14 +283,14 @@ mod tests {
     fn what_cannot_be_read_is_reported_with_path_and_reason() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("var/lib/dpkg/status")).unwrap();
-        write(root.path(), "var/lib/rpm/rpmdb.sqlite", "SQLite");
+        write(root.path(), "usr/lib/opkg/status", "Package: a\n");
         write(root.path(), "lib/apk/db/installed", "");
         let findings = run(&tree(root.path()));
         let gaps: Vec<_> =
             findings.gaps.iter().map(|gap| (gap.path.as_deref().unwrap(), &gap.reason[..])).collect();
         let expected = [
+            ("/usr/lib/opkg/status", "this version does not read opkg databases"),
             ("/var/lib/dpkg/status", "not a regular file"),
-            ("/var/lib/rpm/rpmdb.sqlite", "this version does not read rpm databases"),
         ];
         assert_eq!(gaps, expected);
     }

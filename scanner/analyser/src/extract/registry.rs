@@ -2,10 +2,11 @@
 
 use super::Extractor;
 use super::lang::{Conda, Node, Php, Python, Ruby};
-use super::os::{Apk, Dpkg, Release};
+use super::os::{Apk, Dpkg, Release, Rpm};
 
 /// Every extractor, in alphabetical order.
-pub static EXTRACTORS: &[&dyn Extractor] = &[&Conda, &Node, &Php, &Python, &Ruby, &Apk, &Dpkg, &Release];
+pub static EXTRACTORS: &[&dyn Extractor] =
+    &[&Conda, &Node, &Php, &Python, &Ruby, &Apk, &Dpkg, &Release, &Rpm];
 
 #[cfg(test)]
 mod tests {

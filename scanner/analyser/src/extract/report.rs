@@ -235,7 +235,7 @@ impl Found {
     }
 
     /// How many bytes its fields have, and of the texts in lists, which may be as short as they are many, what each costs.
-    fn text(&self) -> usize {
+    pub(super) fn text(&self) -> usize {
         let Self { kind: _, name, version, architecture, within, details } = self;
         let Details { source, maintainer, state, module, licenses, depends_on, owner, .. } = details;
         let source =

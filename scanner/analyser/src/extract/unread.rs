@@ -6,16 +6,7 @@ use super::report::Gathering;
 use crate::fs::{FileType, FsPath, Tree};
 
 /// Databases by path, with their format.
-const DATABASES: &[(&str, &str)] = &[
-    ("/usr/lib/opkg/status", "opkg"),
-    ("/usr/lib/sysimage/rpm/Packages.db", "rpm"),
-    ("/usr/lib/sysimage/rpm/rpmdb.sqlite", "rpm"),
-    ("/usr/share/rpm/rpmdb.sqlite", "rpm"),
-    ("/var/lib/pacman/local", "pacman"),
-    ("/var/lib/rpm/Packages", "rpm"),
-    ("/var/lib/rpm/Packages.db", "rpm"),
-    ("/var/lib/rpm/rpmdb.sqlite", "rpm"),
-];
+const DATABASES: &[(&str, &str)] = &[("/usr/lib/opkg/status", "opkg"), ("/var/lib/pacman/local", "pacman")];
 
 /// Reports those of the databases that the tree has.
 pub(super) fn report(tree: &Tree, gathering: &mut Gathering) {

@@ -6,4 +6,5 @@ mod composer;
 mod dpkg;
 mod node;
 mod python;
+mod rpm;
 mod ruby;

@@ -1,0 +1,280 @@
+//! RPM packages, against `rpm -qa`, of databases in each format.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use agentless_core::findings::Findings;
+use agentless_package_tests::rpm::{Made, bdb, line, list, ndb, rpm, rpms, sqlite};
+use agentless_package_tests::{ours, tool};
+use tempfile::TempDir;
+
+/// Files of a database: what else is in the folder is indices and locks.
+const FILES: [&str; 4] = ["rpmdb.sqlite", "rpmdb.sqlite-wal", "Packages.db", "Packages"];
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in FILES {
+        if from.join(file).exists() {
+            fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+    }
+}
+
+/// A root with a database in one of its folders.
+fn root_with(database: &Path, place: &str) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    copy(database, &root.path().join(place));
+    root
+}
+
+fn lines(findings: &Findings) -> Vec<String> {
+    let mut lines: Vec<_> = findings.packages.iter().map(line).collect();
+    lines.sort();
+    lines
+}
+
+fn assert_found(root: &Path, expected: &[String]) {
+    let findings = ours::findings(root);
+    assert_eq!(findings.gaps, []);
+    assert_eq!(lines(&findings), expected);
+    assert_eq!(findings.sources.len(), 1, "{:?}", findings.sources);
+}
+
+fn assert_is(made: &Made, place: &str) {
+    let root = root_with(&made.folder, place);
+    assert_found(root.path(), &made.list);
+    assert_eq!(made.list.len(), rpms().len());
+    let findings = ours::findings(root.path());
+    assert!(!made.needs.is_empty());
+    for (name, needed) in &made.needs {
+        let package = findings.packages.iter().find(|package| package.name == *name).unwrap();
+        assert_eq!(&package.details.depends_on, needed, "{name}");
+    }
+}
+
+#[test]
+fn sqlite_databases() {
+    let made = sqlite();
+    assert_is(&made, "var/lib/rpm");
+    let listed = made.list.iter().filter(|line| line.starts_with("gpg-pubkey\t")).count();
+    assert_eq!(listed, 1, "a key is a package, as for rpm");
+}
+
+#[test]
+fn ndb_databases() {
+    assert_is(&ndb(), "usr/lib/sysimage/rpm");
+}
+
+#[test]
+fn bdb_databases() {
+    assert_is(&bdb(), "var/lib/rpm");
+}
+
+#[test]
+fn bdb_databases_of_big_endian_machines() {
+    let made = bdb();
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("var/lib/rpm");
+    fs::create_dir_all(&folder).unwrap();
+    let dump = tool::run(Command::new("db5.3_dump").arg(made.folder.join("Packages")));
+    let dump = dump.replacen("type=hash\n", "type=hash\ndb_lorder=4321\n", 1);
+    let mut load =
+        Command::new("db5.3_load").arg(folder.join("Packages")).stdin(Stdio::piped()).spawn().unwrap();
+    load.stdin.take().unwrap().write_all(dump.as_bytes()).unwrap();
+    assert!(load.wait().unwrap().success());
+    let content = fs::read(folder.join("Packages")).unwrap();
+    assert_eq!(content[12..16], [0, 6, 0x15, 0x61]);
+    assert_found(root.path(), &made.list);
+}
+
+/// `sqlite3`, with a database open.
+struct Session {
+    program: Child,
+}
+
+impl Session {
+    fn new(database: &Path) -> Self {
+        let mut command = Command::new("sqlite3");
+        command.arg("-batch").arg(database).stdin(Stdio::piped()).stdout(Stdio::piped());
+        Self { program: command.spawn().unwrap() }
+    }
+
+    /// Runs statements, and waits until they are done.
+    fn run(&mut self, statements: &str) {
+        let input = self.program.stdin.as_mut().unwrap();
+        writeln!(input, "{statements}\n.print done").unwrap();
+        let output = BufReader::new(self.program.stdout.as_mut().unwrap());
+        assert!(output.lines().any(|line| line.unwrap() == "done"));
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+/// A database of which only the first half of the packages is in the file, and the others are in the log.
+fn with_log(rpms: &[PathBuf]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let install = |rpms: &[PathBuf]| {
+        let files: Vec<_> = rpms.iter().map(|file| file.to_str().unwrap()).collect();
+        rpm(
+            folder.path(),
+            &[&["-i", "--justdb", "--nodeps", "--noscripts", "--ignorearch"], &files[..]].concat(),
+        );
+    };
+    let (first, second) = rpms.split_at(rpms.len() / 2);
+    install(first);
+    // As long as somebody reads the older state, the log is not copied into the database.
+    let mut session = Session::new(&folder.path().join("rpmdb.sqlite"));
+    session.run("BEGIN; SELECT count(*) FROM Packages;");
+    install(second);
+    let caught = tempfile::tempdir().unwrap();
+    copy(folder.path(), caught.path());
+    caught
+}
+
+/// What rpm itself makes of a database and its log, in a copy: opening it changes both.
+fn by_rpm(folder: &Path) -> Vec<String> {
+    let copied = tempfile::tempdir().unwrap();
+    copy(folder, copied.path());
+    list(copied.path())
+}
+
+#[test]
+fn a_log_that_is_not_yet_in_the_database_is_read() {
+    let rpms: Vec<_> = rpms().into_iter().step_by(3).collect();
+    let caught = with_log(&rpms);
+    let whole = by_rpm(caught.path());
+    assert_eq!(whole.len(), rpms.len());
+    let root = root_with(caught.path(), "var/lib/rpm");
+    assert_found(root.path(), &whole);
+
+    // Cut off anywhere, as by a crash: what was committed counts.
+    let folder = root.path().join("var/lib/rpm");
+    let log = fs::read(caught.path().join("rpmdb.sqlite-wal")).unwrap();
+    for part in 1..6 {
+        copy(caught.path(), &folder);
+        let mut cut = log[..log.len() * part / 6].to_vec();
+        fs::write(folder.join("rpmdb.sqlite-wal"), &cut).unwrap();
+        let cut_off = by_rpm(&folder);
+        assert!(cut_off.len() < whole.len());
+        assert_found(root.path(), &cut_off);
+        // Nor does what comes behind a damaged page.
+        let place = cut.len() / 2;
+        cut[place] ^= 1;
+        fs::write(folder.join("rpmdb.sqlite-wal"), &cut).unwrap();
+        assert_found(root.path(), &by_rpm(&folder));
+    }
+    fs::remove_file(folder.join("rpmdb.sqlite-wal")).unwrap();
+    let half = by_rpm(&folder);
+    assert_eq!(half.len(), whole.len() / 2);
+    assert_found(root.path(), &half);
+}
+
+#[test]
+fn a_change_that_was_not_finished_is_undone() {
+    let made = sqlite();
+    let folder = tempfile::tempdir().unwrap();
+    copy(&made.folder, folder.path());
+    let mut session = Session::new(&folder.path().join("rpmdb.sqlite"));
+    // With no room in memory, the change goes into the file before it is finished.
+    session.run("PRAGMA journal_mode=DELETE; PRAGMA cache_size=2; BEGIN; DELETE FROM Packages WHERE hnum > 20; UPDATE Packages SET blob = zeroblob(9);");
+    let root = root_with(folder.path(), "var/lib/rpm");
+    let caught = root.path().join("var/lib/rpm");
+    assert_ne!(ours::findings(root.path()).packages.len(), made.list.len());
+    fs::copy(folder.path().join("rpmdb.sqlite-journal"), caught.join("rpmdb.sqlite-journal")).unwrap();
+    assert_found(root.path(), &made.list);
+}
+
+#[test]
+fn only_the_database_that_rpm_uses_is_read() {
+    let (live, stale) = (sqlite(), bdb());
+    // What the machine had before, in the same folder, and changed later, as by a copy.
+    let root = root_with(&live.folder, "var/lib/rpm");
+    copy(&stale.folder, &root.path().join("var/lib/rpm"));
+    // And an empty one, which the rpm of another format left.
+    fs::write(root.path().join("var/lib/rpm/Packages.db"), "").unwrap();
+    assert_found(root.path(), &live.list);
+
+    // Moved, with a link where it was.
+    let root = root_with(&live.folder, "usr/lib/sysimage/rpm");
+    fs::create_dir_all(root.path().join("var/lib")).unwrap();
+    symlink("../../usr/lib/sysimage/rpm", root.path().join("var/lib/rpm")).unwrap();
+    assert_found(root.path(), &live.list);
+
+    // Two folders without a link: the one that was changed last.
+    let folder = tempfile::tempdir().unwrap();
+    let odd = rpms().into_iter().find(|rpm| rpm.ends_with("odd-0-0.noarch.rpm")).unwrap();
+    rpm(folder.path(), &["-i", "--justdb", odd.to_str().unwrap()]);
+    for (older, newer, expected) in
+        [(&folder.path(), &&*live.folder, &live.list), (&&*live.folder, &folder.path(), &list(folder.path()))]
+    {
+        let root = root_with(older, "usr/lib/sysimage/rpm");
+        let file =
+            fs::File::options().write(true).open(root.path().join("usr/lib/sysimage/rpm/rpmdb.sqlite"));
+        file.unwrap().set_modified(SystemTime::now() - Duration::from_secs(100)).unwrap();
+        let log = root.path().join("usr/lib/sysimage/rpm/rpmdb.sqlite-wal");
+        if log.exists() {
+            fs::remove_file(log).unwrap();
+        }
+        copy(newer, &root.path().join("var/lib/rpm"));
+        assert_found(root.path(), expected);
+    }
+}
+
+#[test]
+fn a_list_without_a_database_is_read() {
+    let made = sqlite();
+    let format = "%{NAME}\t%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\t%{BUILDTIME}\t%{VENDOR}\t%{EPOCH}\t%{SIZE}\t%{ARCH}\t%{EPOCHNUM}\t%{SOURCERPM}\n";
+    let copied = tempfile::tempdir().unwrap();
+    copy(&made.folder, copied.path());
+    let manifest = rpm(copied.path(), &["-qa", "--qf", format]);
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("var/lib/rpmmanifest");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("container-manifest-2"), manifest).unwrap();
+    let findings = ours::findings(root.path());
+    assert_eq!(findings.gaps, []);
+    // It has neither licences nor modules.
+    let without = |line: &String| {
+        let fields: Vec<_> = line.split('\t').collect();
+        fields[..5].join("\t")
+    };
+    let expected: Vec<_> = made.list.iter().map(without).collect();
+    assert_eq!(lines(&findings).iter().map(without).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_damaged_database_keeps_what_can_be_read() {
+    for (made, file) in [(sqlite(), "rpmdb.sqlite"), (ndb(), "Packages.db"), (bdb(), "Packages")] {
+        let root = root_with(&made.folder, "var/lib/rpm");
+        let path = root.path().join("var/lib/rpm").join(file);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let findings = ours::findings(root.path());
+        assert!(!findings.gaps.is_empty(), "{file}");
+        let found = lines(&findings);
+        assert!(found.len() > made.list.len() / 8, "{file}: {} packages", found.len());
+        assert!(found.iter().all(|line| made.list.contains(line)), "{file}");
+        // A header in the middle.
+        let mut damaged = whole.clone();
+        let middle = whole.len() / 2..whole.len() / 2 + 5000;
+        damaged[middle].fill(0);
+        fs::write(&path, &damaged).unwrap();
+        let findings = ours::findings(root.path());
+        assert!(!findings.gaps.is_empty() || lines(&findings) == made.list, "{file}");
+        assert!(
+            findings.packages.len() + 20 > made.list.len(),
+            "{file}: {} packages",
+            findings.packages.len()
+        );
+    }
+}
