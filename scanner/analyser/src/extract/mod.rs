@@ -6,11 +6,15 @@
 #![warn(clippy::arithmetic_side_effects)]
 
 mod control;
+mod document;
 mod find;
+mod indented;
 mod input;
 mod interest;
 pub mod lang;
 pub mod lock;
+mod locked;
+mod lockfile;
 pub mod os;
 mod registry;
 mod report;
@@ -82,6 +86,7 @@ pub fn run_within(tree: &Tree, scope: Scope, room: &mut Room) -> Findings {
     look_up(tree, EXTRACTORS, &mut gathering);
     if scope.languages {
         search(tree, EXTRACTORS, &mut gathering);
+        locked::leave_out_installed(gathering.packages());
     }
     unread::report(tree, &mut gathering);
     *room = gathering.room;

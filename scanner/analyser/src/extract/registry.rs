@@ -1,10 +1,16 @@
 //! The list of extractors.
 
 use super::Extractor;
+use super::lock::{
+    Bun, Cargo, Composer, Gem, Go, Gradle, Npm, Nuget, Pdm, Pip, Pipenv, Pnpm, Poetry, Pom, Pylock, Uv, Yarn,
+};
 use super::os::{Dpkg, Release};
 
 /// Every extractor, in alphabetical order.
-pub static EXTRACTORS: &[&dyn Extractor] = &[&Dpkg, &Release];
+pub static EXTRACTORS: &[&dyn Extractor] = &[
+    &Bun, &Cargo, &Composer, &Gem, &Go, &Gradle, &Npm, &Nuget, &Pdm, &Pip, &Pipenv, &Pnpm, &Poetry, &Pom,
+    &Pylock, &Uv, &Yarn, &Dpkg, &Release,
+];
 
 #[cfg(test)]
 mod tests {
