@@ -72,6 +72,8 @@ impl<'a> Row<'a> {
 /// A lock file while it is read.
 pub(super) struct Lock<'a, 'e> {
     rows: Vec<Row<'a>>,
+    /// Whether there was more than may be kept.
+    is_full: bool,
     limits: &'e Limits,
     emit: &'e mut dyn FnMut(Finding),
 }
@@ -79,7 +81,9 @@ pub(super) struct Lock<'a, 'e> {
 impl<'a> Lock<'a, '_> {
     /// A package to be installed.
     pub(super) fn row(&mut self, row: Row<'a>) {
-        self.rows.push(row);
+        if self.has_room(self.rows.len()) {
+            self.rows.push(row);
+        }
     }
 
     /// What may have been a package.
@@ -87,12 +91,25 @@ impl<'a> Lock<'a, '_> {
         (self.emit)(Err(reason));
     }
 
+    /// Whether one more may be kept beside so many. A target has no more packages than its limit: whatever a file has
+    /// beyond them costs no memory.
+    pub(super) fn has_room(&mut self, kept: usize) -> bool {
+        let limit = self.limits.packages;
+        let has_room = agentless_core::number::to_u64(kept) < limit;
+        if !has_room && !std::mem::replace(&mut self.is_full, true) {
+            self.unknown(format!(
+                "more than {limit} entries, the limit (`packages`): the others were not read"
+            ));
+        }
+        has_room
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         self.limits
     }
 
     fn finish(self, kind: PackageKind) {
-        let Self { rows, limits, emit } = self;
+        let Self { rows, is_full: _, limits, emit } = self;
         let names: HashMap<_, _> = rows.iter().map(|row| (comparable(kind, &row.name), &row.name)).collect();
         for row in &rows {
             if let Some(problem) = problem(row, limits) {
@@ -156,7 +173,7 @@ pub(super) fn run(
     if let Cow::Owned(_) = text {
         emit(Err("it is not UTF-8".to_owned()));
     }
-    let mut lock = Lock { rows: Vec::new(), limits, emit };
+    let mut lock = Lock { rows: Vec::new(), is_full: false, limits, emit };
     // Programs for Windows begin a file with a byte order mark.
     parse(text.strip_prefix('\u{feff}').unwrap_or(&text), &mut lock);
     lock.finish(kind);

@@ -51,8 +51,10 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
     let mut roots = Vec::new();
     let outcome = json_entries(&text, &["workspaces", "packages"], &mut |section, key, value| {
         if section == "packages" {
-            packages.extend(Package::new(&key, &value));
-        } else {
+            if lock.has_room(packages.len()) {
+                packages.extend(Package::new(&key, &value));
+            }
+        } else if lock.has_room(roots.len()) {
             let from = value.get("name").text().map(ToString::to_string).unwrap_or_default();
             roots.extend(needed(&value).map(|name| (from.clone(), name)));
         }

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use agentless_core::number::to_u64;
+
 use crate::extract::lockfile::{self, Lock, Row};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
@@ -36,17 +38,20 @@ impl Extractor for Go {
     }
 
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
-        let content = lockfile::content(input)?;
-        let mut sums = Ok(None);
-        let is_complete = Module::new(&String::from_utf8_lossy(&content), &mut |_| {}).is_complete();
-        if !is_complete {
-            sums = input.read_all_of_side(&input.path().join("../go.sum"));
+        let content = input.read_small()?;
+        let limit = input.limits().lock_bytes;
+        let mut sums = Vec::new();
+        if !Module::new(&String::from_utf8_lossy(&content), &mut |_| {}).is_complete() {
+            match input.read_all_of_side(&input.path().join("../go.sum")) {
+                Ok(None) => {}
+                Ok(Some(content)) if to_u64(content.len()) <= limit => sums = content,
+                Ok(Some(_)) => {
+                    report.unknown(format!("go.sum has more than {limit} bytes, the limit (`lock_bytes`)"));
+                }
+                Err(error) => report.unknown(format!("go.sum: {}", crate::chain(&error))),
+            }
         }
-        let sums = sums.unwrap_or_else(|error| {
-            report.unknown(format!("go.sum: {}", crate::chain(&error)));
-            None
-        });
-        let sums = String::from_utf8_lossy(sums.as_deref().unwrap_or_default()).into_owned();
+        let sums = String::from_utf8_lossy(&sums);
         let parse = |text: &str, lock: &mut Lock<'_, '_>| parse_with(text, &sums, lock);
         lockfile::run(PackageKind::Golang, &content, input.limits(), parse, &mut |finding| {
             lockfile::put(report, finding);

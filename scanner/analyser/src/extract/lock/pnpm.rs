@@ -101,8 +101,12 @@ impl Document {
         };
         match (line.indent, self.section) {
             (0, _) => self.top(&key, &value),
-            (2, Section::Packages) => self.packages.push(Package::new(line, &key)),
-            (2, Section::Snapshots) => self.snapshots.push(Package::new(line, &key)),
+            (2, Section::Packages) if lock.has_room(self.packages.len()) => {
+                self.packages.push(Package::new(line, &key));
+            }
+            (2, Section::Snapshots) if lock.has_room(self.snapshots.len()) => {
+                self.snapshots.push(Package::new(line, &key));
+            }
             (_, Section::Packages) => {
                 if let Some(package) = self.packages.last_mut() {
                     package.line(line.indent, &key, &value, &mut self.field);
@@ -117,7 +121,9 @@ impl Document {
                 self.is_wanted = matches!(&*key, "dependencies" | "optionalDependencies");
             }
             (6, Section::Importers) => self.dependency = key.into_owned(),
-            (8, Section::Importers) if self.is_wanted && key == "version" => {
+            (8, Section::Importers)
+                if self.is_wanted && key == "version" && lock.has_room(self.roots.len()) =>
+            {
                 self.roots.push((self.dependency.clone(), value.into_owned()));
             }
             _ => {}

@@ -39,7 +39,11 @@ impl Extractor for Uv {
 
 pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
     let mut packages = Vec::new();
-    toml_stanzas(text, "package", lock, &mut |_, package| packages.push(Package::new(package)));
+    toml_stanzas(text, "package", lock, &mut |lock, package| {
+        if lock.has_room(packages.len()) {
+            packages.push(Package::new(package));
+        }
+    });
     let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, package) in packages.iter().enumerate() {
         by_name.entry(&package.name).or_default().push(index);
