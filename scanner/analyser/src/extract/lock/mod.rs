@@ -66,3 +66,27 @@ pub fn fuzz_lock(content: &[u8]) {
         lockfile::run(*kind, content, &Limits::default(), parse, &mut drop);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// The fuzzer goes further; this is what each change of a parser is tried with.
+    #[test]
+    fn damage_at_any_place_ends_without_panic() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/lock");
+        for seed in std::fs::read_dir(corpus).unwrap() {
+            let seed = std::fs::read(seed.unwrap().path()).unwrap();
+            for place in 1..seed.len() {
+                fuzz_lock(&seed[..place]);
+                for byte in *b" \n\"'@:/\xff" {
+                    let mut damaged = seed.clone();
+                    damaged[place] = byte;
+                    fuzz_lock(&damaged);
+                }
+            }
+        }
+    }
+}
