@@ -4,6 +4,7 @@
 pub use crate::analyse::survey::encoded_machine as machine;
 pub use crate::extract::lang::fuzz_gemspec as gemspec;
 pub use crate::extract::lang::fuzz_python_metadata as python_metadata;
+pub use crate::extract::lock::fuzz_lock as lock;
 pub use crate::extract::os::fuzz_apk as apk;
 pub use crate::extract::os::fuzz_dpkg as dpkg;
 pub use crate::extract::os::fuzz_release as release;

@@ -7,13 +7,17 @@
 
 mod control;
 mod depends;
+mod document;
 mod field;
 mod find;
+mod indented;
 mod input;
 mod interest;
 mod json;
 pub mod lang;
 pub mod lock;
+mod locked;
+mod lockfile;
 pub mod os;
 mod owner;
 mod registry;
@@ -101,6 +105,8 @@ pub fn run_these(tree: &Tree, extractors: &[&dyn Extractor], scope: Scope, room:
     look_up(tree, extractors, &mut gathering);
     if scope.languages {
         search(tree, extractors, &mut gathering);
+        search(tree, EXTRACTORS, &mut gathering);
+        locked::leave_out_installed(gathering.packages_mut());
     }
     unread::report(tree, &mut gathering);
     *room = gathering.room;

@@ -2,11 +2,16 @@
 
 use super::Extractor;
 use super::lang::{Conda, Node, Php, Python, Ruby};
+use super::lock::{
+    Bun, Cargo, Composer, Gem, Go, Gradle, Npm, Nuget, Pdm, Pip, Pipenv, Pnpm, Poetry, Pom, Pylock, Uv, Yarn,
+};
 use super::os::{Apk, Dpkg, Release, Rpm};
 
 /// Every extractor, in alphabetical order.
-pub static EXTRACTORS: &[&dyn Extractor] =
-    &[&Conda, &Node, &Php, &Python, &Ruby, &Apk, &Dpkg, &Release, &Rpm];
+pub static EXTRACTORS: &[&dyn Extractor] = &[
+    &Conda, &Node, &Php, &Python, &Ruby, &Bun, &Cargo, &Composer, &Gem, &Go, &Gradle, &Npm, &Nuget, &Pdm,
+    &Pip, &Pipenv, &Pnpm, &Poetry, &Pom, &Pylock, &Uv, &Yarn, &Apk, &Dpkg, &Release, &Rpm,
+];
 
 #[cfg(test)]
 mod tests {

@@ -92,6 +92,11 @@ impl Gathering {
         }
     }
 
+    /// The packages so far, for who compares them with each other.
+    pub(super) fn packages_mut(&mut self) -> &mut Vec<Package> {
+        &mut self.findings.packages
+    }
+
     /// Everything, in an order that does not depend on that of the files.
     pub(super) fn finish(self) -> Findings {
         let mut findings = self.findings;

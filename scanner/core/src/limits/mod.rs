@@ -127,6 +127,9 @@ pub struct Limits {
     /// Files of one system, or of one container, that are read because of their names or modes. Against a disk that is
     /// nothing but files named `package.json`.
     wanted_files: u64 = 1_000_000, "files", or none;
+    /// Bytes of a lock file. Against one that is nothing but the smallest values, each of which costs ten times its bytes of
+    /// memory. Those of the largest repositories have a few tens of megabytes.
+    lock_bytes: u64 = 64 << 20, "bytes", or none;
     /// Archives in each other: a jar in a war in a zip. Against archives that contain themselves.
     archive_depth: u32 = 8, "levels", or none;
     /// Entries of one archive. Against a directory of an archive that lists names without end.

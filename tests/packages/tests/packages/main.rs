@@ -4,6 +4,7 @@
 
 mod composer;
 mod dpkg;
+mod locks;
 mod node;
 mod python;
 mod rpm;
