@@ -2,6 +2,7 @@
 //! panic.
 
 pub use crate::analyse::survey::encoded_machine as machine;
+pub use crate::extract::lang::fuzz_dotnet as dotnet;
 pub use crate::extract::lang::fuzz_java as java;
 pub use crate::extract::lang::fuzz_manifest as java_manifest;
 pub use crate::extract::os::fuzz_dpkg as dpkg;

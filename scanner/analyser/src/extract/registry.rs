@@ -1,11 +1,11 @@
 //! The list of extractors.
 
 use super::Extractor;
-use super::lang::Java;
+use super::lang::{Dotnet, Java};
 use super::os::{Dpkg, Release};
 
 /// Every extractor, in alphabetical order.
-pub static EXTRACTORS: &[&dyn Extractor] = &[&Java, &Dpkg, &Release];
+pub static EXTRACTORS: &[&dyn Extractor] = &[&Dotnet, &Java, &Dpkg, &Release];
 
 #[cfg(test)]
 mod tests {

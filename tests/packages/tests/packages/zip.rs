@@ -1,4 +1,5 @@
 //! Zip archives, against Python's `zipfile`.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
