@@ -1,4 +1,4 @@
-//! .NET packages: wheels of PyPI that bring .NET applications and a whole framework, against Python's `json`.
+//! .NET packages: Python wheels that bring .NET applications and a whole framework, against Python's `json`.
 
 use std::collections::BTreeSet;
 use std::process::Command;
