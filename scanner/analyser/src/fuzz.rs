@@ -2,7 +2,10 @@
 //! panic.
 
 pub use crate::analyse::survey::encoded_machine as machine;
+pub use crate::extract::lang::fuzz_dotnet as dotnet;
 pub use crate::extract::lang::fuzz_gemspec as gemspec;
+pub use crate::extract::lang::fuzz_java as java;
+pub use crate::extract::lang::fuzz_manifest as java_manifest;
 pub use crate::extract::lang::fuzz_python_metadata as python_metadata;
 pub use crate::extract::lock::fuzz_lock as lock;
 pub use crate::extract::os::fuzz_apk as apk;

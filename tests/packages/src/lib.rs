@@ -6,3 +6,4 @@ pub mod kept;
 pub mod ours;
 pub mod rpm;
 pub mod tool;
+pub mod unpacked;

@@ -1,7 +1,7 @@
 //! The list of extractors.
 
 use super::Extractor;
-use super::lang::{Conda, Node, Php, Python, Ruby};
+use super::lang::{Conda, Dotnet, Java, Node, Php, Python, Ruby};
 use super::lock::{
     Bun, Cargo, Composer, Gem, Go, Gradle, Npm, Nuget, Pdm, Pip, Pipenv, Pnpm, Poetry, Pom, Pylock, Uv, Yarn,
 };
@@ -9,8 +9,8 @@ use super::os::{Apk, Dpkg, Release, Rpm};
 
 /// Every extractor, in alphabetical order.
 pub static EXTRACTORS: &[&dyn Extractor] = &[
-    &Conda, &Node, &Php, &Python, &Ruby, &Bun, &Cargo, &Composer, &Gem, &Go, &Gradle, &Npm, &Nuget, &Pdm,
-    &Pip, &Pipenv, &Pnpm, &Poetry, &Pom, &Pylock, &Uv, &Yarn, &Apk, &Dpkg, &Release, &Rpm,
+    &Conda, &Dotnet, &Java, &Node, &Php, &Python, &Ruby, &Bun, &Cargo, &Composer, &Gem, &Go, &Gradle, &Npm,
+    &Nuget, &Pdm, &Pip, &Pipenv, &Pnpm, &Poetry, &Pom, &Pylock, &Uv, &Yarn, &Apk, &Dpkg, &Release, &Rpm,
 ];
 
 #[cfg(test)]

@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 mod composer;
+mod dotnet;
 mod dpkg;
+mod java;
 mod locks;
 mod node;
 mod python;
 mod rpm;
 mod ruby;
+mod zip;

@@ -11,3 +11,8 @@ pub use node::Node;
 pub use php::Php;
 pub use python::{Python, fuzz_python_metadata};
 pub use ruby::{Ruby, fuzz_gemspec};
+mod dotnet;
+mod java;
+
+pub use dotnet::{Dotnet, fuzz_dotnet};
+pub use java::{Java, fuzz_java, fuzz_manifest};

@@ -1,0 +1,129 @@
+//! Java archives: jars of Debian, against Python's `zipfile` and Debian's own Maven repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use agentless_core::package::{Certainty, Package, PackageKind};
+use agentless_package_tests::{kept, ours, tool, unpacked};
+
+/// Libraries that Maven built and libraries that others did, with and without a version in their names.
+const LIBRARIES: [&str; 13] = [
+    "junit4",
+    "libasm-java",
+    "libbcprov-java",
+    "libcommons-compress-java",
+    "libcommons-io-java",
+    "libcommons-lang3-java",
+    "libguava-java",
+    "libjackson2-core-java",
+    "liblog4j2-java",
+    "libmaven3-core-java",
+    "libservlet-api-java",
+    "libslf4j-java",
+    "libspring-core-java",
+];
+
+fn libraries() -> PathBuf {
+    kept::tree("java-libraries", |tree| unpacked::unpack(&LIBRARIES, tree))
+}
+
+#[test]
+fn what_maven_recorded_is_found() {
+    let tree = libraries();
+    let compared = compare(&tree);
+    assert!(compared > 30, "{compared}");
+}
+
+#[test]
+fn what_maven_recorded_is_found_in_archives_in_archives() {
+    let libraries = libraries();
+    let target = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packages/fat_jars.py");
+    tool::run(Command::new("python3").arg(script).arg(libraries).arg(target.path()));
+    let compared = compare(target.path());
+    assert!(compared > 60, "{compared}");
+    // Those without a pom.properties are known in there as they are outside.
+    let spring = ours::findings(target.path());
+    let spring: Vec<_> =
+        spring.packages.iter().filter(|package| package.name.ends_with("spring-core")).collect();
+    assert_eq!(spring.len(), 2);
+    assert!(
+        spring.iter().all(|package| package
+            .evidence
+            .within
+            .as_deref()
+            .unwrap()
+            .ends_with("spring3-core-3.x.jar"))
+    );
+}
+
+/// Compares the packages that Maven recorded below a folder with the `pom.properties` that Python finds, and returns how many
+/// they are.
+fn compare(root: &Path) -> usize {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packages/pom_properties.py");
+    let listed = tool::run(Command::new("python3").arg(script).arg(root));
+    let mut expected = BTreeMap::new();
+    for line in listed.lines() {
+        let [path, archive, place, name, version] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let places = [archive.to_owned(), place.to_owned()];
+        let key = (path.to_owned(), name.to_owned(), version.to_owned());
+        expected.entry(key).or_insert_with(Vec::new).push(places);
+    }
+    let findings = ours::findings(root);
+    assert_eq!(findings.gaps, []);
+    let count = expected.values().map(Vec::len).sum();
+    for package in recorded(&findings.packages) {
+        let key = (package.evidence.path.clone(), package.name.clone(), package.version.clone());
+        let places = expected.get_mut(&key).unwrap_or_else(|| panic!("{package:?} is not there"));
+        // Of what an archive is itself the archive, of what was merged into it the file that says so.
+        let within = package.evidence.within.clone().unwrap_or_default();
+        let place = places.iter().position(|places| places.contains(&within));
+        places.remove(place.unwrap_or_else(|| panic!("{package:?} is not there")));
+    }
+    let missing: Vec<_> = expected.iter().filter(|(_, places)| !places.is_empty()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    count
+}
+
+/// Debian links every library into a Maven repository, whose folders are group, artifact and version.
+#[test]
+fn what_maven_did_not_record_is_guessed_well() {
+    let tree = libraries();
+    let mut real: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+    let listed =
+        tool::run(Command::new("find").arg(tree.join("usr/share/maven-repo")).args(["-name", "*.jar"]));
+    for link in listed.lines().filter(|line| !line.contains("/debian/")) {
+        let folders = Path::new(link).strip_prefix(tree.join("usr/share/maven-repo")).unwrap();
+        let mut folders: Vec<_> =
+            folders.parent().unwrap().iter().map(|name| name.to_str().unwrap()).collect();
+        let (version, artifact) = (folders.pop().unwrap(), folders.pop().unwrap());
+        let name = format!("{}:{artifact}", folders.join("."));
+        let jar = Path::new(link).canonicalize().unwrap();
+        let jar = format!("/{}", jar.strip_prefix(&tree).unwrap().display());
+        real.entry(jar).or_default().insert((name, version.to_owned()));
+    }
+    let findings = ours::findings(&tree);
+    let (mut right, mut wrong) = (BTreeSet::new(), BTreeSet::new());
+    for package in &findings.packages {
+        if package.kind != PackageKind::Maven || package.details.certainty == Certainty::Recorded {
+            continue;
+        }
+        let Some(real) = real.get(&package.evidence.path) else { continue };
+        let found = (package.name.clone(), package.version.clone());
+        if real.contains(&found) {
+            right.insert(found)
+        } else {
+            wrong.insert((found, real.clone()))
+        };
+    }
+    assert!(right.len() > 5 && wrong.is_empty(), "{right:?} {wrong:?}");
+}
+
+fn recorded(packages: &[Package]) -> impl Iterator<Item = &Package> {
+    packages.iter().filter(|package| {
+        package.kind == PackageKind::Maven && package.details.certainty == Certainty::Recorded
+    })
+}
