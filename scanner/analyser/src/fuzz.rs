@@ -2,6 +2,8 @@
 //! panic.
 
 pub use crate::analyse::survey::encoded_machine as machine;
+pub use crate::extract::lang::fuzz_go as go_buildinfo;
+pub use crate::extract::lang::fuzz_rust as rust_audit;
 pub use crate::extract::os::fuzz_dpkg as dpkg;
 pub use crate::fs::fstab::fuzz_fstab as fstab;
 pub use crate::fs::survey::encoded_btrfs as btrfs;

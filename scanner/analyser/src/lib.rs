@@ -17,6 +17,7 @@
 pub mod analyse;
 pub mod child;
 mod contain;
+mod elf;
 pub mod extract;
 pub mod files;
 pub mod fs;

@@ -3,4 +3,5 @@
 
 pub mod kept;
 pub mod ours;
+pub mod program;
 pub mod tool;

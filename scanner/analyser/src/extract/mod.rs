@@ -143,26 +143,28 @@ fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering)
     /// Files that are asked for together, and their bytes.
     const AHEAD: usize = 256;
     const AHEAD_BYTES: u64 = 16 << 20;
+    /// Of a program, headers at both ends are read. One of up to two blocks of a snapshot is all read by that.
+    const PARTS: u64 = 1 << 20;
 
     let wanted = find::walked(tree, extractors, gathering);
     let mut rest = wanted.as_slice();
     while !rest.is_empty() {
-        let mut bytes = 0_u64;
-        let nodes: Vec<Node> = rest
-            .iter()
-            .take(AHEAD)
-            .map(|wanted| wanted.node)
-            .take_while(|&node| {
-                let is_first = bytes == 0;
-                bytes = bytes.saturating_add(tree.stat(node).map_or(1, |stat| stat.size.max(1)));
-                is_first || bytes <= AHEAD_BYTES
-            })
-            .collect();
-        // A large file is mostly one of which a part is read.
-        if bytes <= AHEAD_BYTES {
-            tree.prefetch_content(&nodes);
+        let (mut count, mut bytes, mut ahead) = (0_usize, 0_u64, Vec::new());
+        for wanted in rest.iter().take(AHEAD) {
+            let size = tree.stat(wanted.node).map_or(1, |stat| stat.size.max(1));
+            let limit = if is_of_programs(extractors, wanted) { PARTS } else { AHEAD_BYTES };
+            // A larger one is mostly one of which a part is read.
+            if size <= limit {
+                bytes = bytes.saturating_add(size);
+                if bytes > AHEAD_BYTES {
+                    break;
+                }
+                ahead.push(wanted.node);
+            }
+            count = count.saturating_add(1);
         }
-        let (now, later) = rest.split_at(nodes.len().clamp(1, rest.len()));
+        tree.prefetch_content(&ahead);
+        let (now, later) = rest.split_at(count.clamp(1, rest.len()));
         for find::Wanted { extractor, path, node } in now {
             if let Some(extractor) = extractors.get(*extractor) {
                 read(tree, *extractor, path, *node, gathering);
@@ -171,6 +173,13 @@ fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering)
         rest = later;
     }
     tracing::debug!(files = to_u64(wanted.len()), "searched");
+}
+
+/// Whether a file is read by an extractor that reads a few parts of programs.
+fn is_of_programs(extractors: &[&dyn Extractor], wanted: &find::Wanted) -> bool {
+    let interests =
+        extractors.get(wanted.extractor).map(|extractor| extractor.interest()).unwrap_or_default();
+    interests.iter().any(|interest| matches!(interest, Interest::Executable { .. }))
 }
 
 /// Reads a file, if it is one.

@@ -1,10 +1,11 @@
 //! The list of extractors.
 
 use super::Extractor;
+use super::lang::{Go, Rust};
 use super::os::{Dpkg, Release};
 
 /// Every extractor, in alphabetical order.
-pub static EXTRACTORS: &[&dyn Extractor] = &[&Dpkg, &Release];
+pub static EXTRACTORS: &[&dyn Extractor] = &[&Go, &Rust, &Dpkg, &Release];
 
 #[cfg(test)]
 mod tests {

@@ -2,3 +2,5 @@
 #![forbid(unsafe_code)]
 
 mod dpkg;
+mod go;
+mod rust;
