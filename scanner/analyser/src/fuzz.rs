@@ -2,6 +2,7 @@
 //! panic.
 
 pub use crate::analyse::survey::encoded_machine as machine;
+pub use crate::boot::fuzz_boot as boot_loaders;
 pub use crate::extract::lang::fuzz_go as go_buildinfo;
 pub use crate::extract::lang::fuzz_rust as rust_audit;
 pub use crate::extract::os::fuzz_dpkg as dpkg;

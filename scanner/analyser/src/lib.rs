@@ -15,6 +15,7 @@
 )]
 
 pub mod analyse;
+mod boot;
 pub mod child;
 mod contain;
 mod elf;

@@ -9,6 +9,7 @@ mod control;
 mod find;
 mod input;
 mod interest;
+mod kernel;
 pub mod lang;
 pub mod lock;
 pub mod os;
@@ -85,7 +86,9 @@ pub fn run_within(tree: &Tree, scope: Scope, room: &mut Room) -> Findings {
     }
     unread::report(tree, &mut gathering);
     *room = gathering.room;
-    gathering.finish()
+    let mut findings = gathering.finish();
+    kernel::mark(tree, &mut findings);
+    findings
 }
 
 /// What the system in a tree calls itself, and nothing else.
