@@ -300,6 +300,35 @@ mod tests {
     }
 
     #[test]
+    fn of_a_large_program_little_is_read() {
+        #[derive(Debug)]
+        struct Counting<'a> {
+            content: &'a [u8],
+            bytes: std::cell::Cell<usize>,
+        }
+
+        impl Source for Counting<'_> {
+            fn size(&self) -> u64 {
+                self.content.size()
+            }
+
+            fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, crate::fs::FsError> {
+                let count = self.content.read_at(offset, dst)?;
+                self.bytes.set(self.bytes.get() + count);
+                Ok(count)
+            }
+        }
+
+        let sections = vec![(".text", vec![0; 50 << 20]), (".go.buildinfo", inline("go1.22.1", MODULES))];
+        let file =
+            Writer { is_64: true, is_big: false, sections, has_sections: true, more_memory: 0 }.write();
+        let source = Counting { content: &file, bytes: std::cell::Cell::new(0) };
+        let found = find(&Elf::open(&source).unwrap().unwrap(), &Limits::default()).unwrap();
+        assert!(matches!(found, Search::Found(_)));
+        assert!(source.bytes.get() < 1000, "{}", source.bytes.get());
+    }
+
+    #[test]
     fn a_packed_program_is_said_to_be_one() {
         let sections = vec![(".data", vec![0; 100])];
         let mut writer =
