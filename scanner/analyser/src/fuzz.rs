@@ -14,3 +14,39 @@ pub use crate::fs::survey::encoded_log as xfs_log;
 pub use crate::fs::survey::encoded_volume as volume;
 pub use crate::volume::survey::encoded_members as members;
 pub use crate::volume::survey::volume_group as lvm_text;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The seeds of a target.
+    fn seeds(target: &str) -> Vec<Vec<u8>> {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+        std::fs::read_dir(corpus).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+    }
+
+    proptest! {
+        /// A short form of the targets, for every run of the tests.
+        #[test]
+        fn changed_seeds_do_no_harm(
+            seed in any::<prop::sample::Index>(),
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..16),
+            length in any::<prop::sample::Index>(),
+        ) {
+            let targets: [(&str, fn(&[u8])); 3] =
+                [("boot_loaders", boot_loaders), ("go_buildinfo", go_buildinfo), ("rust_audit", rust_audit)];
+            for (target, run) in targets {
+                let mut content = seed.get(&seeds(target)).clone();
+                for (place, value) in &edits {
+                    *place.get_mut(&mut content) = *value;
+                }
+                run(&content);
+                run(&content[..length.index(content.len())]);
+            }
+        }
+    }
+}
