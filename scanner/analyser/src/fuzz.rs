@@ -23,6 +23,11 @@ mod tests {
 
     use super::*;
 
+    type Target = fn(&[u8]);
+
+    const TARGETS: [(&str, Target); 3] =
+        [("boot_loaders", boot_loaders), ("go_buildinfo", go_buildinfo), ("rust_audit", rust_audit)];
+
     /// The seeds of a target.
     fn seeds(target: &str) -> Vec<Vec<u8>> {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
@@ -37,9 +42,7 @@ mod tests {
             edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..16),
             length in any::<prop::sample::Index>(),
         ) {
-            let targets: [(&str, fn(&[u8])); 3] =
-                [("boot_loaders", boot_loaders), ("go_buildinfo", go_buildinfo), ("rust_audit", rust_audit)];
-            for (target, run) in targets {
+            for (target, run) in TARGETS {
                 let mut content = seed.get(&seeds(target)).clone();
                 for (place, value) in &edits {
                     *place.get_mut(&mut content) = *value;
