@@ -16,8 +16,10 @@
 
 pub mod analyse;
 pub mod archive;
+mod boot;
 pub mod child;
 mod contain;
+mod elf;
 pub mod extract;
 pub mod files;
 pub mod fs;

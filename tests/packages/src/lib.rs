@@ -4,6 +4,7 @@
 pub mod debian;
 pub mod kept;
 pub mod ours;
+pub mod program;
 pub mod rpm;
 pub mod tool;
 pub mod unpacked;

@@ -14,6 +14,7 @@ mod indented;
 mod input;
 mod interest;
 mod json;
+mod kernel;
 pub mod lang;
 pub mod lock;
 mod locked;
@@ -105,12 +106,13 @@ pub fn run_these(tree: &Tree, extractors: &[&dyn Extractor], scope: Scope, room:
     look_up(tree, extractors, &mut gathering);
     if scope.languages {
         search(tree, extractors, &mut gathering);
-        search(tree, EXTRACTORS, &mut gathering);
         locked::leave_out_installed(gathering.packages_mut());
     }
     unread::report(tree, &mut gathering);
     *room = gathering.room;
-    gathering.finish()
+    let mut findings = gathering.finish();
+    kernel::mark(tree, &mut findings);
+    findings
 }
 
 /// What the system in a tree calls itself, and nothing else.
@@ -170,6 +172,8 @@ fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering)
     /// Files that are asked for together, and their bytes.
     const AHEAD: usize = 256;
     const AHEAD_BYTES: u64 = 16 << 20;
+    /// Of a program, headers at both ends are read. One of up to two blocks of a snapshot is all read by that.
+    const PARTS: u64 = 1 << 20;
 
     let mut wanted = find::walked(tree, extractors, gathering);
     let owners = Owners::of(&wanted, tree, extractors, gathering);
@@ -177,22 +181,22 @@ fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering)
     wanted.retain(|wanted| !(wanted.is_program && owners.is_of_the_distribution(wanted)));
     let mut rest = wanted.as_slice();
     while !rest.is_empty() {
-        let mut bytes = 0_u64;
-        let nodes: Vec<Node> = rest
-            .iter()
-            .take(AHEAD)
-            .map(|wanted| wanted.node)
-            .take_while(|&node| {
-                let is_first = bytes == 0;
-                bytes = bytes.saturating_add(tree.stat(node).map_or(1, |stat| stat.size.max(1)));
-                is_first || bytes <= AHEAD_BYTES
-            })
-            .collect();
-        // A large file is mostly one of which a part is read.
-        if bytes <= AHEAD_BYTES {
-            tree.prefetch_content(&nodes);
+        let (mut count, mut bytes, mut ahead) = (0_usize, 0_u64, Vec::new());
+        for wanted in rest.iter().take(AHEAD) {
+            let size = tree.stat(wanted.node).map_or(1, |stat| stat.size.max(1));
+            let limit = if wanted.is_program { PARTS } else { AHEAD_BYTES };
+            // A larger one is mostly one of which a part is read.
+            if size <= limit {
+                bytes = bytes.saturating_add(size);
+                if bytes > AHEAD_BYTES {
+                    break;
+                }
+                ahead.push(wanted.node);
+            }
+            count = count.saturating_add(1);
         }
-        let (now, later) = rest.split_at(nodes.len().clamp(1, rest.len()));
+        tree.prefetch_content(&ahead);
+        let (now, later) = rest.split_at(count.clamp(1, rest.len()));
         for find::Wanted { extractor, path, node, is_program: _ } in now {
             if let Some(extractor) = extractors.get(*extractor) {
                 read(tree, *extractor, (path, *node), owners.of_file(*node), gathering);

@@ -1,16 +1,39 @@
 //! The list of extractors.
 
-use super::Extractor;
-use super::lang::{Conda, Dotnet, Java, Node, Php, Python, Ruby};
-use super::lock::{
-    Bun, Cargo, Composer, Gem, Go, Gradle, Npm, Nuget, Pdm, Pip, Pipenv, Pnpm, Poetry, Pom, Pylock, Uv, Yarn,
-};
-use super::os::{Apk, Dpkg, Release, Rpm};
+use super::{Extractor, lang, lock, os};
 
 /// Every extractor, in alphabetical order.
 pub static EXTRACTORS: &[&dyn Extractor] = &[
-    &Conda, &Dotnet, &Java, &Node, &Php, &Python, &Ruby, &Bun, &Cargo, &Composer, &Gem, &Go, &Gradle, &Npm,
-    &Nuget, &Pdm, &Pip, &Pipenv, &Pnpm, &Poetry, &Pom, &Pylock, &Uv, &Yarn, &Apk, &Dpkg, &Release, &Rpm,
+    &lang::Conda,
+    &lang::Dotnet,
+    &lang::Go,
+    &lang::Java,
+    &lang::Node,
+    &lang::Php,
+    &lang::Python,
+    &lang::Ruby,
+    &lang::Rust,
+    &lock::Bun,
+    &lock::Cargo,
+    &lock::Composer,
+    &lock::Gem,
+    &lock::Go,
+    &lock::Gradle,
+    &lock::Npm,
+    &lock::Nuget,
+    &lock::Pdm,
+    &lock::Pip,
+    &lock::Pipenv,
+    &lock::Pnpm,
+    &lock::Poetry,
+    &lock::Pom,
+    &lock::Pylock,
+    &lock::Uv,
+    &lock::Yarn,
+    &os::Apk,
+    &os::Dpkg,
+    &os::Release,
+    &os::Rpm,
 ];
 
 #[cfg(test)]

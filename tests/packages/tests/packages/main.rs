@@ -5,10 +5,12 @@
 mod composer;
 mod dotnet;
 mod dpkg;
+mod go;
 mod java;
 mod locks;
 mod node;
 mod python;
 mod rpm;
 mod ruby;
+mod rust;
 mod zip;

@@ -16,3 +16,8 @@ mod java;
 
 pub use dotnet::{Dotnet, fuzz_dotnet};
 pub use java::{Java, fuzz_java, fuzz_manifest};
+mod go;
+mod rust;
+
+pub use go::{Go, fuzz_go};
+pub use rust::{Rust, fuzz_rust};
