@@ -2,6 +2,7 @@
 //! panic.
 
 pub use crate::analyse::survey::encoded_machine as machine;
+pub use crate::database::bolt::fuzz_bolt as bolt;
 pub use crate::extract::os::fuzz_dpkg as dpkg;
 pub use crate::fs::fstab::fuzz_fstab as fstab;
 pub use crate::fs::survey::encoded_btrfs as btrfs;

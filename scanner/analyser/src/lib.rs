@@ -17,6 +17,8 @@
 pub mod analyse;
 pub mod child;
 mod contain;
+pub mod container;
+pub mod database;
 pub mod extract;
 pub mod files;
 pub mod fs;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::fs::{File, FsError, FsPath, Tree};
+use crate::fs::{File, FsError, FsPath, Inode, Tree};
 use crate::limits::Limits;
 
 /// One file, for an extractor.
@@ -21,6 +21,11 @@ impl<'a> Input<'a> {
     /// The file's path. One that an interest names is as it is named: links on the way are not resolved in it.
     pub fn path(&self) -> &FsPath {
         self.path
+    }
+
+    /// The file itself, by its inode in the filesystem that it is in.
+    pub(super) fn inode(&self) -> Inode {
+        self.tree.place(self.file.node()).1
     }
 
     /// What reading may cost.

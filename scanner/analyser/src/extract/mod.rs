@@ -14,6 +14,7 @@ pub mod lock;
 pub mod os;
 mod registry;
 mod report;
+mod shared;
 mod unread;
 
 use std::collections::HashSet;
@@ -30,6 +31,7 @@ pub use input::{Input, Reader};
 pub use interest::Interest;
 pub use registry::EXTRACTORS;
 pub use report::{Found, Report, Room};
+pub use shared::{Memory, Shared};
 
 use report::Gathering;
 
@@ -73,15 +75,25 @@ pub enum ExtractError {
 
 /// Runs every extractor on one tree.
 pub fn run(tree: &Tree) -> Findings {
-    run_within(tree, Scope::default(), &mut Room::new(tree.limits()))
+    run_within(tree, Scope::default(), &mut Room::new(tree.limits()), Around::default())
+}
+
+/// What a tree has to do with others of its target.
+#[derive(Debug, Default)]
+pub struct Around<'a> {
+    /// Directories in it that hold files of other trees: they are not searched.
+    pub layers: &'a [Node],
+    /// What is known of the files that it shares with others.
+    pub shared: Option<Shared>,
 }
 
 /// Runs the extractors that are in scope on one tree of a target, and takes what they find from the room for all of them.
-pub fn run_within(tree: &Tree, scope: Scope, room: &mut Room) -> Findings {
+pub fn run_within(tree: &Tree, scope: Scope, room: &mut Room, around: Around<'_>) -> Findings {
     let mut gathering = Gathering::within(*room, tree.limits());
+    gathering.shared = around.shared;
     look_up(tree, EXTRACTORS, &mut gathering);
     if scope.languages {
-        search(tree, EXTRACTORS, &mut gathering);
+        search(tree, EXTRACTORS, around.layers, &mut gathering);
     }
     unread::report(tree, &mut gathering);
     *room = gathering.room;
@@ -139,12 +151,12 @@ fn paths(
 }
 
 /// Finds the files that only a walk finds, and reads them.
-fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering) {
+fn search(tree: &Tree, extractors: &[&dyn Extractor], layers: &[Node], gathering: &mut Gathering) {
     /// Files that are asked for together, and their bytes.
     const AHEAD: usize = 256;
     const AHEAD_BYTES: u64 = 16 << 20;
 
-    let wanted = find::walked(tree, extractors, gathering);
+    let wanted = find::walked(tree, extractors, layers, gathering);
     let mut rest = wanted.as_slice();
     while !rest.is_empty() {
         let mut bytes = 0_u64;
@@ -184,11 +196,23 @@ fn read(tree: &Tree, extractor: &dyn Extractor, path: &FsPath, node: Node, gathe
 fn extract(extractor: &dyn Extractor, input: &Input<'_>, gathering: &mut Gathering) {
     let span = tracing::debug_span!("extract", extractor = extractor.name(), path = %input.path());
     let _entered = span.enter();
+    let shared = gathering.shared.clone();
+    let known = shared.as_ref().and_then(|shared| shared.known(extractor, input));
     let mut report = Report::new(gathering, extractor, input.path());
+    if let Some(known) = known {
+        report.repeat(&known);
+        report.finish();
+        return;
+    }
+    if let Some(shared) = &shared {
+        shared.start();
+    }
     if let Err(error) = extractor.extract(input, &mut report) {
         report.unknown(crate::chain(&error));
     }
-    report.finish();
+    if let (Some(shared), Some(events)) = (shared, report.finish()) {
+        shared.keep(extractor, input, events);
+    }
 }
 
 #[cfg(test)]
