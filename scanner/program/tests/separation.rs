@@ -16,7 +16,7 @@ const PLATFORMS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux
 
 /// What the analyser's own code may use. A crate that parses, decompresses or computes is welcome if it is written for
 /// hostile input; one that opens files or connects is not.
-const ANALYSER_USES: [&str; 13] = [
+const ANALYSER_USES: [&str; 14] = [
     "agentless-core",
     "agentless-sandbox",
     // Checksums, decompression and hashes of what is on disks.
@@ -27,6 +27,8 @@ const ANALYSER_USES: [&str; 13] = [
     "ruzstd",
     "sha2",
     "twox-hash",
+    // What engines record of containers.
+    "serde_json",
     // Values, their names and their errors.
     "thiserror",
     "time",
@@ -35,12 +37,12 @@ const ANALYSER_USES: [&str; 13] = [
 ];
 
 /// Of these, what the scanner uses too, for its own bytes.
-const BOTH_USE: [&str; 7] =
-    ["agentless-core", "agentless-sandbox", "sha2", "thiserror", "time", "tracing", "uuid"];
+const BOTH_USE: [&str; 8] =
+    ["agentless-core", "agentless-sandbox", "serde_json", "sha2", "thiserror", "time", "tracing", "uuid"];
 
 /// What comes with them into the process that reads hostile disks. A crate that is new here is one more that a disk may
 /// find an error in: look at it, then write it down.
-const ANALYSER_HAS: [&str; 50] = [
+const ANALYSER_HAS: [&str; 49] = [
     // Of decompression, checksums and hashes.
     "adler2",
     "block-buffer",
@@ -80,7 +82,6 @@ const ANALYSER_HAS: [&str; 50] = [
     "rmp-serde",
     "serde",
     "serde_core",
-    "serde_json",
     "zmij",
     // Of the log.
     "aho-corasick",

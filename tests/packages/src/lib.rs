@@ -1,6 +1,7 @@
 //! Our package lists against those of the package managers: what the tests and the benchmark share.
 #![expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+pub mod engine;
 pub mod kept;
 pub mod ours;
 pub mod tool;

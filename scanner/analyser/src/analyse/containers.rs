@@ -140,3 +140,29 @@ fn part(host: &TreeReport, filesystem: usize, path: &FsPath) -> String {
     let start = FsPath::new(mount.part.as_deref().unwrap_or_default());
     below.fold(start, |path, name| path.join(name)).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upper_layer_is_named_from_the_root_of_its_filesystem() {
+        let mount = |path: &str, filesystem, part: Option<&str>| MountReport {
+            path: path.to_owned(),
+            filesystem,
+            part: part.map(str::to_owned),
+            assumed: None,
+        };
+        let mounts =
+            vec![mount("/", 0, Some("/@")), mount("/var", 1, None), mount("/var/lib", 2, Some("/@lib"))];
+        let host = TreeReport { mounts, ..TreeReport::default() };
+        for (filesystem, path, expected) in [
+            (0, "/srv/docker/overlay2/a/diff", "/@/srv/docker/overlay2/a/diff"),
+            (1, "/var/engine/a", "/engine/a"),
+            (2, "/var/lib/docker/a", "/@lib/docker/a"),
+            (3, "/somewhere/else", "/somewhere/else"),
+        ] {
+            assert_eq!(part(&host, filesystem, &FsPath::new(path)), expected);
+        }
+    }
+}

@@ -69,7 +69,7 @@ impl Stores {
         let containerd = [containerd::configured(&mut reader)];
         let containerd = containerd.into_iter().flatten().chain(CONTAINERD.iter().map(FsPath::new));
         let storage = [storage::configured(&mut reader), Some(FsPath::new("/var/lib/containers/storage"))];
-        let of = |engine, attributes| move |root| Store { engine, root, attributes };
+        let of = |engine, attributes| move |root: FsPath| Store { engine, root, attributes };
         let candidates = docker
             .into_iter()
             .flatten()
@@ -78,12 +78,23 @@ impl Stores {
             .chain(containerd.map(of(Engine::Containerd, Attributes::Trusted)))
             .chain(storage.into_iter().flatten().map(of(Engine::Storage, Attributes::Trusted)));
         let home = FsPath::new("/home");
-        let users = reader.names(&home).into_iter().flat_map(|user| {
-            let share = home.join(user).join(".local/share");
-            let docker = of(Engine::Docker, Attributes::User)(share.join("docker"));
-            [docker, of(Engine::Storage, Attributes::User)(share.join("containers/storage"))]
+        let users: Vec<_> = reader
+            .names(&home)
+            .into_iter()
+            .flat_map(|user| {
+                let share = home.join(user).join(".local/share");
+                let docker = of(Engine::Docker, Attributes::User)(share.join("docker"));
+                [docker, of(Engine::Storage, Attributes::User)(share.join("containers/storage"))]
+            })
+            .collect();
+        // A volume of an engine's own, that no table mounts anywhere: its root is the store.
+        let root = FsPath::root();
+        let alone = ROOTS.iter().filter_map(|(marker, engine)| {
+            reader.tree.lookup(&root.join(marker)).ok()??;
+            Some(of(*engine, Attributes::Trusted)(root.clone()))
         });
-        for store in candidates.chain(users) {
+        let alone: Vec<_> = alone.collect();
+        for store in candidates.chain(users).chain(alone) {
             // The same folder may have several paths.
             if let Some(node) = reader.directory(&store.root)
                 && !seen.contains(&node)
@@ -141,6 +152,13 @@ impl Stores {
         stores.map(|store| &store.root)
     }
 }
+
+/// What is in the root of a store and in no system's.
+const ROOTS: [(&str, Engine); 3] = [
+    ("image/overlay2/layerdb", Engine::Docker),
+    ("io.containerd.metadata.v1.bolt", Engine::Containerd),
+    ("overlay-containers", Engine::Storage),
+];
 
 /// Where containerd keeps its state: its own default, and that of the distributions of Kubernetes that bring one.
 const CONTAINERD: &[&str] = &[

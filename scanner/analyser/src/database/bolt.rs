@@ -37,6 +37,10 @@ const MOST_DEPTH: u32 = 64;
 /// The length of a key, `MaxKeySize`.
 const MOST_KEY: usize = 32 << 10;
 
+/// How many times its own size may be read of a file, and how many bytes of a small one.
+const READ_AGAIN: u64 = 64;
+const LEAST_READ: u64 = 4 << 20;
+
 /// What reads the file: at an offset, as many bytes as there are.
 type Read<'a> = dyn Fn(u64, &mut [u8]) -> Result<usize, FsError> + 'a;
 
@@ -112,8 +116,9 @@ impl<'a> Bolt<'a> {
         let Some(Meta { page_size, root, .. }) = newest else {
             return Err(corrupt("neither of its meta pages is valid"));
         };
-        // Each page is read a few times at most, by who goes through every bucket.
-        let left = Cell::new(size.saturating_mul(4).saturating_add(1 << 20).min(limits.read_bytes));
+        // Who looks up some keys of each of many buckets reads the pages that lead to them for each.
+        let left = size.saturating_mul(READ_AGAIN).saturating_add(LEAST_READ).min(limits.read_bytes);
+        let left = Cell::new(left);
         Ok(Self { read, size, page_size, root, most_page_bytes: limits.file_bytes, left })
     }
 
@@ -362,5 +367,173 @@ pub fn fuzz_bolt(content: &[u8]) {
             }
             Ok(true)
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: usize = 1024;
+
+    /// Keys with what they stand for: flags and value.
+    type Items = Vec<(Vec<u8>, u32, Vec<u8>)>;
+
+    fn value(key: impl Into<Vec<u8>>, value: &[u8]) -> (Vec<u8>, u32, Vec<u8>) {
+        (key.into(), 0, value.to_vec())
+    }
+
+    /// A bucket with its root on this page.
+    fn bucket(key: &str, page: u64) -> (Vec<u8>, u32, Vec<u8>) {
+        (key.into(), BUCKET, [page.to_le_bytes(), [0; 8]].concat())
+    }
+
+    fn header(number: u64, flags: u16, count: usize, more: u32) -> Vec<u8> {
+        let count = u16::try_from(count).unwrap();
+        [&number.to_le_bytes()[..], &flags.to_le_bytes(), &count.to_le_bytes(), &more.to_le_bytes()].concat()
+    }
+
+    /// The elements of a page with their keys and values behind them.
+    fn elements(items: &[(Vec<u8>, Vec<u8>)], element: impl Fn(usize, u32, u32, u32) -> Vec<u8>) -> Vec<u8> {
+        let mut data = Vec::new();
+        let mut written = Vec::new();
+        for (index, (key, value)) in items.iter().enumerate() {
+            let position = (items.len() - index) * ELEMENT + data.len();
+            let [position, key_length, value_length] =
+                [position, key.len(), value.len()].map(|length| u32::try_from(length).unwrap());
+            written.extend(element(index, position, key_length, value_length));
+            data.extend([&key[..], value].concat());
+        }
+        [written, data].concat()
+    }
+
+    fn leaf(number: u64, items: &Items) -> Vec<u8> {
+        let texts: Vec<_> = items.iter().map(|(key, _, value)| (key.clone(), value.clone())).collect();
+        let body = elements(&texts, |index, position, key, value| {
+            [items[index].1, position, key, value].map(u32::to_le_bytes).concat()
+        });
+        let more = (HEADER + body.len() - 1) / SIZE;
+        let mut page = [header(number, LEAF, items.len(), u32::try_from(more).unwrap()), body].concat();
+        page.resize((more + 1) * SIZE, 0);
+        page
+    }
+
+    fn branch(number: u64, items: &[(&str, u64)]) -> Vec<u8> {
+        let keys: Vec<_> = items.iter().map(|(key, _)| (key.as_bytes().to_vec(), Vec::new())).collect();
+        let body = elements(&keys, |index, position, key, _| {
+            [&position.to_le_bytes()[..], &key.to_le_bytes(), &items[index].1.to_le_bytes()].concat()
+        });
+        let mut page = [header(number, BRANCH, items.len(), 0), body].concat();
+        page.resize(SIZE, 0);
+        page
+    }
+
+    fn meta_page(number: u64, root: u64, transaction: u64) -> Vec<u8> {
+        let mut meta = [MAGIC, VERSION, 1024, 0].map(u32::to_le_bytes).concat();
+        meta.extend([root, 0, 2, 99, transaction].map(u64::to_le_bytes).concat());
+        meta.extend(fnv(&meta).to_le_bytes());
+        let mut page = [header(number, META, 0, 0), meta].concat();
+        page.resize(SIZE, 0);
+        page
+    }
+
+    /// A database whose root bucket has a bucket `tree` of two leaves, the second of them of several pages, and a bucket
+    /// `inline` in its value. An older transaction had nothing.
+    fn database() -> Vec<u8> {
+        let inner = leaf(0, &vec![value("k", b"v")]);
+        let inline = [&[0; BUCKET_HEADER], &inner[..HEADER + ELEMENT + 2]].concat();
+        let root = leaf(3, &vec![("inline".into(), BUCKET, inline), bucket("tree", 4)]);
+        let small: Items = (0..9).map(|number| value(format!("a{number}"), &[number])).collect();
+        let large = vec![value("m", b"first"), value("n", &[7; 3000]), value("o", b"last")];
+        [
+            meta_page(0, 3, 8),
+            meta_page(1, 2, 7),
+            leaf(2, &Items::new()),
+            root,
+            branch(4, &[("a0", 5), ("m", 6)]),
+            leaf(5, &small),
+            leaf(6, &large),
+        ]
+        .concat()
+    }
+
+    /// Everything in a database: the path of each key, and its value.
+    fn all(content: &[u8]) -> Result<Vec<(String, Vec<u8>)>, FsError> {
+        let read = |offset: u64, dst: &mut [u8]| {
+            let rest = content.get(to_usize(offset)..).unwrap_or_default();
+            let count = rest.len().min(dst.len());
+            dst[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        };
+        let bolt = Bolt::open(&read, to_u64(content.len()), &Limits::default())?;
+        let mut found = Vec::new();
+        let mut waiting = vec![(String::new(), bolt.root())];
+        while let Some((path, here)) = waiting.pop() {
+            bolt.each(&here, &mut |key, entry| {
+                assert_eq!(bolt.get(&here, key)?.as_ref(), Some(&entry));
+                let path = format!("{path}/{}", String::from_utf8_lossy(key));
+                match entry {
+                    Entry::Value(value) => found.push((path, value)),
+                    Entry::Bucket(bucket) => waiting.push((path, bucket)),
+                }
+                Ok(true)
+            })?;
+            for absent in [&b""[..], b"a00", b"z"] {
+                assert_eq!(bolt.get(&here, absent)?, None);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    #[test]
+    fn every_kind_of_page_is_read() {
+        let found = all(&database()).unwrap();
+        let paths: Vec<_> = found.iter().map(|(path, _)| &path[..]).collect();
+        let mut expected = vec!["/inline/k"];
+        expected.extend(["/tree/a0", "/tree/a1", "/tree/a2", "/tree/a3", "/tree/a4", "/tree/a5", "/tree/a6"]);
+        expected.extend(["/tree/a7", "/tree/a8", "/tree/m", "/tree/n", "/tree/o"]);
+        assert_eq!(paths, expected);
+        assert_eq!((&found[0].1[..], found[11].1.len(), &found[12].1[..]), (&b"v"[..], 3000, &b"last"[..]));
+    }
+
+    #[test]
+    fn the_later_of_the_valid_meta_pages_counts() {
+        let mut content = database();
+        content[HEADER + 20] ^= 1;
+        assert_eq!(all(&content).unwrap(), []);
+        content[SIZE + HEADER + 20] ^= 1;
+        let error = all(&content).unwrap_err().to_string();
+        assert_eq!(error, "the bbolt database is damaged: neither of its meta pages is valid");
+        assert!(all(b"").is_err());
+    }
+
+    #[test]
+    fn circles_end() {
+        let mut content = database();
+        content[4 * SIZE..5 * SIZE].copy_from_slice(&branch(4, &[("a0", 4), ("m", 4)]));
+        let error = all(&content).unwrap_err().to_string();
+        assert!(error.starts_with("the bbolt database is damaged: its pages "), "{error}");
+        let mut content = database();
+        let root = leaf(3, &vec![bucket("a", 3), bucket("b", 3)]);
+        content[3 * SIZE..4 * SIZE].copy_from_slice(&root);
+        let error = all(&content).unwrap_err().to_string();
+        assert_eq!(error, "the bbolt database is damaged: its pages name each other again and again");
+    }
+
+    #[test]
+    fn no_damage_is_a_panic() {
+        let whole = database();
+        for end in (0..whole.len()).step_by(67) {
+            fuzz_bolt(&whole[..end]);
+        }
+        // Headers and elements, which are at the starts of pages.
+        for page in (2 * SIZE..whole.len()).step_by(SIZE) {
+            for position in page..page + 3 * ELEMENT {
+                let mut content = whole.clone();
+                content[position] ^= 0x81;
+                fuzz_bolt(&content);
+            }
+        }
     }
 }

@@ -232,7 +232,7 @@ fn layers_of_random_changes() {
         return;
     }
     for options in ["redirect_dir=on,metacopy=off", "redirect_dir=on,metacopy=on"] {
-        for seed in 1..=12 {
+        for seed in 1..=8 {
             let fill = |layers: &[PathBuf]| {
                 let mut changes = Changes(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
                 for number in 0..80 {

@@ -97,34 +97,127 @@ impl Directories {
     }
 }
 
-/// What a file or directory of one layer is called in the layers below.
-pub(super) enum Way {
+/// A search for what a file or directory of one layer is in the layers below.
+#[derive(Debug)]
+pub(super) struct Search {
+    way: Way,
+    /// Whether an opaque directory on the way hides what is below.
+    is_hidden: bool,
+}
+
+#[derive(Debug)]
+enum Way {
     /// This name in the parts of its parent.
     Beside(Vec<u8>),
     /// This path from the root of each layer.
-    Absolute(Vec<u8>),
+    Absolute(Vec<Vec<u8>>),
 }
 
-impl Way {
-    /// The way that a redirect names, for what was reached by `self`.
-    pub(super) fn redirected(self, redirect: &[u8]) -> Result<Self, FsError> {
-        if redirect.starts_with(b"/") {
-            return Ok(Self::Absolute(redirect.to_vec()));
-        }
-        if redirect.is_empty() || redirect.contains(&b'/') {
+impl Search {
+    /// For what has this name in its parent.
+    pub(super) fn new(name: Vec<u8>) -> Self {
+        Self { way: Way::Beside(name), is_hidden: false }
+    }
+
+    /// Goes on where a redirect of what was found leads: a path, or a name beside.
+    pub(super) fn follow(&mut self, redirect: &[u8]) -> Result<(), FsError> {
+        self.redirect(redirect, &[])
+    }
+
+    /// Goes on as if nothing on the way had been opaque.
+    pub(super) fn show(&mut self) {
+        self.is_hidden = false;
+    }
+
+    /// Replaces the way up to the names `rest`, which come last in it.
+    fn redirect(&mut self, redirect: &[u8], rest: &[Vec<u8>]) -> Result<(), FsError> {
+        let names = redirect.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+        let names: Vec<_> = names.map(<[u8]>::to_vec).collect();
+        let is_absolute = redirect.starts_with(b"/");
+        let leads_up = names.iter().any(|name| name == b"." || name == b"..");
+        if leads_up || names.is_empty() || !is_absolute && names.len() > 1 {
             return Err(FsError::corrupt(
                 "an overlay's redirect",
                 "it is neither a name nor an absolute path",
             ));
         }
-        Ok(match self {
-            Self::Beside(_) => Self::Beside(redirect.to_vec()),
-            Self::Absolute(path) => {
-                let parent = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-                let parent = path.get(..parent).unwrap_or_default();
-                Self::Absolute([parent, b"/", redirect].concat())
+        match &mut self.way {
+            Way::Beside(name) if !is_absolute => *name = names.concat(),
+            Way::Absolute(path) if !is_absolute => {
+                path.truncate(path.len().saturating_sub(rest.len().saturating_add(1)));
+                path.extend(names);
+                path.extend_from_slice(rest);
             }
-        })
+            way => {
+                self.is_hidden = false;
+                *way = Way::Absolute(names.into_iter().chain(rest.iter().cloned()).collect());
+            }
+        }
+        Ok(())
+    }
+
+    /// What is found in the first layer below `layer` that has something there, and in which one.
+    pub(super) fn next(
+        &mut self,
+        overlay: &Overlay,
+        layer: u32,
+        parents: &[Part],
+        roots: &[Part],
+    ) -> Result<Option<(u32, Found)>, FsError> {
+        let starts = if matches!(self.way, Way::Absolute(_)) { roots } else { parents };
+        for start in starts.iter().filter(|part| part.layer > layer) {
+            if self.is_hidden {
+                break;
+            }
+            overlay.budget.step()?;
+            let found = match &self.way {
+                Way::Beside(name) => overlay.layers.look_up(start.place, name)?,
+                Way::Absolute(path) => {
+                    let path = path.clone();
+                    self.walk(&overlay.layers, start.place, &path, is_last(start.layer, roots))?
+                }
+            };
+            match found {
+                Some(Found::Whiteout) => break,
+                Some(found) => return Ok(Some((start.layer, found))),
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a path is in one layer. What its directories say of themselves holds for the layers below: `ovl_lookup_layer` in
+    /// the kernel's `fs/overlayfs/namei.c`.
+    fn walk(
+        &mut self,
+        layers: &Layers,
+        root: Place,
+        path: &[Vec<u8>],
+        is_last: bool,
+    ) -> Result<Option<Found>, FsError> {
+        let mut here = root;
+        let mut rest = path;
+        while let Some((name, behind)) = rest.split_first() {
+            let found = layers.look_up(here, name)?;
+            if behind.is_empty() {
+                return Ok(found);
+            }
+            here = match found {
+                Some(Found::Directory(place)) => place,
+                Some(_) => return Ok(Some(Found::Whiteout)),
+                None => return Ok(None),
+            };
+            if !is_last {
+                let marks = layers.marks(here)?;
+                if marks.is_opaque {
+                    self.is_hidden = true;
+                } else if let Some(redirect) = &marks.redirect {
+                    self.redirect(redirect, behind)?;
+                }
+            }
+            rest = behind;
+        }
+        Ok(None)
     }
 }
 
@@ -143,7 +236,7 @@ impl Overlay {
         let parents = self.parts(parent)?;
         let roots = self.parts(Inode(0))?;
         let mut parts = vec![top];
-        let mut way = Way::Beside(name);
+        let mut search = Search::new(name);
         let mut here = top;
         while !is_last(here.layer, &roots) {
             self.budget.step()?;
@@ -152,9 +245,9 @@ impl Overlay {
                 break;
             }
             if let Some(redirect) = &marks.redirect {
-                way = way.redirected(redirect)?;
+                search.follow(redirect)?;
             }
-            match self.below(here.layer, &way, &parents, &roots)? {
+            match search.next(self, here.layer, &parents, &roots)? {
                 Some((layer, Found::Directory(place))) => {
                     here = Part { layer, place };
                     parts.push(here);
@@ -166,73 +259,6 @@ impl Overlay {
         *self.directories.borrow().get(inode)?.parts.borrow_mut() = Some(Rc::clone(&parts));
         Ok(parts)
     }
-
-    /// What is reached by a way in the first layer below `layer` that has something there.
-    pub(super) fn below(
-        &self,
-        layer: u32,
-        way: &Way,
-        parents: &[Part],
-        roots: &[Part],
-    ) -> Result<Option<(u32, Found)>, FsError> {
-        let starts = if matches!(way, Way::Absolute(_)) { roots } else { parents };
-        for start in starts.iter().filter(|part| part.layer > layer) {
-            self.budget.step()?;
-            let found = match way {
-                Way::Beside(name) => self.layers.look_up(start.place, name)?,
-                Way::Absolute(path) => {
-                    let is_last = is_last(start.layer, roots);
-                    match walk(&self.layers, start.place, path, is_last)? {
-                        Walked::Found(found) => Some(found),
-                        Walked::Absent => None,
-                        Walked::Hidden => return Ok(None),
-                    }
-                }
-            };
-            if let Some(found) = found {
-                return Ok(Some((start.layer, found)));
-            }
-        }
-        Ok(None)
-    }
-}
-
-enum Walked {
-    Found(Found),
-    /// The layers below may have it.
-    Absent,
-    /// They may, and it is not seen.
-    Hidden,
-}
-
-/// What a path is in one layer.
-fn walk(layers: &Layers, root: Place, path: &[u8], is_last: bool) -> Result<Walked, FsError> {
-    let mut names = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).peekable();
-    let mut here = root;
-    let mut is_hidden = false;
-    while let Some(name) = names.next() {
-        if name == b"." || name == b".." {
-            return Err(FsError::corrupt("an overlay's redirect", "its path leads up"));
-        }
-        match layers.look_up(here, name)? {
-            Some(found) if names.peek().is_none() => return Ok(Walked::Found(found)),
-            Some(Found::Directory(place)) => {
-                here = place;
-                if !is_last {
-                    let marks = layers.marks(place)?;
-                    is_hidden |= marks.is_opaque;
-                    if marks.redirect.is_some() {
-                        let feature =
-                            "an overlay's redirect through a directory that was renamed itself".to_owned();
-                        return Err(FsError::Unsupported { feature });
-                    }
-                }
-            }
-            Some(_) => return Ok(Walked::Hidden),
-            None => return Ok(if is_hidden { Walked::Hidden } else { Walked::Absent }),
-        }
-    }
-    Ok(Walked::Found(Found::Directory(here)))
 }
 
 fn is_last(layer: u32, roots: &[Part]) -> bool {

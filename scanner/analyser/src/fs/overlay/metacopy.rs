@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use super::directories::Way;
+use super::directories::Search;
 use super::layers::{Found, Place};
 use super::{Overlay, file_inode};
 use crate::fs::{FsError, Inode};
@@ -44,17 +44,19 @@ impl Overlay {
         let roots = self.parts(Inode(0))?;
         let found = self.find(*directory, name)?;
         let (mut layer, mut here) = (found.ok_or_else(missing)?.0, place);
-        let mut way = Way::Beside(name.to_vec());
+        let mut search = Search::new(name.to_vec());
         loop {
             self.budget.step()?;
             let marks = self.layers.marks(here)?;
             if !marks.is_metacopy {
                 return Ok(here);
             }
+            // Its data is below, whatever hides the other things that are there.
+            search.show();
             if let Some(redirect) = &marks.redirect {
-                way = way.redirected(redirect)?;
+                search.follow(redirect)?;
             }
-            match self.below(layer, &way, &parents, &roots)? {
+            match search.next(self, layer, &parents, &roots)? {
                 Some((below, Found::File(place))) => (layer, here) = (below, place),
                 _ => return Err(missing()),
             }

@@ -6,17 +6,26 @@
 
 use std::collections::BTreeMap;
 
-use super::Overlay;
 use super::directories::Part;
 use super::layers::Place;
+use super::{Overlay, file};
 use crate::fs::{FileSystem, Inode};
 
 /// What was looked at: names from the root, with what was found there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    lookups: BTreeMap<Vec<Box<[u8]>>, Option<Place>>,
+    lookups: BTreeMap<Vec<Box<[u8]>>, Seen>,
     listings: BTreeMap<Vec<Box<[u8]>>, Vec<Place>>,
     is_too_long: bool,
+}
+
+/// What a name was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Nothing,
+    /// Of how many parts it is made does not matter: what was looked at in it is noted by itself.
+    Directory,
+    File(Place),
 }
 
 impl Trace {
@@ -38,6 +47,12 @@ impl Trace {
     }
 }
 
+impl Seen {
+    fn of(found: Option<Inode>) -> Self {
+        found.map_or(Self::Nothing, |inode| file(inode).map_or(Self::Directory, Self::File))
+    }
+}
+
 impl Overlay {
     /// Begins to note what is looked at.
     pub fn start_trace(&self) {
@@ -54,13 +69,10 @@ impl Overlay {
         let inode = |path: &[Box<[u8]>]| {
             path.iter().try_fold(self.root(), |here, name| self.lookup(here, name).ok().flatten())
         };
-        let looked_up = trace.lookups.iter().all(|(path, place)| {
+        let looked_up = trace.lookups.iter().all(|(path, seen)| {
             let Some((name, directory)) = path.split_last() else { return false };
             let Some(directory) = inode(directory) else { return false };
-            match self.lookup(directory, name) {
-                Ok(found) => found.and_then(|found| self.top(found).ok()) == *place,
-                Err(_) => false,
-            }
+            self.lookup(directory, name).is_ok_and(|found| Seen::of(found) == *seen)
         });
         looked_up
             && trace.listings.iter().all(|(path, places)| {
@@ -73,7 +85,7 @@ impl Overlay {
         if let Some(trace) = self.trace.borrow_mut().as_mut().filter(|trace| !trace.is_too_long) {
             let mut path = self.directories.borrow().path(dir);
             path.push(name.into());
-            trace.lookups.insert(path, found.and_then(|found| self.top(found).ok()));
+            trace.lookups.insert(path, Seen::of(found));
             trace.check_length();
         }
     }
