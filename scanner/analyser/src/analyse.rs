@@ -63,12 +63,9 @@ pub fn target(id: &str, source: Source<'_>, scope: Scope, limits: &Limits) -> St
             let stores = contained(|| Stores::find(tree));
             let read = contained(|| {
                 let layers = stores.as_ref().map(|stores| stores.layers(tree)).unwrap_or_default();
-                let around = Around { layers: &layers, shared: None };
-                let findings = extract_all(tree, scope, &mut room, around);
-                let held_by = held_by(&storage, (report, tree), &findings);
-                (findings, held_by)
+                extract_all(tree, scope, &mut room, Around { layers, shared: None })
             });
-            let (mut findings, held_by) = read.unwrap_or_else(|error| (failed(error), BTreeMap::new()));
+            let mut findings = read.unwrap_or_else(failed);
             tracing::debug!(packages = findings.packages.len(), "read");
             let containers = match stores {
                 Ok(stores) => containers.of(&stores, (report, tree), &mut room, &mut findings.gaps),
@@ -77,6 +74,7 @@ pub fn target(id: &str, source: Source<'_>, scope: Scope, limits: &Limits) -> St
                     Vec::new()
                 }
             };
+            let held_by = contained(|| held_by(&storage, (report, tree), &findings)).unwrap_or_default();
             (findings, held_by, containers)
         })
         .collect();
@@ -112,7 +110,7 @@ fn systems(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
 
 /// Runs the extractors, and reports a system whose package database is not where it should be: it may be on another
 /// volume.
-fn extract_all(tree: &Tree, scope: Scope, room: &mut Room, around: Around<'_>) -> Findings {
+fn extract_all(tree: &Tree, scope: Scope, room: &mut Room, around: Around) -> Findings {
     let mut findings = extract::run_within(tree, scope, room, around);
     if let Some(system) = &findings.operating_system
         && findings.packages.is_empty()

@@ -114,7 +114,7 @@ impl<'a> Containers<'a> {
         let filesystem = upper.unwrap_or_else(|| host.root());
         let shown: Rc<dyn FileSystem> = Rc::<Overlay>::clone(&overlay);
         let own = Tree::new(shown, self.limits.clone());
-        let around = Around { layers: &[], shared: Some(Shared::new(&overlay, &known.memory)) };
+        let around = Around { shared: Some(Shared::new(&overlay, &known.memory)), ..Around::default() };
         let mut findings = extract_all(&own, self.scope, room, around);
         findings.gaps.extend(problems);
         let held_by = places(&findings, filesystem, |path| {

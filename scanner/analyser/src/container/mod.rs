@@ -11,6 +11,8 @@ mod graph;
 mod reader;
 mod storage;
 
+use std::collections::HashSet;
+
 use agentless_core::findings::Gap;
 
 use crate::fs::overlay::Attributes;
@@ -64,7 +66,7 @@ impl Stores {
     pub fn find(tree: &Tree) -> Self {
         let mut reader = Reader::new(tree);
         let mut stores: Vec<Store> = Vec::new();
-        let mut seen = Vec::new();
+        let mut seen = HashSet::new();
         let docker = [docker::configured(&mut reader), Some(FsPath::new("/var/lib/docker"))];
         let containerd = [containerd::configured(&mut reader)];
         let containerd = containerd.into_iter().flatten().chain(CONTAINERD.iter().map(FsPath::new));
@@ -96,10 +98,15 @@ impl Stores {
         let alone: Vec<_> = alone.collect();
         for store in candidates.chain(users).chain(alone) {
             // The same folder may have several paths.
-            if let Some(node) = reader.directory(&store.root)
-                && !seen.contains(&node)
-            {
-                seen.push(node);
+            let Some(node) = reader.directory(&store.root) else { continue };
+            if stores.len() >= MOST_STORES {
+                reader.gap(
+                    &store.root,
+                    format!("it may hold containers, and {MOST_STORES} such folders were found before"),
+                );
+                break;
+            }
+            if seen.insert(node) {
                 stores.push(store);
             }
         }
@@ -107,7 +114,7 @@ impl Stores {
     }
 
     /// The folders that hold the layers of images and containers: not files of the host.
-    pub fn layers(&self, tree: &Tree) -> Vec<Node> {
+    pub fn layers(&self, tree: &Tree) -> HashSet<Node> {
         let mut reader = Reader::new(tree);
         let mut folders = Vec::new();
         for Store { engine, root, .. } in &self.stores {
@@ -136,8 +143,9 @@ impl Stores {
         }
         if found.len() > most {
             found.truncate(most);
+            let limit = tree.limits().containers;
             let reason = format!(
-                "the target has more than {most} containers, the limit (`containers`): the others were not read"
+                "the target has more than {limit} containers, the limit (`containers`): the others were not read"
             );
             reader.gaps.push(Gap { path: None, extractor: None, reason });
         }
@@ -152,6 +160,9 @@ impl Stores {
         stores.map(|store| &store.root)
     }
 }
+
+/// Stores of one host, those of its users included. Against a disk of a million homes.
+const MOST_STORES: usize = 256;
 
 /// What is in the root of a store and in no system's.
 const ROOTS: [(&str, Engine); 3] = [

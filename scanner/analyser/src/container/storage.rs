@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::reader::{Reader, at, is_plain, platform, text, texts};
+use super::reader::{Reader, at, gap, is_plain, platform, text, texts};
 use super::{Recorded, Store, graph};
 use crate::fs::FsPath;
 use crate::report::Container;
@@ -30,6 +30,15 @@ pub(super) fn folders(root: &FsPath) -> Vec<FsPath> {
 pub(super) fn read(reader: &mut Reader<'_>, store: &Store, room: usize, found: &mut Vec<Recorded>) {
     for driver in DRIVERS {
         let folder = store.root.join(format!("{driver}-containers"));
+        // Where a program lays the layers over each other, it hides files in ways of its own.
+        let program = store.root.join(driver).join(".has-mount-program");
+        let is_fuse = reader.text(&program).is_some_and(|text| text == "true");
+        let fuse = is_fuse.then(|| {
+            gap(
+                &program,
+                "fuse-overlayfs may hide files that are listed, in ways that this version does not read",
+            )
+        });
         // CRI-O's own are forgotten when the machine starts again, and have a list of their own.
         for list in ["containers.json", "volatile-containers.json"] {
             let path = folder.join(list);
@@ -54,7 +63,8 @@ pub(super) fn read(reader: &mut Reader<'_>, store: &Store, room: usize, found: &
                     _ => Err(format!("this version does not read the storage driver {driver}")),
                 };
                 match layers {
-                    Ok((layers, problems)) => {
+                    Ok((layers, mut problems)) => {
+                        problems.extend(fuse.clone());
                         found.push(Recorded { container, layers, attributes: store.attributes, problems });
                     }
                     Err(reason) => reader.gap(&path, format!("{} was not read: {reason}", container.title())),

@@ -1,6 +1,6 @@
 //! Finding the files that extractors want: those with a known path are looked up, the others come from one walk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Extractor;
 use super::interest::Interest;
@@ -27,7 +27,7 @@ const NOT_SEARCHED: &[&str] =
 pub(super) fn walked(
     tree: &Tree,
     extractors: &[&dyn Extractor],
-    layers: &[Node],
+    layers: &HashSet<Node>,
     gathering: &mut Gathering,
 ) -> Vec<Wanted> {
     let interests = Interests::of(extractors);
@@ -121,7 +121,7 @@ struct Search<'a, 'g> {
     extractors: &'a [&'a dyn Extractor],
     interests: Interests,
     /// Directories that hold files of other trees.
-    layers: &'a [Node],
+    layers: &'a HashSet<Node>,
     gathering: &'g mut Gathering,
     most: u64,
     found: Vec<Wanted>,

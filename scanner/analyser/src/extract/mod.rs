@@ -80,20 +80,20 @@ pub fn run(tree: &Tree) -> Findings {
 
 /// What a tree has to do with others of its target.
 #[derive(Debug, Default)]
-pub struct Around<'a> {
+pub struct Around {
     /// Directories in it that hold files of other trees: they are not searched.
-    pub layers: &'a [Node],
+    pub layers: HashSet<Node>,
     /// What is known of the files that it shares with others.
     pub shared: Option<Shared>,
 }
 
 /// Runs the extractors that are in scope on one tree of a target, and takes what they find from the room for all of them.
-pub fn run_within(tree: &Tree, scope: Scope, room: &mut Room, around: Around<'_>) -> Findings {
+pub fn run_within(tree: &Tree, scope: Scope, room: &mut Room, around: Around) -> Findings {
     let mut gathering = Gathering::within(*room, tree.limits());
     gathering.shared = around.shared;
     look_up(tree, EXTRACTORS, &mut gathering);
     if scope.languages {
-        search(tree, EXTRACTORS, around.layers, &mut gathering);
+        search(tree, EXTRACTORS, &around.layers, &mut gathering);
     }
     unread::report(tree, &mut gathering);
     *room = gathering.room;
@@ -151,7 +151,7 @@ fn paths(
 }
 
 /// Finds the files that only a walk finds, and reads them.
-fn search(tree: &Tree, extractors: &[&dyn Extractor], layers: &[Node], gathering: &mut Gathering) {
+fn search(tree: &Tree, extractors: &[&dyn Extractor], layers: &HashSet<Node>, gathering: &mut Gathering) {
     /// Files that are asked for together, and their bytes.
     const AHEAD: usize = 256;
     const AHEAD_BYTES: u64 = 16 << 20;
