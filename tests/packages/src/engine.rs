@@ -37,8 +37,10 @@ impl Daemon {
         let socket = run.join("containerd.sock");
         let configuration = run.join("containerd.toml");
         let text = format!(
-            "version = 2\nroot = {root:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = {socket:?}\n",
-            run.join("containerd")
+            "version = 2\nroot = \"{}\"\nstate = \"{}\"\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = \"{}\"\n",
+            root.display(),
+            run.join("containerd").display(),
+            socket.display()
         );
         fs::write(&configuration, text).unwrap();
         let mut command = Command::new("containerd");
@@ -55,12 +57,13 @@ impl Daemon {
         Self { process, socket }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a daemon does not say when it is ready")]
     fn wait(&self, is_ready: impl Fn() -> bool) {
         let ready = (0..300).any(|_| {
             sleep(Duration::from_millis(100));
             is_ready()
         });
-        assert!(ready, "{:?} is not ready after half a minute", self.socket);
+        assert!(ready, "{} is not ready after half a minute", self.socket.display());
     }
 
     /// The client of [`docker`](Self::docker).

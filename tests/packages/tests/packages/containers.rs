@@ -1,5 +1,6 @@
 //! Containers in the stores that their engines made, against what the engines say of them, and against `dpkg-query` in
 //! what the kernel shows of their files. Needs root, for overlays are mounted.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
