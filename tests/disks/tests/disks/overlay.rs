@@ -220,7 +220,7 @@ impl Changes {
             7 => fs::hard_link(&path, &other),
             _ => fs::set_permissions(
                 &path,
-                PermissionsExt::from_mode(if number % 2 == 0 { 0o755 } else { 0o711 }),
+                PermissionsExt::from_mode(if number.is_multiple_of(2) { 0o755 } else { 0o711 }),
             ),
         };
     }
