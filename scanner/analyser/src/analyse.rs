@@ -3,6 +3,7 @@
 //! A pure function of the bytes and the limits: no credentials, no network, no clock. Whatever a hostile disk does, it
 //! does in here, and comes out as a report.
 
+mod containers;
 pub mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,13 +12,15 @@ use std::io::Write;
 use agentless_core::task::{Scope, Task};
 
 use crate::chain;
-use crate::contain::contained;
-use crate::extract::{self, Findings, Gap, Room};
+use crate::contain::{Panicked, contained};
+use crate::container::Stores;
+use crate::extract::{self, Around, Findings, Gap, Room};
 use crate::files::{self, FileError};
 use crate::fs::{FsPath, Tree};
 use crate::limits::Limits;
 use crate::report::{StorageReport, TreeReport};
 use crate::storage::{Source, Storage};
+use containers::Containers;
 
 /// Does what is asked with the disks of the target `id`, or with its directory. The report is that of the storage; what is
 /// printed of a file goes to `out`.
@@ -44,36 +47,51 @@ pub fn perform(
     }
 }
 
-/// Reads what the disks of the target `id` are made of, the systems on them, and what is installed there; or does so with
-/// its directory.
+/// Reads what the disks of the target `id` are made of, the systems on them, and what is installed there and in their
+/// containers; or does so with its directory.
 ///
 /// Never fails: what cannot be read is in the report. Blocks while it reads.
 pub fn target(id: &str, source: Source<'_>, scope: Scope, limits: &Limits) -> StorageReport {
     let storage = Storage::open(id, source, limits);
     let mut room = Room::new(limits);
+    let mut containers = Containers::new(&storage, scope, limits);
     let found: Vec<_> = storage
         .trees()
         .map(|(report, tree)| {
             let span = tracing::debug_span!("tree", root = storage.report.place_of(report.root()));
             let _entered = span.enter();
+            let stores = contained(|| Stores::find(tree));
             let read = contained(|| {
-                let findings = extract_all(tree, scope, &mut room);
-                let held_by = held_by(&storage, (report, tree), &findings);
-                (findings, held_by)
+                let layers = stores.as_ref().map(|stores| stores.layers(tree)).unwrap_or_default();
+                extract_all(tree, scope, &mut room, Around { layers, shared: None })
             });
-            let (findings, held_by) = read.unwrap_or_else(|error| {
-                let gap = Gap { path: None, extractor: None, reason: chain(&error) };
-                (Findings { gaps: vec![gap], ..Findings::default() }, BTreeMap::new())
-            });
+            let mut findings = read.unwrap_or_else(failed);
             tracing::debug!(packages = findings.packages.len(), "read");
-            (findings, held_by)
+            let containers = match stores {
+                Ok(stores) => containers.of(&stores, (report, tree), &mut room, &mut findings.gaps),
+                Err(error) => {
+                    findings.gaps.extend(failed(error).gaps);
+                    Vec::new()
+                }
+            };
+            let held_by = contained(|| held_by(&storage, (report, tree), &findings)).unwrap_or_default();
+            (findings, held_by, containers)
         })
         .collect();
     let mut report = storage.close();
-    for (tree, (findings, held_by)) in report.trees.iter_mut().zip(found) {
+    let hosts = std::mem::take(&mut report.trees);
+    for (mut tree, (findings, held_by, containers)) in hosts.into_iter().zip(found) {
         (tree.findings, tree.held_by) = (findings, held_by);
+        report.trees.push(tree);
+        report.trees.extend(containers);
     }
     report
+}
+
+/// The findings in a tree that this program could not read.
+fn failed(error: Panicked) -> Findings {
+    let gap = Gap { path: None, extractor: None, reason: chain(&error) };
+    Findings { gaps: vec![gap], ..Findings::default() }
 }
 
 /// As [`target`], but of what is installed only the operating systems.
@@ -92,8 +110,8 @@ fn systems(id: &str, source: Source<'_>, limits: &Limits) -> StorageReport {
 
 /// Runs the extractors, and reports a system whose package database is not where it should be: it may be on another
 /// volume.
-fn extract_all(tree: &Tree, scope: Scope, room: &mut Room) -> Findings {
-    let mut findings = extract::run_within(tree, scope, room);
+fn extract_all(tree: &Tree, scope: Scope, room: &mut Room, around: Around) -> Findings {
+    let mut findings = extract::run_within(tree, scope, room, around);
     if let Some(system) = &findings.operating_system
         && findings.packages.is_empty()
         && findings.gaps.is_empty()
@@ -117,14 +135,26 @@ fn held_by(
     if report.mounts.len() < 2 {
         return BTreeMap::new();
     }
+    let filesystem = |path: &str| {
+        let (node, _) = tree.lookup(&FsPath::new(path)).ok()??;
+        storage.filesystem_of(tree.place(node).0)
+    };
+    places(findings, report.root(), filesystem)
+}
+
+/// Those of the files in which something was found whose filesystem is not `root`.
+fn places(
+    findings: &Findings,
+    root: usize,
+    filesystem: impl Fn(&str) -> Option<usize>,
+) -> BTreeMap<String, usize> {
     let packages = findings.packages.iter().map(|package| &package.evidence.path);
     let system = findings.operating_system.iter().map(|system| &system.evidence.path);
     let gaps = findings.gaps.iter().filter_map(|gap| gap.path.as_ref());
     let paths: BTreeSet<_> = packages.chain(system).chain(gaps).collect();
     let held = paths.into_iter().filter_map(|path| {
-        let (node, _) = tree.lookup(&FsPath::new(path)).ok()??;
-        let filesystem = storage.filesystem_of(tree.place(node).0)?;
-        (filesystem != report.root()).then(|| (path.clone(), filesystem))
+        let filesystem = filesystem(path)?;
+        (filesystem != root).then(|| (path.clone(), filesystem))
     });
     held.collect()
 }

@@ -19,6 +19,8 @@ pub mod archive;
 mod boot;
 pub mod child;
 mod contain;
+pub mod container;
+pub mod database;
 mod elf;
 pub mod extract;
 pub mod files;

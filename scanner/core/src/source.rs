@@ -22,7 +22,7 @@ pub enum Source<'a> {
     /// On these disks.
     Disks(&'a [Disk]),
     /// In this directory of this machine.
-    Directory(Box<dyn FileSystem>),
+    Directory(Box<dyn FileSystem + Send>),
 }
 
 /// Whether a disk can be read.

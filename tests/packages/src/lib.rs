@@ -2,6 +2,7 @@
 #![expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 pub mod debian;
+pub mod engine;
 pub mod kept;
 pub mod ours;
 pub mod program;

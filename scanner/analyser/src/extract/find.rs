@@ -1,6 +1,6 @@
 //! Finding the files that extractors want: those with a known path are looked up, the others come from one walk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Extractor;
 use super::interest::Interest;
@@ -20,29 +20,33 @@ pub(super) struct Wanted {
     pub(super) is_program: bool,
 }
 
-/// What holds files of other trees or of none: what the kernel shows of itself, and the layers of containers, each of which
-/// is a tree of its own.
-const NOT_SEARCHED: &[&str] = &[
-    "/dev",
-    "/proc",
-    "/run/containerd/io.containerd.runtime.v2.task",
-    "/run/docker",
-    "/sys",
-    "/var/lib/containerd/io.containerd.content.v1.content",
-    "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots",
-    "/var/lib/containers/storage/overlay",
-    "/var/lib/docker/overlay2",
-];
+/// What the kernel shows of itself, and the roots of containers that run, which are seen while they do. Their files are in
+/// the stores of their engines, and those are left out of the search by where they are.
+const NOT_SEARCHED: &[&str] =
+    &["/dev", "/proc", "/run/containerd/io.containerd.runtime.v2.task", "/run/docker", "/sys"];
 
 /// The files that need a walk over everything to be found, in the order of the extractors and of their paths.
-pub(super) fn walked(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering) -> Vec<Wanted> {
+pub(super) fn walked(
+    tree: &Tree,
+    extractors: &[&dyn Extractor],
+    layers: &HashSet<Node>,
+    gathering: &mut Gathering,
+) -> Vec<Wanted> {
     let interests = Interests::of(extractors);
     if interests.is_empty() {
         return Vec::new();
     }
     let most = tree.limits().wanted_files;
-    let mut search =
-        Search { tree, extractors, interests, gathering, most, found: Vec::new(), candidates: Vec::new() };
+    let mut search = Search {
+        tree,
+        extractors,
+        interests,
+        layers,
+        gathering,
+        most,
+        found: Vec::new(),
+        candidates: Vec::new(),
+    };
     let outcome = walk(tree, &mut search);
     search.look_at_candidates();
     let Search { mut found, gathering, .. } = search;
@@ -118,6 +122,8 @@ struct Search<'a, 'g> {
     tree: &'a Tree,
     extractors: &'a [&'a dyn Extractor],
     interests: Interests,
+    /// Directories that hold files of other trees.
+    layers: &'a HashSet<Node>,
     gathering: &'g mut Gathering,
     most: u64,
     found: Vec<Wanted>,
@@ -162,7 +168,9 @@ impl Visitor for Search<'_, '_> {
                     let last = name.rsplit('/').next().unwrap_or_default();
                     last.as_bytes() == found.name() && found.path() == FsPath::new(name)
                 };
-                return if NOT_SEARCHED.iter().any(|name| is_left_out(name)) {
+                return if self.layers.contains(&found.node())
+                    || NOT_SEARCHED.iter().any(|name| is_left_out(name))
+                {
                     Next::Skip
                 } else {
                     Next::Enter

@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use agentless_core::task::Scope;
 
-use crate::fs::{File, FileType, FsError, FsPath, Node, Stat, Tree};
+use crate::fs::{File, FileType, FsError, FsPath, Inode, Node, Stat, Tree};
 use crate::limits::Limits;
 
 /// One file, for an extractor.
@@ -34,6 +34,11 @@ impl<'a> Input<'a> {
     /// The file's path. One that an interest names is as it is named: links on the way are not resolved in it.
     pub fn path(&self) -> &FsPath {
         self.path
+    }
+
+    /// The file itself, by its inode in the filesystem that it is in.
+    pub(super) fn inode(&self) -> Inode {
+        self.tree.place(self.file.node()).1
     }
 
     /// What reading may cost.

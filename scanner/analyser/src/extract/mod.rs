@@ -24,6 +24,7 @@ mod owner;
 mod registry;
 mod relations;
 mod report;
+mod shared;
 mod text;
 mod unread;
 
@@ -42,6 +43,7 @@ pub use interest::Interest;
 pub use owner::{Claims, is_of_the_distribution};
 pub use registry::EXTRACTORS;
 pub use report::{Found, Report, Room};
+pub use shared::{Memory, Shared};
 
 use owner::Owners;
 use report::Gathering;
@@ -91,21 +93,37 @@ pub enum ExtractError {
 
 /// Runs every extractor on one tree.
 pub fn run(tree: &Tree) -> Findings {
-    run_within(tree, Scope::default(), &mut Room::new(tree.limits()))
+    run_within(tree, Scope::default(), &mut Room::new(tree.limits()), Around::default())
+}
+
+/// What a tree has to do with others of its target.
+#[derive(Debug, Default)]
+pub struct Around {
+    /// Directories in it that hold files of other trees: they are not searched.
+    pub layers: HashSet<Node>,
+    /// What is known of the files that it shares with others.
+    pub shared: Option<Shared>,
 }
 
 /// Runs the extractors that are in scope on one tree of a target, and takes what they find from the room for all of them.
-pub fn run_within(tree: &Tree, scope: Scope, room: &mut Room) -> Findings {
-    run_these(tree, EXTRACTORS, scope, room)
+pub fn run_within(tree: &Tree, scope: Scope, room: &mut Room, around: Around) -> Findings {
+    run_these(tree, EXTRACTORS, scope, room, around)
 }
 
 /// As [`run_within`], with these extractors.
-pub fn run_these(tree: &Tree, extractors: &[&dyn Extractor], scope: Scope, room: &mut Room) -> Findings {
+pub fn run_these(
+    tree: &Tree,
+    extractors: &[&dyn Extractor],
+    scope: Scope,
+    room: &mut Room,
+    around: Around,
+) -> Findings {
     let mut gathering = Gathering::within(*room, tree.limits());
     gathering.scope = scope;
+    gathering.shared = around.shared;
     look_up(tree, extractors, &mut gathering);
     if scope.languages {
-        search(tree, extractors, &mut gathering);
+        search(tree, extractors, &around.layers, &mut gathering);
         locked::leave_out_installed(gathering.packages_mut());
     }
     unread::report(tree, &mut gathering);
@@ -168,14 +186,14 @@ fn paths(
 }
 
 /// Finds the files that only a walk finds, and reads them.
-fn search(tree: &Tree, extractors: &[&dyn Extractor], gathering: &mut Gathering) {
+fn search(tree: &Tree, extractors: &[&dyn Extractor], layers: &HashSet<Node>, gathering: &mut Gathering) {
     /// Files that are asked for together, and their bytes.
     const AHEAD: usize = 256;
     const AHEAD_BYTES: u64 = 16 << 20;
     /// Of a program, headers at both ends are read. One of up to two blocks of a snapshot is all read by that.
     const PARTS: u64 = 1 << 20;
 
-    let mut wanted = find::walked(tree, extractors, gathering);
+    let mut wanted = find::walked(tree, extractors, layers, gathering);
     let owners = Owners::of(&wanted, tree, extractors, gathering);
     // The distribution's own programs are hundreds of large files, and what is in them is known by their packages.
     wanted.retain(|wanted| !(wanted.is_program && owners.is_of_the_distribution(wanted)));
@@ -227,11 +245,23 @@ fn read(
 fn extract(extractor: &dyn Extractor, input: &Input<'_>, owner: Option<&Owner>, gathering: &mut Gathering) {
     let span = tracing::debug_span!("extract", extractor = extractor.name(), path = %input.path());
     let _entered = span.enter();
+    let shared = gathering.shared.clone();
+    let known = shared.as_ref().and_then(|shared| shared.known(extractor, input));
     let mut report = Report::new(gathering, extractor, input.path()).owned_by(owner);
+    if let Some(known) = known {
+        report.repeat(&known);
+        report.finish();
+        return;
+    }
+    if let Some(shared) = &shared {
+        shared.start();
+    }
     if let Err(error) = extractor.extract(input, &mut report) {
         report.unknown(crate::chain(&error));
     }
-    report.finish();
+    if let (Some(shared), Some(events)) = (shared, report.finish()) {
+        shared.keep(extractor, input, events);
+    }
 }
 
 #[cfg(test)]

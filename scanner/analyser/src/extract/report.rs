@@ -8,6 +8,7 @@ use agentless_core::limits::Limits;
 use agentless_core::number::to_u64;
 use agentless_core::task::Scope;
 
+use super::shared::Shared;
 use super::{Extractor, depends};
 use crate::fs::FsPath;
 use crate::package::{Details, Evidence, OperatingSystem, Owner, Package, PackageKind};
@@ -54,6 +55,8 @@ pub(super) struct Gathering {
     most_gaps_per_file: u64,
     /// Gaps beyond these.
     more_gaps: u64,
+    /// What other trees of the target know of the files that this one shares with them.
+    pub(super) shared: Option<Shared>,
 }
 
 impl Gathering {
@@ -66,12 +69,18 @@ impl Gathering {
             most_gaps: limits.gaps,
             most_gaps_per_file: limits.gaps_per_file,
             more_gaps: 0,
+            shared: None,
         }
     }
 
     /// The packages so far.
     pub(super) fn packages(&self) -> &[Package] {
         &self.findings.packages
+    }
+
+    /// The packages so far, for who compares them with each other.
+    pub(super) fn packages_mut(&mut self) -> &mut Vec<Package> {
+        &mut self.findings.packages
     }
 
     /// The operating system, if one was found so far.
@@ -90,11 +99,6 @@ impl Gathering {
         } else {
             self.more_gaps = self.more_gaps.saturating_add(1);
         }
-    }
-
-    /// The packages so far, for who compares them with each other.
-    pub(super) fn packages_mut(&mut self) -> &mut Vec<Package> {
-        &mut self.findings.packages
     }
 
     /// Everything, in an order that does not depend on that of the files.
@@ -125,13 +129,50 @@ pub struct Report<'a> {
     is_full: bool,
     packages: u64,
     gaps: u64,
+    /// What was reported, where the same file may be met again; none either where it was more than the limits allow.
+    events: Option<Vec<Event>>,
+}
+
+/// One thing that an extractor reports of a file: each method of [`Report`] by which it does so is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    Database,
+    Package(Box<Found>),
+    OperatingSystem(String, Option<String>, Option<String>),
+    Unknown(String),
+}
+
+impl Event {
+    /// Bytes that it takes in memory, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        let text = match self {
+            Self::Database => 0,
+            Self::Package(found) => found.text().saturating_add(size_of::<Found>()),
+            Self::OperatingSystem(id, version, name) => {
+                let optional = [version, name].into_iter().flatten().map(String::len);
+                optional.chain([id.len()]).fold(0, usize::saturating_add)
+            }
+            Self::Unknown(reason) => reason.len(),
+        };
+        text.saturating_add(size_of::<Self>())
+    }
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(gathering: &'a mut Gathering, extractor: &dyn Extractor, path: &FsPath) -> Self {
         let evidence =
             Evidence { path: path.to_string(), within: None, extractor: extractor.name().to_owned() };
-        Self { gathering, evidence, owner: None, is_database: false, is_full: false, packages: 0, gaps: 0 }
+        let events = gathering.shared.is_some().then(Vec::new);
+        Self {
+            gathering,
+            evidence,
+            owner: None,
+            is_database: false,
+            is_full: false,
+            packages: 0,
+            gaps: 0,
+            events,
+        }
     }
 
     /// Attributes what is found in the file to the package that installed it.
@@ -139,18 +180,42 @@ impl<'a> Report<'a> {
         Self { owner, ..self }
     }
 
+    /// Reports again what was reported of the same file elsewhere.
+    pub(super) fn repeat(&mut self, events: &[Event]) {
+        self.events = None;
+        for event in events {
+            match event.clone() {
+                Event::Database => self.database(),
+                Event::Package(found) => self.package(*found),
+                Event::OperatingSystem(id, version, name) => self.operating_system(id, version, name),
+                Event::Unknown(reason) => self.unknown(reason),
+            }
+        }
+    }
+
+    /// Keeps what is reported, for who meets the same file again.
+    fn keep(&mut self, event: impl FnOnce() -> Event) {
+        if let Some(events) = &mut self.events {
+            events.push(event());
+        }
+    }
+
     /// Says that the file is a package database, though it may list nothing.
     pub fn database(&mut self) {
+        self.keep(|| Event::Database);
         self.is_database = true;
     }
 
     /// An installed package. One of the operating system that was reported before, by another file or another place in this
     /// one, is left out.
     pub fn package(&mut self, mut found: Found) {
+        // Without the owner, which may be another one where the same file is met again.
+        self.keep(|| Event::Package(Box::new(found.clone())));
         if !found.kind.is_of_the_system() && found.details.owner.is_none() {
             found.details.owner = self.owner.cloned();
         }
         if !self.gathering.room.take(found.text()) {
+            self.events = None;
             if !std::mem::replace(&mut self.is_full, true) {
                 self.unknown(
                     "the target has more packages, or more bytes of their names, versions and the like, than the limits allow (`packages`, `package_bytes`)",
@@ -173,6 +238,7 @@ impl<'a> Report<'a> {
 
     /// What the system calls itself. The first one reported stands.
     pub fn operating_system(&mut self, id: String, version: Option<String>, name: Option<String>) {
+        self.keep(|| Event::OperatingSystem(id.clone(), version.clone(), name.clone()));
         let evidence = self.evidence.clone();
         self.gathering.findings.operating_system.get_or_insert(OperatingSystem {
             id,
@@ -186,11 +252,16 @@ impl<'a> Report<'a> {
     pub fn unknown(&mut self, reason: impl Into<String>) {
         self.gaps = self.gaps.saturating_add(1);
         if self.gaps <= self.gathering.most_gaps_per_file {
-            self.push_gap(reason.into());
+            let reason = reason.into();
+            self.keep(|| Event::Unknown(reason.clone()));
+            self.push_gap(reason);
+        } else {
+            self.events = None;
         }
     }
 
-    pub(super) fn finish(mut self) {
+    /// What was reported is complete. Returns it where the same file may be met again.
+    pub(super) fn finish(mut self) -> Option<Vec<Event>> {
         if let Some(more @ 1..) = self.gaps.checked_sub(self.gathering.most_gaps_per_file) {
             self.push_gap(format!("{more} more problems in the same file"));
         }
@@ -201,6 +272,7 @@ impl<'a> Report<'a> {
                 .sources
                 .push(Source { evidence: self.evidence.clone(), packages: self.packages });
         }
+        self.events.take()
     }
 
     fn push_gap(&mut self, reason: String) {

@@ -11,6 +11,7 @@ pub mod btrfs;
 mod checksum;
 pub mod ext4;
 pub mod fstab;
+pub mod overlay;
 mod recognise;
 mod refuse;
 pub mod survey;

@@ -19,7 +19,7 @@ use crate::volume::VolumeError;
 ///
 /// Works on inode numbers. Every method is bounded by the [`Limits`](crate::limits::Limits) that the filesystem was
 /// opened with, whatever the bytes on the volume say.
-pub trait FileSystem: Debug + Send {
+pub trait FileSystem: Debug {
     /// The format's name as the kernel's `/proc/filesystems` spells it, e.g. `ext4`.
     fn kind(&self) -> &'static str;
 

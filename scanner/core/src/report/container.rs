@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A container, as its engine records it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
-    /// The engine: `docker` or `containerd`.
+    /// The engine: `docker`, `containerd`, `podman` or `cri-o`.
     pub engine: String,
     /// Its id in the engine.
     pub id: String,
@@ -13,7 +13,8 @@ pub struct Container {
     pub name: Option<String>,
     /// The image that it was made from, as it was asked for, such as `nginx:1.27`.
     pub image: Option<String>,
-    /// The digest of the image, such as `sha256:…`.
+    /// The digest of the image, such as `sha256:…`: that of its manifest or, where the engine knows none because the image
+    /// was built or loaded there, that of its configuration, which engines call its id.
     pub digest: Option<String>,
     /// Other names of the image.
     pub tags: Vec<String>,

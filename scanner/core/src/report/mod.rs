@@ -241,8 +241,8 @@ pub struct MountReport {
     pub path: String,
     /// The index of the filesystem.
     pub filesystem: usize,
-    /// The directory of the filesystem that is seen there: a subvolume, or the source of a bind mount. None for the
-    /// filesystem's own root.
+    /// The directory of the filesystem that is seen there: a subvolume, the source of a bind mount, or the upper layer of a
+    /// container. None for the filesystem's own root.
     pub part: Option<String>,
     /// Why it is taken for what `/etc/fstab` means, where that is not certain.
     pub assumed: Option<String>,

@@ -20,6 +20,7 @@ mod live;
 mod lvm;
 mod matrix;
 mod mounts;
+mod overlay;
 mod partitions;
 mod raid;
 mod storage;

@@ -8,7 +8,9 @@ use std::process::Command;
 use std::rc::Rc;
 
 use agentless_analyser::extract::os::{Dpkg, Release};
-use agentless_analyser::extract::{ExtractError, Extractor, Found, Input, Interest, Report, Room, run_these};
+use agentless_analyser::extract::{
+    Around, ExtractError, Extractor, Found, Input, Interest, Report, Room, run_these,
+};
 use agentless_analyser::fs::Tree;
 use agentless_core::findings::Findings;
 use agentless_core::fs::Directory;
@@ -249,7 +251,8 @@ fn owners(root: &Path) -> BTreeMap<String, Option<String>> {
     let limits = Limits::default();
     let tree = Tree::new(Rc::new(Directory::open(root, &limits).unwrap()), limits);
     let extractors: [&dyn Extractor; 3] = [&Dpkg, &Release, &Libraries];
-    let findings = run_these(&tree, &extractors, Scope::default(), &mut Room::new(tree.limits()));
+    let findings =
+        run_these(&tree, &extractors, Scope::default(), &mut Room::new(tree.limits()), Around::default());
     let files = findings.packages.into_iter().filter(|package| package.kind == PackageKind::Golang);
     files.map(|package| (package.name, package.details.owner.map(|owner| owner.name))).collect()
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 mod composer;
+mod containers;
 mod dotnet;
 mod dpkg;
 mod go;

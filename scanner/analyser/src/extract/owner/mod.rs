@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
     use crate::extract::os::{Apk, Dpkg, Release};
-    use crate::extract::{ExtractError, Found, Input, Interest, Report, Room, run_these, run_within};
+    use crate::extract::{Around, ExtractError, Found, Input, Interest, Report, Room, run_these, run_within};
     use crate::limits::Limits;
 
     /// Reports every file that it is given, under the file's path.
@@ -237,7 +237,8 @@ mod tests {
         let limits = Limits::default();
         let tree = Tree::new(Rc::new(Directory::open(root, &limits).unwrap()), limits);
         let extractors: [&dyn Extractor; 4] = [&Everything, &Apk, &Dpkg, &Release];
-        let findings = run_these(&tree, &extractors, Scope::default(), &mut Room::new(tree.limits()));
+        let findings =
+            run_these(&tree, &extractors, Scope::default(), &mut Room::new(tree.limits()), Around::default());
         assert_eq!(findings.gaps, []);
         let languages = findings.packages.into_iter().filter(|package| package.kind == PackageKind::Pypi);
         languages.map(|package| (package.name, package.details.owner.map(|owner| owner.name))).collect()
@@ -345,7 +346,7 @@ mod tests {
         let limits = Limits::default();
         let tree = Tree::new(Rc::new(Directory::open(root, &limits).unwrap()), limits);
         let scope = Scope { languages: false, ..Scope::default() };
-        let findings = run_within(&tree, scope, &mut Room::new(tree.limits()));
+        let findings = run_within(&tree, scope, &mut Room::new(tree.limits()), Around::default());
         assert_eq!((findings.packages.len(), findings.gaps.len()), (1, 0));
     }
 }

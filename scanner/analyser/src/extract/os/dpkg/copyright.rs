@@ -88,7 +88,7 @@ mod tests {
     use agentless_core::task::Scope;
 
     use super::*;
-    use crate::extract::{Room, run_within};
+    use crate::extract::{Around, Room, run_within};
     use crate::fs::Tree;
     use crate::limits::Limits;
 
@@ -129,7 +129,7 @@ mod tests {
         let tree = Tree::new(Rc::new(Directory::open(folder.path(), &limits).unwrap()), limits);
         for (copyright, expected) in [(false, &[][..]), (true, &["Expat".to_owned()])] {
             let scope = Scope { copyright, ..Scope::default() };
-            let findings = run_within(&tree, scope, &mut Room::new(tree.limits()));
+            let findings = run_within(&tree, scope, &mut Room::new(tree.limits()), Around::default());
             assert_eq!(findings.gaps, []);
             assert_eq!(findings.packages[0].details.licenses, expected);
         }

@@ -1,0 +1,28 @@
+//! Layers as Docker's `overlay2` and the `overlay` driver of podman and CRI-O lay them out: for each a folder with its files
+//! in `diff`, and in `lower` the short names of the layers below, each of them a link in the folder `l`.
+
+use super::Layers;
+use super::reader::{Reader, gap, is_plain};
+use crate::fs::FsPath;
+
+/// The directories of a layer and those below it, the upper one first; none if its own is missing.
+pub(super) fn layers(reader: &mut Reader<'_>, folder: &FsPath, id: &str) -> Option<Layers> {
+    let own = folder.join(id);
+    let diff = own.join("diff");
+    if !is_plain(id) || reader.directory(&diff).is_none() {
+        return None;
+    }
+    let mut layers = vec![diff];
+    let mut problems = Vec::new();
+    let lower = reader.text(&own.join("lower")).unwrap_or_default();
+    for name in lower.split(':').filter(|name| !name.is_empty()) {
+        let layer = folder.join(name);
+        if reader.directory(&layer).is_some() {
+            layers.push(layer);
+        } else {
+            problems
+                .push(gap(&layer, "a layer of the container is missing: what it held and hid is not known"));
+        }
+    }
+    Some((layers, problems))
+}
