@@ -204,9 +204,6 @@ fn each_format_is_written_and_a_folder_gets_a_list_for_each_system() {
         ("cyclonedx-protobuf", "\n\u{3}1.4"),
         ("spdx-json", "{\n  \"spdxVersion\""),
     ] {
-        let ran = run(&["scan", text(root.path()), "--format", format]);
-        assert_eq!(ran.code, Some(0), "{ran:?}");
-        assert!(ran.out.starts_with(start), "{ran:?}");
         let lists = folder.path().join("new").join(format);
         let ran = run(&[
             "scan",
@@ -223,6 +220,11 @@ fn each_format_is_written_and_a_folder_gets_a_list_for_each_system() {
         assert_eq!(files.len(), 1, "{files:?}");
         let name = root.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.');
         assert!(files[0].to_str().unwrap().starts_with(name), "{files:?}");
+        let list = fs::read(lists.join(&files[0])).unwrap();
+        assert!(list.starts_with(start.as_bytes()), "{:?}", String::from_utf8_lossy(&list));
+        // There is one system, so that the folder has the list of the whole target.
+        let whole = program(&["scan", text(root.path()), "-f", format]).output().unwrap();
+        assert!(whole.stdout.starts_with(start.as_bytes()) && whole.stdout.len() == list.len(), "{format}");
     }
     let message = refused_with(2, &["scan", text(root.path()), "--output-folder", text(folder.path())]);
     assert!(message.starts_with("--output-folder needs one of --format"), "{message}");
