@@ -1,7 +1,7 @@
 //! Package lists in standard formats.
 //!
 //! A [`Document`](document::Document) is made of a report once and says everything that is to be written; each format is a
-//! writer of it: CycloneDX in [JSON](cyclonedx::json) and [protocol buffers](cyclonedx::protobuf), and [SPDX](spdx).
+//! writer of it: CycloneDX in [JSON](cyclonedx::json) and [protocol buffers](cyclonedx::protobuf), and [SPDX](self::spdx).
 
 pub mod cyclonedx;
 pub mod document;

@@ -1,4 +1,4 @@
-//! `CycloneDX`, in two forms.
+//! CycloneDX, in two forms.
 
 pub mod json;
 pub mod protobuf;

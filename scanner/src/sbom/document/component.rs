@@ -77,7 +77,7 @@ pub enum Technique {
 }
 
 impl Technique {
-    /// Its name in `CycloneDX`.
+    /// Its name in CycloneDX.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ManifestAnalysis => "manifest-analysis",
@@ -99,7 +99,7 @@ pub enum Confidence {
 }
 
 impl Confidence {
-    /// On the scale from 0 to 1 that `CycloneDX` has. Only the order of these numbers means something.
+    /// On the scale from 0 to 1 that CycloneDX has. Only the order of these numbers means something.
     pub const fn value(self) -> f64 {
         match self {
             Self::Recorded => 1.0,

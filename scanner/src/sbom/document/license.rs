@@ -53,7 +53,7 @@ impl License {
     }
 }
 
-/// Whether a text is an identifier of the SPDX licence list, in the case that it has there: the schema of `CycloneDX` knows no other.
+/// Whether a text is an identifier of the SPDX licence list, in the case that it has there: the schema of CycloneDX knows no other.
 fn is_identifier(text: &str) -> bool {
     // The crate puts together identifiers of the GNU licences from their parts, and has some of these among the whole ones.
     let is_part = text.ends_with("-invariants");
