@@ -95,6 +95,10 @@ pub fn in_bom(bom: &Value) -> Result<BTreeSet<Package>, String> {
     let mut packages = BTreeSet::new();
     for component in components.iter().filter(|component| component["type"] == "library") {
         let purl = component["purl"].as_str().ok_or_else(|| format!("no package URL: {component}"))?;
+        // What is installed for a language beside.
+        if !purl.starts_with("pkg:deb/") {
+            continue;
+        }
         let (package, qualifiers) =
             parse_deb_purl(purl).ok_or_else(|| format!("malformed package URL {purl}"))?;
         let qualifier = |name: &str| {

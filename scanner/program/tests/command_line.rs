@@ -196,6 +196,44 @@ fn files_take_the_place_of_standard_output() {
 }
 
 #[test]
+fn each_format_is_written_and_a_folder_gets_a_list_for_each_system() {
+    let root = system(BASH);
+    let folder = tempfile::tempdir().unwrap();
+    for (format, start) in [
+        ("cyclonedx-json", "{\n  \"$schema\""),
+        ("cyclonedx-protobuf", "\n\u{3}1.4"),
+        ("spdx-json", "{\n  \"spdxVersion\""),
+    ] {
+        let lists = folder.path().join("new").join(format);
+        let ran = run(&[
+            "scan",
+            text(root.path()),
+            "-f",
+            format,
+            "--output-folder",
+            text(&lists),
+            "--sandbox",
+            "required",
+        ]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""), "{ran:?}");
+        let files: Vec<_> = fs::read_dir(&lists).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        let name = root.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.');
+        assert!(files[0].to_str().unwrap().starts_with(name), "{files:?}");
+        let list = fs::read(lists.join(&files[0])).unwrap();
+        assert!(list.starts_with(start.as_bytes()), "{:?}", String::from_utf8_lossy(&list));
+        // There is one system, so that the folder has the list of the whole target.
+        let whole = program(&["scan", text(root.path()), "-f", format]).output().unwrap();
+        assert!(whole.stdout.starts_with(start.as_bytes()) && whole.stdout.len() == list.len(), "{format}");
+    }
+    let message = refused_with(2, &["scan", text(root.path()), "--output-folder", text(folder.path())]);
+    assert!(message.starts_with("--output-folder needs one of --format"), "{message}");
+    let message =
+        refused(&["scan", text(root.path()), "-f", "spdx-json", "--output-folder", "/dev/null/lists"]);
+    assert!(message.starts_with("could not use the folder /dev/null/lists"), "{message}");
+}
+
+#[test]
 fn bad_targets_get_one_message_that_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let noise: Vec<u8> = (0..4_u32 << 20).map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
@@ -245,6 +283,7 @@ fn a_wrong_command_line_ends_with_two_and_help_with_zero() {
     for arguments in [
         &["scan"][..],
         &["scan", "x", "--format", "xml"],
+        &["scan", "x", "--output", "a", "--output-folder", "b"],
         &["inspect", "x", "ls"],
         &["inspect", "x", "rm", "/"],
         &["inspect", "x", "--system", "1"],

@@ -44,9 +44,9 @@ fn formats(catalogue: &Catalogue) -> io::Result<Vec<u8>> {
         [extractor.name.to_owned(), extractor.description.to_owned(), extractor.reads.join(" ")]
     });
     let mut text = Vec::new();
-    table::render(&mut text, ["FILESYSTEM"], filesystems)?;
+    table::render(&mut text, &["FILESYSTEM"], filesystems)?;
     text.push(b'\n');
-    table::render(&mut text, ["EXTRACTOR", "READS", "FROM"], extractors)?;
+    table::render(&mut text, &["EXTRACTOR", "READS", "FROM"], extractors)?;
     Ok(text)
 }
 

@@ -87,6 +87,7 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
         complain(&*error);
         // Not a question of what exists: no such target ever does.
         let is_usage = error.is::<ConfigError>()
+            || error.is::<scan::NoTables>()
             || matches!(
                 error.downcast_ref(),
                 Some(TargetError::Id { .. } | TargetError::Disks { .. } | TargetError::Twice { .. })

@@ -14,10 +14,12 @@ use super::log::Log;
 use super::target::{Finished, Place};
 use super::{Exit, say, unless_closed};
 use crate::output::file::OutputFile;
+use crate::output::folder::OutputFolder;
 use crate::output::memory::PeakMemory;
 use crate::output::summary::{Run, Summary};
 use crate::output::table;
-use crate::sbom::cyclonedx::Bom;
+use crate::sbom;
+use crate::sbom::document::{self, Document};
 use crate::scan;
 
 /// List the packages on an EC2 instance, a volume, a snapshot, an image, a raw disk image or a directory.
@@ -45,9 +47,20 @@ pub(super) struct Scan {
     /// List the licences of Debian packages, too: one more file is read for each.
     #[arg(long)]
     copyright: bool,
+    /// List the packages of languages that a package of the operating system brought, too. Without, they are only counted: their
+    /// files belong to that package, which is in the list.
+    #[arg(long)]
+    owned: bool,
+    /// Name the source package in the package URLs (upstream=). It is a property of each package in any case.
+    #[arg(long)]
+    upstream: bool,
     /// Write the package list to this file instead of standard output. The file appears when the list is whole.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write a package list for each system and each container into this folder instead of one for all. It is made if it is not
+    /// there; files of the same names are replaced. Needs a format other than table.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "output")]
+    output_folder: Option<PathBuf>,
     /// Write the figures of the scan to this file, as JSON. They describe a package list: where there is none, what is
     /// there stays as it is.
     #[arg(long, value_name = "FILE")]
@@ -58,6 +71,7 @@ const EXAMPLES: &str = "\
 Examples:
   agentless-scanner scan i-0123456789abcdef0
   agentless-scanner scan snap-0123456789abcdef0 --format cyclonedx-json --output packages.cdx.json
+  agentless-scanner scan i-0123456789abcdef0 --format spdx-json --output-folder lists
   agentless-scanner scan disk.img --summary figures.json | grep openssl
   agentless-scanner scan root.img --disk data.img";
 
@@ -67,7 +81,28 @@ enum Format {
     Table,
     /// CycloneDX 1.6 in JSON.
     CyclonedxJson,
+    /// CycloneDX 1.4 in protocol buffers.
+    CyclonedxProtobuf,
+    /// SPDX 2.3 in JSON.
+    SpdxJson,
 }
+
+impl Format {
+    /// The standard format; none for a table.
+    const fn standard(self) -> Option<sbom::Format> {
+        match self {
+            Self::Table => None,
+            Self::CyclonedxJson => Some(sbom::Format::CyclonedxJson),
+            Self::CyclonedxProtobuf => Some(sbom::Format::CyclonedxProtobuf),
+            Self::SpdxJson => Some(sbom::Format::SpdxJson),
+        }
+    }
+}
+
+/// A folder of lists was asked for, and a table has no form for that.
+#[derive(Debug, thiserror::Error)]
+#[error("--output-folder needs one of --format cyclonedx-json, cyclonedx-protobuf and spdx-json")]
+pub(super) struct NoTables;
 
 /// Which packages to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -82,9 +117,16 @@ impl Scan {
     pub(super) fn run(self, log: Log, catalogue: &Catalogue) -> Result<Exit, Box<dyn Error>> {
         let start = Instant::now();
         // Before the work, so that a wrong path does not cost the result.
+        let format = self.format.standard();
+        let folder = match (&self.output_folder, format) {
+            (Some(path), Some(format)) => Some((OutputFolder::open(path)?, format)),
+            (Some(_), None) => return Err(NoTables.into()),
+            (None, _) => None,
+        };
         let output = self.output.as_deref().map(OutputFile::open).transpose()?;
         let summary_file = self.summary.as_deref().map(OutputFile::open).transpose()?;
-        let folders = [&output, &summary_file].into_iter().flatten().filter_map(OutputFile::folder);
+        let files = [&output, &summary_file].into_iter().flatten().filter_map(OutputFile::folder);
+        let folders = files.chain(folder.as_ref().map(|(folder, _)| folder.path()));
         let reading = self.place.prepare(folders, log)?;
 
         let shows = !log.quiet && !log.is_verbose();
@@ -94,6 +136,7 @@ impl Scan {
             say(&format!("error: {leftover}"));
         }
         let scan = scan::Scan::new(&reading.target, region, result?, reading.options.now)?;
+        let scan = if self.owned { scan } else { scan.without_owned() };
         let run = Run {
             calls,
             leftover: leftover.as_ref().map(|leftover| leftover.ids.clone()).unwrap_or_default(),
@@ -102,13 +145,20 @@ impl Scan {
         };
         let summary = Summary::new(&scan, run);
 
-        let write = |writer: &mut dyn Write| match self.format {
-            Format::Table => table::write(&scan.report, writer),
-            Format::CyclonedxJson => Bom::new(&scan.report, scan.time, catalogue).write(writer),
+        let options = document::Options { time: scan.time, catalogue, upstream: self.upstream };
+        let write = |writer: &mut dyn Write| match format {
+            None => table::write(&scan.report, writer),
+            Some(format) => format.write(&Document::whole(&scan.report, options), writer),
         };
-        match output {
-            Some(file) => file.write(write)?,
-            None => unless_closed(super::write_stdout(write))?,
+        match (folder, output) {
+            (Some((mut folder, format)), _) => {
+                for document in Document::all(&scan.report, options) {
+                    let write = |writer: &mut dyn Write| format.write(&document, writer);
+                    folder.write(&document.file_name(&scan.report.target), format.suffix(), write)?;
+                }
+            }
+            (None, Some(file)) => file.write(write)?,
+            (None, None) => unless_closed(super::write_stdout(write))?,
         }
         if let Some(file) = summary_file {
             file.write(|writer| {
@@ -125,6 +175,7 @@ impl Scan {
             (None, true) => Exit::Complete,
         })
     }
+
     fn scope(&self) -> Scope {
         Scope {
             languages: self.packages == Packages::All,

@@ -1,6 +1,7 @@
 //! Results for people and for programs.
 
 pub mod file;
+pub mod folder;
 pub mod inspection;
 pub mod memory;
 pub mod storage;

@@ -30,6 +30,8 @@ pub struct Summary {
     devices: Vec<DeviceSummary>,
     trees: Vec<TreeSummary>,
     packages: BTreeMap<PackageKind, u64>,
+    /// Packages of languages that are not listed, as a package of the operating system brought them.
+    packages_left_out: BTreeMap<PackageKind, u64>,
     unknowns: Vec<Unknown>,
     blocks_fetched: u64,
     bytes_fetched: u64,
@@ -79,6 +81,7 @@ struct TreeSummary {
     unmounted: Vec<Unmounted>,
     operating_system: Option<SystemSummary>,
     packages: BTreeMap<PackageKind, u64>,
+    packages_left_out: BTreeMap<PackageKind, u64>,
     sources: Vec<SourceSummary>,
 }
 
@@ -133,6 +136,9 @@ impl Summary {
                 bytes_fetched: cost.map(|cost| cost.fetched_bytes),
             }
         });
+        let left_out = scan.left_out.iter().cloned().chain(std::iter::repeat(BTreeMap::new()));
+        let trees = storage.trees.iter().zip(left_out);
+        let trees = trees.map(|(tree, left_out)| TreeSummary::new(storage, &places, tree, left_out));
         let costs = || scan.costs.values();
         Self {
             target: TargetSummary {
@@ -144,8 +150,9 @@ impl Summary {
             time: scan.time.format(&Rfc3339).unwrap_or_default(),
             volumes: volumes.collect(),
             devices: storage::devices(storage),
-            trees: storage.trees.iter().map(|tree| TreeSummary::new(storage, &places, tree)).collect(),
+            trees: trees.collect(),
             packages: report.packages_by_kind(),
+            packages_left_out: sum(&scan.left_out),
             unknowns,
             blocks_fetched: costs().map(|cost| cost.fetched_blocks).sum(),
             bytes_fetched: costs().map(|cost| cost.fetched_bytes).sum(),
@@ -187,13 +194,10 @@ impl Summary {
         for tree in &self.trees {
             tree.write_text(out)?;
         }
-        let packages: Vec<_> =
-            self.packages.iter().map(|(kind, count)| format!("{count} {}", kind.name())).collect();
-        writeln!(
-            out,
-            "Packages  {}",
-            if packages.is_empty() { "none".to_owned() } else { packages.join(", ") }
-        )?;
+        writeln!(out, "Packages  {}", counts(&self.packages).unwrap_or_else(|| "none".to_owned()))?;
+        if let Some(left_out) = counts(&self.packages_left_out) {
+            writeln!(out, "  and {left_out} that packages of the system brought: --owned lists them")?;
+        }
         match self.unknowns.len() {
             0 => writeln!(out, "Unknown   nothing: everything that was found was read")?,
             count => writeln!(out, "Unknown   {count}: the list is incomplete")?,
@@ -241,6 +245,22 @@ impl VolumeSummary {
     }
 }
 
+/// Numbers of packages for people, such as `707 deb, 22 npm`. `None` if there are none.
+fn counts(packages: &BTreeMap<PackageKind, u64>) -> Option<String> {
+    let counts: Vec<_> = packages.iter().map(|(kind, count)| format!("{count} {}", kind.name())).collect();
+    (!counts.is_empty()).then(|| counts.join(", "))
+}
+
+/// The numbers of several trees together.
+fn sum(trees: &[BTreeMap<PackageKind, u64>]) -> BTreeMap<PackageKind, u64> {
+    let mut sums: BTreeMap<_, u64> = BTreeMap::new();
+    for (kind, count) in trees.iter().flatten() {
+        let sum = sums.entry(*kind).or_default();
+        *sum = sum.saturating_add(*count);
+    }
+    sums
+}
+
 /// The kind of a volume's partition table.
 fn layout(storage: &StorageReport, volume: usize) -> Option<String> {
     let is_volume = |device: &&DeviceReport| device.kind == DeviceKind::Disk { volume };
@@ -251,7 +271,12 @@ fn layout(storage: &StorageReport, volume: usize) -> Option<String> {
 }
 
 impl TreeSummary {
-    fn new(storage: &StorageReport, places: &[String], tree: &TreeReport) -> Self {
+    fn new(
+        storage: &StorageReport,
+        places: &[String],
+        tree: &TreeReport,
+        packages_left_out: BTreeMap<PackageKind, u64>,
+    ) -> Self {
         let findings = &tree.findings;
         let place = |filesystem: usize| places.get(filesystem).cloned().unwrap_or_default();
         let source = |source: &Source| SourceSummary {
@@ -272,6 +297,7 @@ impl TreeSummary {
                 name: system.name.clone(),
             }),
             packages: findings.packages_by_kind(),
+            packages_left_out,
             sources: findings.sources.iter().map(source).collect(),
         }
     }
@@ -289,11 +315,10 @@ impl TreeSummary {
             let version = system.version.as_ref().map(|version| format!(", {version}")).unwrap_or_default();
             write!(out, "; {}{}", printable(name), printable(&version))?;
         }
-        for (kind, count) in &self.packages {
-            let noun = if *count == 1 { "package" } else { "packages" };
-            write!(out, "; {count} {} {noun}", kind.name())?;
+        match counts(&self.packages) {
+            Some(counts) => writeln!(out, "; {counts}")?,
+            None => writeln!(out)?,
         }
-        writeln!(out)?;
         storage::write_mounts(out, &self.mounts, false)?;
         storage::write_unmounted(out, &self.unmounted)
     }
@@ -417,6 +442,7 @@ mod tests {
         };
         Scan {
             report: TargetReport { target: "i-1".to_owned(), kind: "instance", storage },
+            left_out: vec![BTreeMap::from([(PackageKind::Npm, 22), (PackageKind::Pypi, 1)])],
             time: datetime!(2026-11-21 06:00:00 UTC),
             region: Some("eu-central-1".to_owned()),
             local_bytes: None,
@@ -445,9 +471,10 @@ mod tests {
              \u{20}    LVM2 physical volume of data\n\
              Device    data/var, 10.0 GiB, striped logical volume on vol-2\n\
              \u{20}    ext4 \"var\"\n\
-             System    vol-1 partition 1; 1 deb package\n\
+             System    vol-1 partition 1; 1 deb\n\
              \u{20} /var is data/var on vol-2\n\
              Packages  1 deb\n\
+             \u{20} and 22 npm, 1 pypi that packages of the system brought: --owned lists them\n\
              Unknown   1: the list is incomplete\n\
              \u{20} data/var on vol-2 /var/lib/rpm/Packages: evil \\u{1b}[2J\n\
              Fetched   15 blocks, 7.5 MiB of 7.0 GiB allocated (0.10 %)\n\
@@ -469,6 +496,8 @@ mod tests {
         assert_eq!(summary["complete"], false);
         assert_eq!(summary["time"], "2026-11-21T06:00:00Z");
         assert_eq!(summary["packages"]["deb"], 1);
+        assert_eq!(summary["packages_left_out"]["npm"], 22);
+        assert_eq!(summary["trees"][0]["packages_left_out"]["pypi"], 1);
         assert_eq!(summary["bytes_fetched"], 7_864_320);
         assert_eq!(summary["bytes_allocated"], 14_411_u64 * 524_288);
         assert_eq!(summary["api_calls"]["ec2:CreateSnapshot"], 1);

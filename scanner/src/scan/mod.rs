@@ -1,6 +1,7 @@
 //! One scan from its target to its report.
 
 mod disks;
+mod owned;
 #[cfg(test)]
 #[path = "../../analyser/src/storage/test_image.rs"]
 #[expect(dead_code, reason = "the analyser's own tests need more of it")]
@@ -18,6 +19,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 pub use disks::{Analysis, Read, VolumeCost, with_local, with_remote};
+pub use owned::LeftOut;
 
 use crate::limits::Limits;
 use crate::progress::Progress;
@@ -47,6 +49,8 @@ pub struct Options {
 pub struct Scan {
     /// What was found.
     pub report: TargetReport,
+    /// What is not in it, as packages of the operating system brought it; none where all is in it.
+    pub left_out: LeftOut,
     /// The point in time that the report shows.
     pub time: OffsetDateTime,
     /// The region of a target that is in AWS.
@@ -137,7 +141,14 @@ impl Scan {
     ) -> Result<Self, ScanError> {
         let Read { report, time, local_bytes, costs } = read;
         let report = check(target, report)?;
-        Ok(Self { report, time: time.unwrap_or(now), region, local_bytes, costs })
+        Ok(Self { report, left_out: Vec::new(), time: time.unwrap_or(now), region, local_bytes, costs })
+    }
+
+    /// Without the packages of languages that a package of the operating system brought.
+    #[must_use]
+    pub fn without_owned(mut self) -> Self {
+        self.left_out = owned::leave_out(&mut self.report);
+        self
     }
 }
 

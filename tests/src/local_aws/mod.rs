@@ -55,12 +55,10 @@ pub use ebs::BLOCK_SIZE;
 pub use fault::{Effect, Fault, Hold};
 pub use metadata::InstanceMetadata;
 pub use moto::MotoError;
-pub use python::PythonError;
+pub use python::{PythonError, environment_of, target_directory};
 pub use record::Call;
 pub use seed::{Network, RunningInstance, SeedError};
 pub use server::ServerError;
-
-pub(crate) use python::target_directory;
 
 /// How the local AWS behaves.
 #[derive(Clone, Debug)]

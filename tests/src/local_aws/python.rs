@@ -1,4 +1,4 @@
-//! The Python environment that moto runs in, made once under the build's target directory.
+//! Python environments, made once under the build's target directory: the one that moto runs in, and others.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::request::hex;
 pub enum PythonError {
     /// No interpreter, or only ones that are too old for moto.
     #[error(
-        "the local AWS needs Python {}.{} or newer and found {found}; install it (Debian, Ubuntu: `apt-get install python3 \
+        "the tests need Python {}.{} or newer and found {found}; install it (Debian, Ubuntu: `apt-get install python3 \
          python3-venv`) or name one in the environment variable PYTHON",
         OLDEST_PYTHON.0, OLDEST_PYTHON.1
     )]
@@ -34,7 +34,7 @@ pub enum PythonError {
     },
     /// `pip install` failed.
     #[error(
-        "could not install the local AWS's Python packages: {stderr}\nthe Python package index must be reachable once; pip takes \
+        "could not install Python packages: {stderr}\nthe Python package index must be reachable once; pip takes \
          a proxy or a mirror from its usual settings (`pip config`, HTTPS_PROXY, PIP_INDEX_URL)"
     )]
     Install {
@@ -53,15 +53,22 @@ pub enum PythonError {
     },
 }
 
-/// The environment's interpreter. Makes the environment when this version of `requirements.txt` has none yet; processes
-/// that ask at the same time wait for the first one.
+/// The interpreter of the environment that moto runs in.
 ///
 /// # Errors
 /// When Python, its `venv` module or the package index is missing.
 pub(crate) fn environment() -> Result<PathBuf, PythonError> {
-    let requirements = sources().join("requirements.txt");
-    let pinned = fs::read(&requirements).map_err(|source| io("read", &requirements, source))?;
-    let home = target_directory().join("local-aws");
+    environment_of("local-aws", &sources().join("requirements.txt"))
+}
+
+/// The interpreter of an environment with these requirements. Makes the environment when this version of `requirements.txt` has
+/// none yet; processes that ask at the same time wait for the first one.
+///
+/// # Errors
+/// When Python, its `venv` module or the package index is missing.
+pub fn environment_of(name: &str, requirements: &Path) -> Result<PathBuf, PythonError> {
+    let pinned = fs::read(requirements).map_err(|source| io("read", requirements, source))?;
+    let home = target_directory().join(name);
     fs::create_dir_all(&home).map_err(|source| io("create", &home, source))?;
 
     let lock_path = home.join("lock");
@@ -80,7 +87,7 @@ pub(crate) fn environment() -> Result<PathBuf, PythonError> {
         fs::remove_dir_all(&environment).map_err(|source| io("remove", &environment, source))?;
     }
     let python = find_python()?;
-    tracing::info!(path = %environment.display(), "making the Python environment of the local AWS, once");
+    tracing::info!(path = %environment.display(), "making a Python environment, once");
     let made = run(Command::new(&python).args(["-m", "venv"]).arg(&environment))?;
     if !made.status.success() {
         return Err(PythonError::Venv { path: environment, stderr: said(&made) });
@@ -88,7 +95,7 @@ pub(crate) fn environment() -> Result<PathBuf, PythonError> {
     let installed = run(Command::new(&interpreter)
         .args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"])
         .args(["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r"])
-        .arg(&requirements))?;
+        .arg(requirements))?;
     if !installed.status.success() {
         return Err(PythonError::Install { stderr: said(&installed) });
     }
@@ -102,7 +109,7 @@ pub(crate) fn sources() -> PathBuf {
 }
 
 /// Cargo's target directory: the one that the running program was built in.
-pub(crate) fn target_directory() -> PathBuf {
+pub fn target_directory() -> PathBuf {
     let executable = std::env::current_exe().unwrap_or_default();
     let tagged = executable.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists());
     tagged.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), Path::to_path_buf)

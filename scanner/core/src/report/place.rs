@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{DeviceKind, DeviceReport, FilesystemReport, StorageReport};
+use super::{DeviceKind, DeviceReport, FilesystemReport, StorageReport, TreeReport};
 
 impl StorageReport {
     /// The first device of a filesystem.
@@ -55,6 +55,13 @@ impl StorageReport {
         let volumes = self.indexes_of_volumes(device);
         let volumes = volumes.into_iter().filter_map(|volume| self.volumes.get(volume));
         volumes.map(|volume| volume.id.clone()).collect()
+    }
+
+    /// The volumes, or the directory, that what is mounted in a tree is on.
+    pub fn volumes_of_tree(&self, tree: &TreeReport) -> BTreeSet<String> {
+        let filesystems = tree.mounts.iter().filter_map(|mount| self.filesystems.get(mount.filesystem));
+        let devices: BTreeSet<_> = filesystems.flat_map(|filesystem| &filesystem.devices).collect();
+        devices.into_iter().flat_map(|&device| self.volumes_of(device)).collect()
     }
 
     /// The index of the first of the volumes that a device is on.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Content, Journal, StorageReport, Unmounted, VolumeState};
+use super::{Content, Journal, StorageReport, TreeReport, Unmounted, VolumeState};
+use crate::findings::Gap;
 
 /// Something that could not be read, with everything needed to find it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,8 +33,26 @@ impl Unknown {
 impl StorageReport {
     /// Everything that could not be read.
     pub fn unknowns(&self) -> Vec<Unknown> {
+        let mut places = Places::new(self);
+        let mut unknowns = self.below(&mut places);
+        for tree in &self.trees {
+            unknowns.extend(tree.unknowns(&mut places));
+        }
+        unknowns
+    }
+
+    /// Volumes, devices and filesystems that could not be read: what is missing may be part of any tree.
+    pub fn unknowns_of_storage(&self) -> Vec<Unknown> {
+        self.below(&mut Places::new(self))
+    }
+
+    /// What could not be read in one of the trees.
+    pub fn unknowns_of(&self, tree: &TreeReport) -> Vec<Unknown> {
+        tree.unknowns(&mut Places::new(self))
+    }
+
+    fn below(&self, places: &mut Places<'_>) -> Vec<Unknown> {
         let mut unknowns = Vec::new();
-        let mut places = Places { report: self, known: BTreeMap::new() };
         for volume in &self.volumes {
             if let VolumeState::Unread { reason } = &volume.state {
                 let (place, volumes) = (volume.id.clone(), vec![volume.id.clone()]);
@@ -61,23 +80,39 @@ impl StorageReport {
             let reason = format!("the journal was {what}, so older contents may show: {reason}");
             unknowns.push(places.unknown(filesystem.first_device(), &reason));
         }
-        for tree in &self.trees {
-            for Unmounted { path, source, reason, .. } in tree.unmounted.iter().filter(|entry| entry.is_gap) {
-                let reason = match source.as_str() {
-                    "" => reason.clone(),
-                    source => format!("/etc/fstab mounts {source} there: {reason}"),
-                };
-                let path = Some(path.clone());
-                unknowns.push(Unknown { path, ..places.unknown(self.device_of(tree.root()), &reason) });
-            }
-            unknowns.extend(tree.findings.gaps.iter().map(|gap| {
-                let held = gap.path.as_ref().map_or_else(|| tree.root(), |path| tree.filesystem_of(path));
-                Unknown {
-                    path: gap.path.clone(),
-                    extractor: gap.extractor.clone(),
-                    ..places.unknown(self.device_of(held), &gap.reason)
-                }
-            }));
+        unknowns
+    }
+}
+
+impl TreeReport {
+    fn unknowns(&self, places: &mut Places<'_>) -> Vec<Unknown> {
+        let mut unknowns = Vec::new();
+        let mut add = |filesystem, unknown: Unknown| {
+            let below = places.unknown(places.report.device_of(filesystem), &unknown.reason);
+            // Its paths are those of the container, which are others on the device.
+            let place = match &self.container {
+                Some(container) => format!("{} on {}", container.title(), below.place),
+                None => below.place,
+            };
+            unknowns.push(Unknown { place, volumes: below.volumes, ..unknown });
+        };
+        let nowhere = |path, extractor, reason| Unknown {
+            place: String::new(),
+            volumes: Vec::new(),
+            path,
+            extractor,
+            reason,
+        };
+        for Unmounted { path, source, reason, .. } in self.unmounted.iter().filter(|entry| entry.is_gap) {
+            let reason = match source.as_str() {
+                "" => reason.clone(),
+                source => format!("/etc/fstab mounts {source} there: {reason}"),
+            };
+            add(self.root(), nowhere(Some(path.clone()), None, reason));
+        }
+        for Gap { path, extractor, reason } in &self.findings.gaps {
+            let held = path.as_ref().map_or_else(|| self.root(), |path| self.filesystem_of(path));
+            add(held, nowhere(path.clone(), extractor.clone(), reason.clone()));
         }
         unknowns
     }
@@ -90,7 +125,11 @@ struct Places<'a> {
     known: BTreeMap<usize, (String, Vec<String>)>,
 }
 
-impl Places<'_> {
+impl<'a> Places<'a> {
+    fn new(report: &'a StorageReport) -> Self {
+        Self { report, known: BTreeMap::new() }
+    }
+
     /// Something on a device, or on what it is made of, that could not be read.
     fn unknown(&mut self, device: usize, reason: &str) -> Unknown {
         let Self { report, known } = self;

@@ -1,0 +1,4 @@
+//! CycloneDX, in two forms.
+
+pub mod json;
+pub mod protobuf;
