@@ -16,7 +16,7 @@ const PLATFORMS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux
 
 /// What the analyser's own code may use. A crate that parses, decompresses or computes is welcome if it is written for
 /// hostile input; one that opens files or connects is not.
-const ANALYSER_USES: [&str; 15] = [
+const ANALYSER_USES: [&str; 17] = [
     "agentless-core",
     "agentless-sandbox",
     // Checksums, decompression and hashes of what is on disks.
@@ -27,9 +27,11 @@ const ANALYSER_USES: [&str; 15] = [
     "ruzstd",
     "sha2",
     "twox-hash",
-    // Records in JSON.
+    // Records in JSON, TOML and XML.
+    "quick-xml",
     "serde",
     "serde_json",
+    "toml",
     // Values, their names and their errors.
     "thiserror",
     "time",
@@ -52,7 +54,7 @@ const BOTH_USE: [&str; 9] = [
 
 /// What comes with them into the process that reads hostile disks. A crate that is new here is one more that a disk may
 /// find an error in: look at it, then write it down.
-const ANALYSER_HAS: [&str; 48] = [
+const ANALYSER_HAS: [&str; 52] = [
     // Of decompression, checksums and hashes.
     "adler2",
     "block-buffer",
@@ -92,6 +94,11 @@ const ANALYSER_HAS: [&str; 48] = [
     "rmp-serde",
     "serde_core",
     "zmij",
+    // Of TOML.
+    "serde_spanned",
+    "toml_datetime",
+    "toml_parser",
+    "winnow",
     // Of the log.
     "aho-corasick",
     "lazy_static",

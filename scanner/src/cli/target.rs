@@ -32,7 +32,7 @@ use crate::target::{Identity, Leftover, Snapshots, Target, TargetError};
 /// Where a target is, and how it is reached.
 #[derive(Debug, Args)]
 pub(super) struct Place {
-    /// What to read: i-…, vol-…, snap-…, a raw disk image, a block device, or the root directory of a system.
+    /// What to read: i-…, vol-…, snap-…, ami-…, a raw disk image, a block device, or the root directory of a system.
     pub(super) target: String,
     /// A further disk of the same machine, as an image or a block device: its /var, or the rest of its volume group. Can be
     /// given several times.

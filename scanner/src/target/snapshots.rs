@@ -479,6 +479,7 @@ mod tests {
         let expected = [
             ("DatadogAgentlessScanner", "true"),
             ("DatadogAgentlessScannerExpiresAt", "2026-11-21T06:00:00Z"),
+            ("DatadogAgentlessScannerOrigin", "vol-1"),
             ("DatadogAgentlessScannerScanId", "00000000-0000-0000-0000-000000000007"),
             ("DatadogAgentlessScannerScannerId", "cli@test"),
             ("DatadogAgentlessScannerTarget", "i-1"),
