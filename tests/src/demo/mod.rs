@@ -89,9 +89,9 @@ impl Outcome {
                 summary.api_calls
             ));
         }
-        if summary.bytes_fetched.saturating_mul(100) > summary.bytes_allocated {
+        if summary.bytes_fetched.saturating_mul(10) > summary.bytes_allocated {
             problems.push(format!(
-                "{} bytes were fetched, more than 1 % of the {} allocated",
+                "{} bytes were fetched, more than a tenth of the {} allocated",
                 summary.bytes_fetched, summary.bytes_allocated
             ));
         }

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "helpers of tests, outside of #[test] functions")]
 
 mod bad_input;
+mod bytes;
 mod demo;
 mod faults;
 mod images;
