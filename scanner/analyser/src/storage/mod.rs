@@ -9,6 +9,7 @@
 
 mod devices;
 mod filesystems;
+mod function;
 mod identity;
 mod join;
 mod members;
@@ -23,7 +24,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
-pub use agentless_core::source::{Disk, DiskState, Source};
+pub use agentless_core::source::{Archive, ArchiveFormat, Disk, DiskState, Place, Source};
 
 use self::devices::Devices;
 use self::join::{Joined, Open};
@@ -57,6 +58,7 @@ impl Storage {
         match source {
             Source::Disks(disks) => Self::of_disks(disks, limits),
             Source::Directory(directory) => Self::of_directory(id, directory, limits),
+            Source::Function(archives) => Self::of_function(archives),
         }
     }
 
