@@ -33,6 +33,7 @@ pub fn perform(given: Given<'_>) -> Result<StorageReport, FileError> {
             DiskState::Open(volume) => fs::open(volume.clone(), given.limits).unwrap(),
             state => panic!("{state:?}"),
         },
+        Source::Function(archives) => panic!("{archives:?}"),
     };
     write!(given.out, "{:?}", work.by_us(Rc::from(file_system))).unwrap();
     // One that is about the disk or the directory that was given, as it must be.

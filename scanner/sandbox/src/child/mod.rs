@@ -13,7 +13,7 @@ use std::sync::Arc;
 use agentless_core::limits::Limits;
 use agentless_core::number::to_u64;
 use agentless_core::report::StorageReport;
-use agentless_core::source::{Disk, DiskState, Source};
+use agentless_core::source::{Archive, Disk, DiskState, Source};
 use agentless_core::task::Task;
 
 use self::directory::RemoteDirectory;
@@ -22,7 +22,9 @@ use self::volume::RemoteVolume;
 use crate::confine::{self, ChildLimits, Confinement};
 use crate::protocol::fit::{cut, fit};
 use crate::protocol::frame::{Frame, WireError};
-use crate::protocol::message::{FromChild, Start, StartDisk, StartDiskState, StartSource, ToChild, VERSION};
+use crate::protocol::message::{
+    FromChild, Start, StartArchive, StartDisk, StartDiskState, StartSource, ToChild, VERSION,
+};
 use crate::protocol::part::parts;
 
 /// The first argument of a process that is to be an analyser.
@@ -94,11 +96,15 @@ pub(crate) fn perform<E: std::error::Error>(
     work: impl FnOnce(Given<'_>) -> Result<StorageReport, E>,
 ) -> Result<(), WireError> {
     let Start { task, id, source, limits, log: _ } = start;
-    let disks;
+    let (disks, archives);
     let source = match source {
         StartSource::Disks(list) => {
             disks = open(list, link, limits);
             Source::Disks(&disks)
+        }
+        StartSource::Function(list) => {
+            archives = open_archives(list, link, limits);
+            Source::Function(&archives)
         }
         StartSource::Directory(root) => {
             Source::Directory(Box::new(RemoteDirectory::new(Arc::clone(link), *root)))
@@ -123,17 +129,35 @@ pub(crate) fn perform<E: std::error::Error>(
 }
 
 fn open(list: &[StartDisk], link: &Arc<Link>, limits: &Limits) -> Vec<Disk> {
-    let open = list.iter().filter(|disk| matches!(disk.state, StartDiskState::Open { .. })).count();
+    let states = open_states(list.iter().map(|disk| &disk.state), link, limits);
+    let disk =
+        |(disk, state): (&StartDisk, _)| Disk { id: disk.id.clone(), device: disk.device.clone(), state };
+    list.iter().zip(states).map(disk).collect()
+}
+
+fn open_archives(list: &[StartArchive], link: &Arc<Link>, limits: &Limits) -> Vec<Archive> {
+    let states = open_states(list.iter().map(|archive| &archive.state), link, limits);
+    let archive = |(archive, state): (&StartArchive, _)| {
+        let StartArchive { id, place, format, state: _ } = archive;
+        Archive { id: id.clone(), place: *place, format: *format, state }
+    };
+    list.iter().zip(states).map(archive).collect()
+}
+
+/// What can be read of volumes, each of which is asked for by its place among them.
+fn open_states<'a>(
+    list: impl Iterator<Item = &'a StartDiskState> + Clone,
+    link: &Arc<Link>,
+    limits: &Limits,
+) -> Vec<DiskState> {
+    let open = list.clone().filter(|state| matches!(state, StartDiskState::Open { .. })).count();
     let memory = (limits.analyser_cache_bytes / to_u64(open).max(1), limits.hinted_blocks);
-    let disks = list.iter().zip(0..).map(|(disk, number)| {
-        let state = match &disk.state {
-            &StartDiskState::Open { size, piece } => {
-                DiskState::Open(Arc::new(RemoteVolume::new(Arc::clone(link), number, (size, piece), memory)))
-            }
-            &StartDiskState::Empty { size } => DiskState::Empty { size },
-            StartDiskState::Unread { reason } => DiskState::Unread { reason: reason.clone() },
-        };
-        Disk { id: disk.id.clone(), device: disk.device.clone(), state }
+    let states = list.zip(0..).map(|(state, number)| match state {
+        &StartDiskState::Open { size, piece } => {
+            DiskState::Open(Arc::new(RemoteVolume::new(Arc::clone(link), number, (size, piece), memory)))
+        }
+        &StartDiskState::Empty { size } => DiskState::Empty { size },
+        StartDiskState::Unread { reason } => DiskState::Unread { reason: reason.clone() },
     });
-    disks.collect()
+    states.collect()
 }

@@ -14,7 +14,7 @@ use std::time::Instant;
 use agentless_core::fs::FileSystem;
 use agentless_core::limits::Limits;
 use agentless_core::report::StorageReport;
-use agentless_core::source::{Disk, DiskState, Source};
+use agentless_core::source::{DiskState, Source};
 use agentless_core::task::{FileAction, FileTask, Scope, Task, TreeChoice};
 
 use self::script::Script;
@@ -27,8 +27,8 @@ use crate::protocol::assembly::Assembly;
 use crate::protocol::frame::{Connection, WireError};
 use crate::protocol::part::parts;
 
-/// Serves an analyser that says these bytes, as the scanner does: the first of them chooses what it is given, two disks or
-/// a directory, and whether it may print a file.
+/// Serves an analyser that says these bytes, as the scanner does: the first of them chooses what it is given, two disks, a
+/// directory or a function, and whether it may print a file.
 ///
 /// # Errors
 ///
@@ -39,8 +39,12 @@ use crate::protocol::part::parts;
 /// If a report was accepted that would not be accepted again, or that cannot be read.
 pub fn from_analyser(encoded: &[u8]) -> Result<StorageReport, SandboxError> {
     let (choice, bytes) = encoded.split_first().unwrap_or((&0, &[]));
-    let disks = target::disks();
-    let source = || if choice & 1 == 0 { Source::Disks(&disks) } else { target::directory() };
+    let (disks, archives) = (target::disks(), target::archives());
+    let source = || match choice & 5 {
+        0 => Source::Disks(&disks),
+        4 => Source::Function(&archives),
+        _ => target::directory(),
+    };
     let task = if choice & 2 == 0 { Task::Packages(Scope::default()) } else { print_a_file() };
     let program = Program::at("nothing is started");
     let sandbox = Sandbox { program, mode: Mode::BestEffort, limits: limits() };
@@ -102,7 +106,8 @@ fn check(report: &StorageReport, source: &Source<'_>) {
 /// A small analysis, which asks for everything that one can be asked for.
 fn read(given: Given<'_>) {
     match given.source {
-        Source::Disks(disks) => disks.iter().take(8).for_each(read_disk),
+        Source::Disks(disks) => disks.iter().take(8).for_each(|disk| read_volume(&disk.state)),
+        Source::Function(archives) => archives.iter().take(8).for_each(|archive| read_volume(&archive.state)),
         Source::Directory(directory) => read_directory(&*directory),
     }
     if matches!(given.task, Task::File(_)) {
@@ -111,8 +116,8 @@ fn read(given: Given<'_>) {
     }
 }
 
-fn read_disk(disk: &Disk) {
-    let DiskState::Open(volume) = &disk.state else { return };
+fn read_volume(state: &DiskState) {
+    let DiskState::Open(volume) = state else { return };
     volume.prefetch(&[0..1, 1..volume.size()]);
     let mut buffer = [0; 1000];
     for offset in [0, 1000, volume.size() / 2, volume.size().saturating_sub(1000)] {

@@ -1,11 +1,11 @@
-//! A small target: two disks, or a directory.
+//! A small target: two disks, a directory, or a function.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use agentless_core::fs::{DirEntry, FileSystem, FileType, FsError, Identity, Inode, Journal, Stat, Xattr};
 use agentless_core::number::{to_u64, to_usize};
-use agentless_core::source::{Disk, DiskState, Source};
+use agentless_core::source::{Archive, ArchiveFormat, Disk, DiskState, Place, Source};
 use agentless_core::volume::{Volume, VolumeError};
 
 /// Two disks that can be read, an empty one and one that cannot be read.
@@ -17,6 +17,16 @@ pub(crate) fn disks() -> Vec<Disk> {
         disk("empty", DiskState::Empty { size: 512 }),
         disk("unread", DiskState::Unread { reason: "it is not there".to_owned() }),
     ]
+}
+
+/// As many archives, in the same states: code and layers, and a layer of an image.
+pub(crate) fn archives() -> Vec<Archive> {
+    let places = [Place::Task, Place::Opt, Place::Opt, Place::Root];
+    let archives = disks().into_iter().zip(places).map(|(disk, place)| {
+        let format = if place == Place::Root { ArchiveFormat::Tar } else { ArchiveFormat::Zip };
+        Archive { id: disk.id, place, format, state: disk.state }
+    });
+    archives.collect()
 }
 
 /// A directory with a file and a link.

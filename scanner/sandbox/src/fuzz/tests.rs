@@ -67,22 +67,42 @@ fn converse(
     (take(by_scanner), take(by_analyser), report)
 }
 
-/// The same, on the small target.
-fn converse_on_target(task: Task, is_directory: bool) -> (Vec<u8>, Vec<u8>, StorageReport) {
-    let disks = target::disks();
-    let source = if is_directory { target::directory() } else { Source::Disks(&disks) };
+/// The same, on the small target in one of its forms.
+fn converse_on_target(task: Task, form: Form) -> (Vec<u8>, Vec<u8>, StorageReport) {
+    let (disks, archives) = (target::disks(), target::archives());
+    let source = match form {
+        Form::Disks => Source::Disks(&disks),
+        Form::Directory => target::directory(),
+        Form::Function => Source::Function(&archives),
+    };
     converse(task, source, move |given| {
+        if let Source::Function(given) = given.source {
+            let seen = given.iter().map(|archive| (&archive.id, archive.place, archive.format));
+            let archives = target::archives();
+            assert!(seen.eq(archives.iter().map(|archive| (&archive.id, archive.place, archive.format))));
+        }
         read(given);
-        if is_directory { StorageReport::default() } else { samples::report() }
+        if form == Form::Directory { StorageReport::default() } else { samples::report() }
     })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Disks,
+    Directory,
+    Function,
 }
 
 #[test]
 fn both_sides_understand_each_other() {
-    let (_, _, report) = converse_on_target(Task::Packages(Scope::default()), false);
+    let (_, _, report) = converse_on_target(Task::Packages(Scope::default()), Form::Disks);
     assert_eq!(report, samples::report());
-    let (_, _, report) = converse_on_target(print_a_file(), true);
+    let (_, _, report) = converse_on_target(print_a_file(), Form::Directory);
     assert_eq!(report.volumes[0].id, "target");
+    let (_, _, report) = converse_on_target(Task::Packages(Scope::default()), Form::Function);
+    let devices = report.volumes.iter().map(|volume| volume.device.as_deref());
+    assert!(devices.eq([None; 4]));
+    assert_eq!(report.trees, samples::report().trees);
 }
 
 /// More entries than one message holds, with names that take twice their length in it; and some are looked at when they
@@ -123,13 +143,14 @@ fn a_large_directory_comes_whole() {
 #[test]
 #[ignore = "writes the seeds of the fuzz targets into the source tree"]
 fn write_the_seeds() {
-    for (name, task, is_directory, choice) in [
-        ("disks", Task::Packages(Scope::default()), false, 0),
-        ("directory", Task::Packages(Scope::default()), true, 1),
-        ("file-on-disks", print_a_file(), false, 2),
-        ("file-in-directory", print_a_file(), true, 3),
+    for (name, task, form, choice) in [
+        ("disks", Task::Packages(Scope::default()), Form::Disks, 0),
+        ("directory", Task::Packages(Scope::default()), Form::Directory, 1),
+        ("file-on-disks", print_a_file(), Form::Disks, 2),
+        ("file-in-directory", print_a_file(), Form::Directory, 3),
+        ("function", Task::Packages(Scope::default()), Form::Function, 4),
     ] {
-        let (by_scanner, by_analyser, _) = converse_on_target(task, is_directory);
+        let (by_scanner, by_analyser, _) = converse_on_target(task, form);
         let with_choice = [&[choice], by_scanner.as_slice()].concat();
         for (target, seed) in [("from_analyser", with_choice), ("to_analyser", by_analyser)] {
             fs::create_dir_all(corpus(target)).unwrap();

@@ -9,7 +9,7 @@ use agentless_core::chain;
 use agentless_core::fs::FileSystem;
 use agentless_core::number::to_usize;
 use agentless_core::report::StorageReport;
-use agentless_core::source::{Disk, DiskState, Source};
+use agentless_core::source::{Archive, Disk, DiskState, Source};
 use agentless_core::task::Task;
 use agentless_core::volume::Volume;
 use tracing::level_filters::LevelFilter;
@@ -22,7 +22,7 @@ use crate::confine::{Confinement, Role};
 use crate::protocol::assembly::Assembly;
 use crate::protocol::frame::{Connection, Frame, WireError};
 use crate::protocol::message::{
-    FromChild, LogLevel, Start, StartDisk, StartDiskState, StartSource, ToChild, VERSION,
+    FromChild, LogLevel, Start, StartArchive, StartDisk, StartDiskState, StartSource, ToChild, VERSION,
 };
 
 /// Speaks with one analyser, from its first message to its last.
@@ -194,25 +194,35 @@ fn start_source(source: &Source<'_>) -> StartSource {
     match source {
         Source::Directory(directory) => StartSource::Directory(directory.root()),
         Source::Disks(disks) => StartSource::Disks(disks.iter().map(start_disk).collect()),
+        Source::Function(archives) => StartSource::Function(archives.iter().map(start_archive).collect()),
     }
 }
 
 fn start_disk(disk: &Disk) -> StartDisk {
-    let state = match &disk.state {
+    StartDisk { id: disk.id.clone(), device: disk.device.clone(), state: start_state(&disk.state) }
+}
+
+fn start_archive(archive: &Archive) -> StartArchive {
+    let Archive { id, place, format, state } = archive;
+    StartArchive { id: id.clone(), place: *place, format: *format, state: start_state(state) }
+}
+
+fn start_state(state: &DiskState) -> StartDiskState {
+    match state {
         DiskState::Open(volume) => StartDiskState::Open { size: volume.size(), piece: piece_size(volume) },
         DiskState::Empty { size } => StartDiskState::Empty { size: *size },
         DiskState::Unread { reason } => StartDiskState::Unread { reason: reason.clone() },
-    };
-    StartDisk { id: disk.id.clone(), device: disk.device.clone(), state }
+    }
 }
 
 /// The volume with this number, of those that the analyser was given.
 fn open_volume<'a>(source: &Source<'a>, number: u32) -> Result<&'a dyn Volume, WireError> {
-    let disk = match source {
-        Source::Disks(disks) => disks.get(to_usize(number)),
+    let state = match source {
+        Source::Disks(disks) => disks.get(to_usize(number)).map(|disk| &disk.state),
+        Source::Function(archives) => archives.get(to_usize(number)).map(|archive| &archive.state),
         Source::Directory(_) => None,
     };
-    match disk.map(|disk| &disk.state) {
+    match state {
         Some(DiskState::Open(volume)) => Ok(volume),
         _ => Err(WireError::protocol(format!("a request for volume {number}, which it was not given"))),
     }
@@ -221,7 +231,9 @@ fn open_volume<'a>(source: &Source<'a>, number: u32) -> Result<&'a dyn Volume, W
 fn directory<'a>(source: &'a Source<'_>) -> Result<&'a dyn FileSystem, WireError> {
     match source {
         Source::Directory(directory) => Ok(&**directory),
-        Source::Disks(_) => Err(WireError::protocol("a request for a directory, which it was not given")),
+        Source::Disks(_) | Source::Function(_) => {
+            Err(WireError::protocol("a request for a directory, which it was not given"))
+        }
     }
 }
 

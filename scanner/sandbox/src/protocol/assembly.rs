@@ -12,7 +12,7 @@ use agentless_core::report::{
     Container, Content, DeviceKind, DeviceReport, FilesystemReport, MountReport, StorageReport, TreeReport,
     VolumeReport, VolumeState,
 };
-use agentless_core::source::{Disk, DiskState, Source};
+use agentless_core::source::{Archive, Disk, DiskState, Source};
 
 use super::frame::WireError;
 use super::part::Part;
@@ -38,7 +38,14 @@ impl Assembly {
     /// are, and which of them can be read.
     pub fn new(id: &str, source: &Source<'_>, limits: &Limits) -> Self {
         let (is_directory, volumes) = match source {
-            Source::Disks(disks) => (false, disks.iter().map(volume).collect()),
+            Source::Disks(disks) => {
+                let volume = |disk: &Disk| volume(&disk.id, disk.device.as_ref(), &disk.state);
+                (false, disks.iter().map(volume).collect())
+            }
+            Source::Function(archives) => {
+                let volume = |archive: &Archive| volume(&archive.id, None, &archive.state);
+                (false, archives.iter().map(volume).collect())
+            }
             Source::Directory(_) => {
                 let state = VolumeState::Read;
                 (true, vec![VolumeReport { id: id.to_owned(), device: None, size: None, state }])
@@ -299,13 +306,13 @@ impl Assembly {
 }
 
 /// What the scanner says of a volume that it gave to the analyser.
-fn volume(disk: &Disk) -> VolumeReport {
-    let (size, state) = match &disk.state {
+fn volume(id: &str, device: Option<&String>, state: &DiskState) -> VolumeReport {
+    let (size, state) = match state {
         DiskState::Open(volume) => (Some(volume.size()), VolumeState::Read),
         DiskState::Empty { size } => (Some(*size), VolumeState::Empty),
         DiskState::Unread { reason } => (None, VolumeState::Unread { reason: reason.clone() }),
     };
-    VolumeReport { id: disk.id.clone(), device: disk.device.clone(), size, state }
+    VolumeReport { id: id.to_owned(), device: device.cloned(), size, state }
 }
 
 fn check_short(item: &mut impl Texts) -> Result<(), WireError> {

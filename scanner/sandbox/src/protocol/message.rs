@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use agentless_core::fs::{FileType, Inode, Stat};
 use agentless_core::limits::Limits;
+use agentless_core::source::{ArchiveFormat, Place};
 use agentless_core::task::Task;
 use serde::{Deserialize, Serialize};
 use tracing::Level;
@@ -97,6 +98,21 @@ pub enum StartSource {
     Disks(Vec<StartDisk>),
     /// In a directory, whose root this is.
     Directory(Inode),
+    /// In these archives of a function.
+    Function(Vec<StartArchive>),
+}
+
+/// One archive of a function.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StartArchive {
+    /// Its id.
+    pub id: String,
+    /// Where it is unpacked.
+    pub place: Place,
+    /// How it is packed.
+    pub format: ArchiveFormat,
+    /// Whether it can be read.
+    pub state: StartDiskState,
 }
 
 /// One disk of the target.

@@ -109,7 +109,7 @@ impl Hijacked {
     fn look_at_environment(&mut self) -> String {
         let mut here = match self.start.source {
             StartSource::Directory(root) => root,
-            StartSource::Disks(_) => return "no directory".to_owned(),
+            StartSource::Disks(_) | StartSource::Function(_) => return "no directory".to_owned(),
         };
         for name in ["proc", &self.parent.to_string(), "environ"] {
             self.send(&FromChild::Directory(DirectoryRequest::Lookup(here, name.into())));
