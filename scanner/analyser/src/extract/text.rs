@@ -64,7 +64,8 @@ pub(super) fn reason(mut reason: String) -> String {
     let length = reason.len();
     if length > MOST {
         reason.truncate(reason.floor_char_boundary(MOST));
-        reason.push_str(&format!("… ({length} bytes)"));
+        let cut = format!("… ({length} bytes)");
+        reason.push_str(&cut);
         reason.shrink_to_fit();
     }
     reason
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn text_of_damaged_bytes_takes_no_more_memory_than_it_needs() {
-        let content = [&b"\xef\xbb\xbf"[..], &[0xff; 100_000], b"a"].concat();
+        let content = [&b"\xef\xbb\xbf"[..], &vec![0xff; 100_000], b"a"].concat();
         let text = decoded(content);
         assert_eq!(text.len(), 300_001);
         assert!(text.capacity() < 310_000, "{}", text.capacity());

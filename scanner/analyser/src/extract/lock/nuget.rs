@@ -46,7 +46,7 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
                     depends_on: package.get("dependencies").keys().cloned().collect(),
                     ..Row::new(name.clone(), version.clone())
                 }),
-                None => lock.unknown(format!("{:?} has no version", shown(&name))),
+                None => lock.unknown(format!("{:?} has no version", shown(name))),
             }
         }
     });
