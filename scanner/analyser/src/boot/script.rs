@@ -6,7 +6,7 @@
 mod condition;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Configured, bls, grub_legacy, syslinux};
 use words::{Statement, expand, statements};
@@ -243,8 +243,16 @@ impl<'a, S: Surroundings> Script<'a, S> {
         Item { title: owned(title), id: owned(id), action: Action::Start(None) }
     }
 
+    /// The words of a statement, as many as have room: each may stand for a variable of thousands of bytes.
     fn words(&self, statement: &Statement) -> Vec<String> {
-        statement.words.iter().map(|word| expand(word, &self.variables)).collect()
+        let mut left = VARIABLE_BYTES;
+        let words = statement.words.iter().map(|word| expand(word, &self.variables));
+        words
+            .map_while(|word| {
+                left = left.checked_sub(word.len())?;
+                Some(word)
+            })
+            .collect()
     }
 
     fn condition(&mut self, statement: &Statement) -> bool {
@@ -301,7 +309,7 @@ impl<'a, S: Surroundings> Script<'a, S> {
     /// Takes variables from a file in which each line is `name=value`, filled up with `#` (`grub-editenv`).
     fn load_env(&mut self, arguments: &[&str]) {
         let mut path = format!("{}/grubenv", self.value("prefix"));
-        let mut names = Vec::new();
+        let mut names = BTreeSet::new();
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             match *argument {
@@ -310,13 +318,13 @@ impl<'a, S: Surroundings> Script<'a, S> {
                     option.trim_start_matches("--file=").clone_into(&mut path);
                 }
                 option if option.starts_with('-') => {}
-                name => names.push(name),
+                name => drop(names.insert(name)),
             }
         }
         let Some(content) = self.file(&path) else { return };
         for line in String::from_utf8_lossy(&content).lines().filter(|line| !line.starts_with('#')) {
             if let Some((name, value)) = line.split_once('=')
-                && (names.is_empty() || names.contains(&name))
+                && (names.is_empty() || names.contains(name))
             {
                 self.set(name, value.to_owned());
             }

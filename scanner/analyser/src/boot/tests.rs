@@ -206,3 +206,24 @@ fn a_boot_loader_may_start_a_link() {
     symlink("vmlinuz-6.1.0-9-amd64", root.path().join("boot/vmlinuz")).unwrap();
     assert_eq!(default(&root).as_deref(), Some("6.1.0-9-amd64"));
 }
+
+#[test]
+fn variables_and_names_without_end_cost_little() {
+    let long = format!("set a={}\n", "x".repeat(4000));
+    // Each word stands for four kilobytes: all of them together for more than a gigabyte.
+    let words = format!("x {}\n", "$a ".repeat(300_000));
+    let entry = "menuentry a {\nlinux /boot/vmlinuz-1\n}\n";
+    let root = system(&[("boot/grub/grub.cfg", &format!("{long}{words}{entry}")), ("boot/vmlinuz-1", "")]);
+    assert_eq!(default(&root).as_deref(), Some("1"));
+    // Each name is looked for among as many others.
+    let names = (0..100_000).map(|number| format!("n{number:06}")).collect::<Vec<_>>().join(" ");
+    let lines = (0..80_000).map(|number| format!("m{number:06}=")).collect::<Vec<_>>().join("\n");
+    let root = system(&[
+        ("boot/grub/grub.cfg", &format!("load_env {names}\n{entry}")),
+        ("boot/grub/grubenv", &lines),
+        ("boot/vmlinuz-1", ""),
+    ]);
+    let began = std::time::Instant::now();
+    assert_eq!(default(&root).as_deref(), Some("1"));
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}

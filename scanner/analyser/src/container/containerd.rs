@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use agentless_core::number::to_u64;
 use serde_json::Value;
 
-use super::reader::{Reader, at, gap, is_plain, platform, texts};
+use super::reader::{MOST_TEXT, Reader, at, few, gap, is_plain, platform, texts};
 use super::{Layers, Recorded, Store};
 use crate::chain;
 use crate::database::bolt::{Bolt, Bucket, Entry};
@@ -74,17 +75,19 @@ pub(super) fn read(reader: &mut Reader<'_>, store: &Store, room: usize, found: &
     let mut containers = Vec::new();
     let mut images: HashMap<String, BTreeMap<String, String>> = HashMap::new();
     let mut gaps = Vec::new();
+    let (mut left, mut left_for_namespaces) = (MOST_BYTES, MOST_BYTES);
     let most = room.saturating_sub(found.len());
     let outcome = open(reader, &path, |bolt| {
         let Some(version) = bolt.bucket(&bolt.root(), &[VERSION])? else { return Ok(()) };
         bolt.each(&version, &mut |namespace, entry| {
             let Entry::Bucket(bucket) = entry else { return Ok(true) };
             let namespace = lossy(namespace);
+            keep(&mut left_for_namespaces, &[&namespace])?;
             if let Err(error) = namespace_containers(bolt, &bucket, &namespace, most, &mut containers) {
                 gaps.push(format!("containers of the namespace {namespace}: {}", chain(&error)));
             }
             let of_namespace = images.entry(namespace.clone()).or_default();
-            if let Err(error) = namespace_images(bolt, &bucket, of_namespace) {
+            if let Err(error) = namespace_images(bolt, &bucket, of_namespace, &mut left) {
                 gaps.push(format!("images of the namespace {namespace}: {}", chain(&error)));
             }
             Ok(containers.len() < most)
@@ -198,6 +201,7 @@ fn namespace_images(
     bolt: &Bolt<'_>,
     namespace: &Bucket,
     found: &mut BTreeMap<String, String>,
+    left: &mut usize,
 ) -> Result<(), FsError> {
     let Some(images) = bolt.bucket(namespace, &[b"images"])? else { return Ok(()) };
     bolt.each(&images, &mut |name, entry| {
@@ -205,7 +209,9 @@ fn namespace_images(
             && let Some(target) = bolt.bucket(&image, &[b"target"])?
             && let Some(digest) = bolt.value(&target, b"digest")?
         {
-            found.insert(lossy(name), lossy(&digest));
+            let (name, digest) = (lossy(name), lossy(&digest));
+            keep(left, &[&name, &digest])?;
+            found.insert(name, digest);
         }
         Ok(true)
     })
@@ -233,7 +239,7 @@ fn container(
         .into_iter()
         .flatten()
         .filter(|(name, other)| Some(*other) == digest.as_ref() && *name != image);
-    let tags = same.map(|(name, _)| name.clone()).collect();
+    let tags = few(same.map(|(name, _)| name.clone()));
     let read = |digest: &String| {
         let read = || image_config(reader, root, digest).unwrap_or_default();
         known.entry(digest.clone()).or_insert_with(read).clone()
@@ -312,6 +318,7 @@ impl Snapshots {
         let folder = root.join(format!("{SNAPSHOTTER}{snapshotter}"));
         let path = folder.join("metadata.db");
         let mut known = HashMap::new();
+        let mut left = MOST_BYTES;
         let read = open(reader, &path, |bolt| {
             let Some(all) = bolt.bucket(&bolt.root(), &[VERSION, b"snapshots"])? else { return Ok(()) };
             bolt.each(&all, &mut |name, entry| {
@@ -319,7 +326,9 @@ impl Snapshots {
                     && let Some(id) = bolt.value(&snapshot, b"id")?.as_deref().and_then(varint)
                 {
                     let parent = bolt.value(&snapshot, b"parent")?.unwrap_or_default();
-                    known.insert(lossy(name), (id, lossy(&parent)));
+                    let (name, parent) = (lossy(name), lossy(&parent));
+                    keep(&mut left, &[&name, &parent])?;
+                    known.insert(name, (id, parent));
                 }
                 Ok(true)
             })
@@ -383,6 +392,38 @@ fn varint(bytes: &[u8]) -> Option<u64> {
     None
 }
 
+/// Text of bytes, as many as a text about a container may have.
 fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    String::from_utf8_lossy(bytes.get(..bytes.len().min(MOST_TEXT)).unwrap_or_default()).into_owned()
+}
+
+/// Counts an entry of a database that is kept in memory, with what it takes there.
+fn keep(left: &mut usize, texts: &[&str]) -> Result<(), FsError> {
+    /// Of each, in a table that is half empty.
+    const EACH: usize = 256;
+
+    let bytes = texts.iter().map(|text| text.len()).fold(EACH, usize::saturating_add);
+    *left = left.checked_sub(bytes).ok_or(FsError::Limit {
+        what: "the memory for one kind of entries of containerd's databases",
+        limit: to_u64(MOST_BYTES),
+    })?;
+    Ok(())
+}
+
+/// Bytes of memory for the images, the snapshots or the namespaces of one database: some 100,000 of them. Against a database
+/// of gigabytes.
+const MOST_BYTES: usize = 32 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_that_are_kept_have_bounded_memory() {
+        let mut left = MOST_BYTES;
+        let name = "n".repeat(MOST_TEXT);
+        let kept = (0..1_000_000).take_while(|_| keep(&mut left, &[&name]).is_ok()).count();
+        assert!((10_000..100_000).contains(&kept), "{kept}");
+        assert_eq!(lossy(&[b'n'; 1000]).len(), MOST_TEXT);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::reader::{Reader, at, is_plain, platform, text, texts};
+use super::reader::{Reader, at, few, is_plain, platform, text, texts};
 use super::{Layers, Recorded, Store, Stores, containerd, graph};
 use crate::fs::FsPath;
 use crate::report::Container;
@@ -135,8 +135,7 @@ fn container(
     let digest = text(at(manifest, "digest"))
         .or_else(|| references.iter().find_map(|reference| Some(reference.split_once('@')?.1.to_owned())))
         .or_else(|| Some(image_id).filter(|id| !id.is_empty()));
-    let tags =
-        references.into_iter().filter(|tag| !tag.contains('@') && Some(tag) != name.as_ref()).collect();
+    let tags = few(references.into_iter().filter(|tag| !tag.contains('@') && Some(tag) != name.as_ref()));
     Container {
         engine: "docker".to_owned(),
         id: id.to_owned(),

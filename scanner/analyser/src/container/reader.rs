@@ -100,14 +100,32 @@ pub(super) fn at<'a>(value: &'a Value, place: &str) -> &'a Value {
     place.split('.').fold(value, |here, name| here.get(name).unwrap_or(NOTHING))
 }
 
-/// A text that is not empty.
+/// Bytes of a text about a container. The longest is the reference of an image, with 255 of its name, 128 of its tag and 71 of
+/// its digest. Against a thousand containers whose every text is as long as a file.
+pub(super) const MOST_TEXT: usize = 512;
+
+/// Texts in a list about a container: the layers of an image, of which Docker allows 127, and its tags.
+const MOST_TEXTS: usize = 128;
+
+/// A text that is not empty, and not longer than one of its kind can be.
 pub(super) fn text(value: &Value) -> Option<String> {
-    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    value.as_str().filter(|text| !text.is_empty() && text.len() <= MOST_TEXT).map(str::to_owned)
 }
 
 /// The texts of a list.
 pub(super) fn texts(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().filter_map(text).collect()
+    few(value.as_array().into_iter().flatten().filter_map(text))
+}
+
+/// A list that is kept for each container: what it has beyond the limit is counted.
+pub(super) fn few(texts: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut texts = texts.into_iter();
+    let mut few: Vec<_> = texts.by_ref().take(MOST_TEXTS).collect();
+    let more = texts.count();
+    if more > 0 {
+        few.push(format!("… ({more} more)"));
+    }
+    few
 }
 
 /// Operating system and architecture, with the variant where there is one, as `linux/arm64/v8`: the same fields are in an
@@ -122,4 +140,19 @@ pub(super) fn platform(value: &Value) -> Option<String> {
 pub(super) fn is_plain(name: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !name.is_empty() && name.bytes().all(is_letter) && name != "." && name != ".."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_each_container_is_short() {
+        let list: Vec<_> = (0..1000).map(|number| Value::from(format!("tag-{number}"))).collect();
+        let tags = texts(&Value::from(list));
+        assert_eq!((tags.len(), &tags[0][..], &tags[128][..]), (129, "tag-0", "… (872 more)"));
+        assert_eq!(text(&Value::from("n".repeat(512))).map(|name| name.len()), Some(512));
+        assert_eq!(text(&Value::from("n".repeat(513))), None);
+        assert_eq!(text(&Value::from("")), None);
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::reader::{Reader, at, gap, is_plain, platform, text, texts};
+use super::reader::{Reader, at, few, gap, is_plain, platform, text, texts};
 use super::{Recorded, Store, graph};
 use crate::fs::FsPath;
 use crate::report::Container;
@@ -92,7 +92,7 @@ fn container(reader: &mut Reader<'_>, images: &Images, entry: &Value) -> Contain
         // Which run is in another database, and in /run.
         state: None,
         layers: image.map(|image| images.layers(image)).unwrap_or_default(),
-        tags: tags.into_iter().filter(|tag| Some(tag) != name.as_ref()).collect(),
+        tags: few(tags.into_iter().filter(|tag| Some(tag) != name.as_ref())),
         image: name,
     }
 }
@@ -144,7 +144,7 @@ impl Images {
             here = parent.as_ref();
         }
         found.reverse();
-        found
+        few(found)
     }
 }
 

@@ -154,14 +154,25 @@ impl<'de> DeserializeSeed<'de> for Any {
 /// Calls `entry` for each entry of those sections of a JSON document that are wanted: with the section's name, the entry's
 /// (empty, if the section is a list) and its value. Only one value is in memory at a time, and those before an error have
 /// been seen.
+///
+/// # Errors
+///
+/// What is wrong and where, without anything of the document.
 pub(super) fn json_entries<'de>(
     text: &'de str,
     sections: &[&str],
     entry: &mut dyn FnMut(&str, Cow<'de, str>, Value<'de>),
-) -> Result<(), serde_json::Error> {
+) -> Result<(), String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    Deserializer::deserialize_map(&mut deserializer, Sections { sections, entry })?;
-    deserializer.end()
+    let read = Deserializer::deserialize_map(&mut deserializer, Sections { sections, entry });
+    read.and_then(|()| deserializer.end()).map_err(|error| {
+        // An error of syntax names what was expected; one of types quotes the value that is of another one.
+        if error.is_data() {
+            format!("another type of value than expected at line {} column {}", error.line(), error.column())
+        } else {
+            error.to_string()
+        }
+    })
 }
 
 struct Sections<'s, 'e, 'de> {
@@ -239,7 +250,7 @@ mod tests {
         let error = json_entries(text, &["a", "l"], &mut |section, key, value| {
             seen.push((section.to_owned(), key.into_owned(), value));
         });
-        assert!(error.unwrap_err().to_string().contains("line 1"));
+        assert!(error.unwrap_err().contains("line 1"));
         let seen: Vec<_> = seen.iter().map(|(section, key, value)| (&section[..], &key[..], value)).collect();
         let x = Value::List(vec![Value::Text("x".into())]);
         let expected = [
@@ -256,6 +267,6 @@ mod tests {
     fn depth_is_bounded() {
         let text = format!("{{\"a\": {}", "[".repeat(1 << 20));
         let error = json_entries(&text, &["a"], &mut |_, _, _| {}).unwrap_err();
-        assert!(error.to_string().contains("recursion limit"), "{error}");
+        assert!(error.contains("recursion limit"), "{error}");
     }
 }

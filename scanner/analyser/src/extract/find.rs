@@ -44,18 +44,21 @@ pub(super) fn walked(
         layers,
         gathering,
         most,
+        room: tree.limits().walk_bytes,
+        is_full: false,
         found: Vec::new(),
         candidates: Vec::new(),
     };
     let outcome = walk(tree, &mut search);
     search.look_at_candidates();
-    let Search { mut found, gathering, .. } = search;
+    let Search { mut found, gathering, is_full, .. } = search;
     if let Err(error) = outcome {
         gathering.push_gap("/".to_owned(), None, crate::chain(&error));
     }
-    if to_u64(found.len()) >= most {
+    if is_full {
         let reason = format!(
-            "more than {most} files may record packages, the limit (`wanted_files`): the others were not read"
+            "more than {most} files, or more than {} bytes of their paths, may record packages, the limits (`wanted_files`, `walk_bytes`): the others were not read",
+            tree.limits().walk_bytes
         );
         gathering.push_gap("/".to_owned(), None, reason);
     }
@@ -126,6 +129,10 @@ struct Search<'a, 'g> {
     layers: &'a HashSet<Node>,
     gathering: &'g mut Gathering,
     most: u64,
+    /// Bytes of memory that the files may still take.
+    room: u64,
+    /// Whether some were left out.
+    is_full: bool,
     found: Vec<Wanted>,
     /// Files whose mode and size are still to be looked at.
     candidates: Vec<(FsPath, Node)>,
@@ -134,8 +141,16 @@ struct Search<'a, 'g> {
 impl Search<'_, '_> {
     fn add(&mut self, extractor: usize, path: &FsPath, node: Node, is_program: bool) {
         let wants = self.extractors.get(extractor).is_some_and(|extractor| extractor.wants(path));
-        if wants && to_u64(self.found.len()) < self.most {
-            self.found.push(Wanted { extractor, path: path.clone(), node, is_program });
+        if !wants {
+            return;
+        }
+        let bytes = to_u64(path.as_relative_bytes().len().saturating_add(size_of::<Wanted>()));
+        match self.room.checked_sub(bytes) {
+            Some(room) if to_u64(self.found.len()) < self.most => {
+                self.room = room;
+                self.found.push(Wanted { extractor, path: path.clone(), node, is_program });
+            }
+            _ => self.is_full = true,
         }
     }
 
@@ -208,5 +223,26 @@ mod tests {
         for (name, expected) in [(&b"a.JAR"[..], &b".jar"[..]), (b"x.deps.json", b".json"), (b"none", b"")] {
             assert_eq!(extension(name), expected);
         }
+    }
+
+    #[test]
+    fn paths_of_files_that_are_wanted_have_bounded_memory() {
+        use std::rc::Rc;
+
+        use agentless_core::fs::Directory;
+        use agentless_core::limits::Limits;
+
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("f".repeat(200));
+        std::fs::create_dir(&folder).unwrap();
+        for number in 0..100 {
+            std::fs::write(folder.join(format!("{number}.jar")), "no archive").unwrap();
+        }
+        let limits = Limits { walk_bytes: 5000, ..Limits::default() };
+        let tree = Tree::new(Rc::new(Directory::open(root.path(), &limits).unwrap()), limits);
+        let findings = crate::extract::run(&tree);
+        let full = findings.gaps.iter().filter(|gap| gap.reason.contains("(`wanted_files`, `walk_bytes`)"));
+        assert_eq!(full.count(), 1, "{:?}", findings.gaps);
+        assert!(findings.gaps.len() > 5 && findings.gaps.len() < 50, "{}", findings.gaps.len());
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::document::Value;
 use super::locked::comparable;
+use super::text::shown;
 use super::{ExtractError, Found, Input, Report};
 use crate::fs::{FsError, FsPath};
 use crate::limits::Limits;
@@ -110,7 +111,9 @@ impl<'a> Lock<'a, '_> {
 
     fn finish(self, kind: PackageKind) {
         let Self { rows, is_full: _, limits, emit } = self;
-        let names: HashMap<_, _> = rows.iter().map(|row| (comparable(kind, &row.name), &row.name)).collect();
+        // A name that is too long for a package is not repeated for each package that needs it.
+        let packages = rows.iter().filter(|row| is_text(&row.name, limits));
+        let names: HashMap<_, _> = packages.map(|row| (comparable(kind, &row.name), &row.name)).collect();
         for row in &rows {
             if let Some(problem) = problem(row, limits) {
                 emit(Err(problem));
@@ -180,12 +183,14 @@ pub(super) fn run(
 }
 
 fn problem(row: &Row<'_>, limits: &Limits) -> Option<String> {
-    let is_word = |text: &str| is_text(text, limits) && !text.contains(char::is_whitespace);
+    let is_word =
+        |text: &str| is_text(text, limits) && !text.contains(char::is_whitespace) && !text.contains("://");
     if is_word(&row.name) && is_word(&row.version) {
         return None;
     }
-    let shown = |text: &str| text.chars().take(64).collect::<String>();
-    Some(format!("{:?}, version {:?}: not a package", shown(&row.name), shown(&row.version)))
+    // Nothing of what is no version: it may be the address of a repository, with the password for it.
+    let what = if is_word(&row.name) { "version" } else { "name" };
+    Some(format!("{:?} has a {what} that no package has", shown(&row.name)))
 }
 
 fn is_text(text: &str, limits: &Limits) -> bool {
@@ -250,12 +255,12 @@ pub(super) fn reachable(
     edges: impl Fn(usize) -> Vec<usize>,
 ) -> Vec<bool> {
     let mut reached = vec![false; nodes];
-    let mut open: Vec<usize> = roots.into_iter().collect();
+    // Each is marked when it is first met, so that no more of them wait than there are.
+    let mut is_new =
+        |node: &usize| reached.get_mut(*node).is_some_and(|seen: &mut bool| !std::mem::replace(seen, true));
+    let mut open: Vec<usize> = roots.into_iter().filter(&mut is_new).collect();
     while let Some(node) = open.pop() {
-        if let Some(seen @ false) = reached.get_mut(node) {
-            *seen = true;
-            open.extend(edges(node));
-        }
+        open.extend(edges(node).into_iter().filter(&mut is_new));
     }
     reached
 }
@@ -358,5 +363,50 @@ mod tests {
         let (rows, problems) = test::rows(PackageKind::Npm, "", parse);
         assert_eq!(rows, ["a 1"]);
         assert_eq!(problems.len(), 5);
+    }
+
+    #[test]
+    fn packages_that_all_need_each_other_are_met_once() {
+        const NODES: usize = 20_000;
+        let reached = reachable(NODES, [0], |node| vec![NODES - 1 - node, node + 1, node, 0]);
+        assert!(reached.iter().all(|reached| *reached));
+        // As many edges as pairs would be two gigabytes of them.
+        assert!(reachable(3000, 0..3000, |_| (0..3000).collect()).iter().all(|reached| *reached));
+    }
+
+    #[test]
+    fn a_name_that_no_package_has_is_not_repeated_by_those_that_need_it() {
+        let long = format!("a{}b", "-".repeat(1 << 20));
+        let mut longest = 0;
+        let parse = |_: &str, lock: &mut Lock<'_, '_>| {
+            lock.row(Row::new(long.clone(), "1"));
+            lock.row(Row { depends_on: vec!["a-b".into()], ..Row::new("c", "1") });
+        };
+        run(PackageKind::Pypi, b"", &Limits::default(), parse, &mut |finding| {
+            longest = longest.max(finding.map_or_else(|problem| problem.len(), |found| found.text()));
+        });
+        assert!(longest < 1000, "{longest}");
+    }
+
+    #[test]
+    fn toml_is_read_to_a_bounded_depth() {
+        let deep = ["[".repeat(200_000), "{a=".repeat(200_000), format!("a{} = 1", ".a".repeat(200_000))];
+        let table = format!("[package{}]\nb = 1", ".a".repeat(200_000));
+        for text in deep
+            .map(|value| if value.ends_with('1') { value } else { format!("a = {value}") })
+            .into_iter()
+            .chain([table])
+        {
+            let mut problems = Vec::new();
+            let text = format!("[[package]]\nname = 'a'\n{text}\n[[package]]\nname = 'b'\n");
+            run(
+                PackageKind::Cargo,
+                text.as_bytes(),
+                &Limits::default(),
+                |text, lock| toml_stanzas(text, "package", lock, &mut |_, _| {}),
+                &mut |finding| problems.push(finding.unwrap_err()),
+            );
+            assert_eq!(problems.len(), 1, "{text:.40}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use agentless_core::number::to_u64;
 use agentless_core::task::Scope;
 
 use super::shared::Shared;
-use super::{Extractor, depends};
+use super::{Extractor, depends, text};
 use crate::fs::FsPath;
 use crate::package::{Details, Evidence, OperatingSystem, Owner, Package, PackageKind};
 
@@ -20,12 +20,31 @@ pub struct Room {
     packages: u64,
     /// In bytes.
     text: u64,
+    /// What could not be read, and the bytes of the paths and reasons.
+    gaps: u64,
+    gap_text: u64,
 }
 
 impl Room {
     /// That of a whole target.
     pub fn new(limits: &Limits) -> Self {
-        Self { packages: limits.packages, text: limits.package_bytes }
+        Self {
+            packages: limits.packages,
+            text: limits.package_bytes,
+            gaps: limits.notes,
+            gap_text: limits.note_bytes,
+        }
+    }
+
+    /// Takes what a gap needs, if there is as much.
+    fn take_gap(&mut self, text: usize) -> bool {
+        match (self.gaps.checked_sub(1), self.gap_text.checked_sub(to_u64(text))) {
+            (Some(gaps), Some(gap_text)) => {
+                (self.gaps, self.gap_text) = (gaps, gap_text);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Takes what a package needs, if there is as much.
@@ -53,6 +72,8 @@ pub(super) struct Gathering {
     /// How many gaps are reported one by one, of all and of one file.
     most_gaps: usize,
     most_gaps_per_file: u64,
+    /// Bytes of what is kept of one file in case it is met again.
+    event_bytes: u64,
     /// Gaps beyond these.
     more_gaps: u64,
     /// What other trees of the target know of the files that this one shares with them.
@@ -68,6 +89,7 @@ impl Gathering {
             seen: HashSet::new(),
             most_gaps: limits.gaps,
             most_gaps_per_file: limits.gaps_per_file,
+            event_bytes: super::shared::most_bytes(limits),
             more_gaps: 0,
             shared: None,
         }
@@ -94,7 +116,9 @@ impl Gathering {
     }
 
     pub(super) fn push_gap(&mut self, path: String, extractor: Option<String>, reason: String) {
-        if self.findings.gaps.len() < self.most_gaps {
+        let reason = text::reason(reason);
+        let has_room = self.findings.gaps.len() < self.most_gaps;
+        if has_room && self.room.take_gap(path.len().saturating_add(reason.len())) {
             self.findings.gaps.push(Gap { path: Some(path), extractor, reason });
         } else {
             self.more_gaps = self.more_gaps.saturating_add(1);
@@ -131,6 +155,8 @@ pub struct Report<'a> {
     gaps: u64,
     /// What was reported, where the same file may be met again; none either where it was more than the limits allow.
     events: Option<Vec<Event>>,
+    /// Bytes that these may still have: more of them are not remembered either.
+    event_bytes: u64,
 }
 
 /// One thing that an extractor reports of a file: each method of [`Report`] by which it does so is one.
@@ -163,6 +189,7 @@ impl<'a> Report<'a> {
         let evidence =
             Evidence { path: path.to_string(), within: None, extractor: extractor.name().to_owned() };
         let events = gathering.shared.is_some().then(Vec::new);
+        let event_bytes = gathering.event_bytes;
         Self {
             gathering,
             evidence,
@@ -172,6 +199,7 @@ impl<'a> Report<'a> {
             packages: 0,
             gaps: 0,
             events,
+            event_bytes,
         }
     }
 
@@ -195,8 +223,14 @@ impl<'a> Report<'a> {
 
     /// Keeps what is reported, for who meets the same file again.
     fn keep(&mut self, event: impl FnOnce() -> Event) {
-        if let Some(events) = &mut self.events {
-            events.push(event());
+        let Some(events) = &mut self.events else { return };
+        let event = event();
+        match self.event_bytes.checked_sub(to_u64(event.bytes())) {
+            Some(left) => {
+                self.event_bytes = left;
+                events.push(event);
+            }
+            None => self.events = None,
         }
     }
 
@@ -209,6 +243,7 @@ impl<'a> Report<'a> {
     /// An installed package. One of the operating system that was reported before, by another file or another place in this
     /// one, is left out.
     pub fn package(&mut self, mut found: Found) {
+        found.leave_out_passwords();
         // Without the owner, which may be another one where the same file is met again.
         self.keep(|| Event::Package(Box::new(found.clone())));
         if !found.kind.is_of_the_system() && found.details.owner.is_none() {
@@ -252,7 +287,7 @@ impl<'a> Report<'a> {
     pub fn unknown(&mut self, reason: impl Into<String>) {
         self.gaps = self.gaps.saturating_add(1);
         if self.gaps <= self.gathering.most_gaps_per_file {
-            let reason = reason.into();
+            let reason = text::reason(reason.into());
             self.keep(|| Event::Unknown(reason.clone()));
             self.push_gap(reason);
         } else {
@@ -311,6 +346,18 @@ impl Found {
         }
     }
 
+    /// Leaves out the passwords in addresses, wherever somebody wrote one instead of a name, a version or a licence.
+    fn leave_out_passwords(&mut self) {
+        let Self { kind: _, name, version, architecture, within: _, details } = self;
+        let Details { source, maintainer, state, module, licenses, depends_on, .. } = details;
+        let of_source = source.iter_mut().flat_map(|source| [&mut source.name, &mut source.version]);
+        let optional = [architecture, maintainer, state, module].into_iter().flatten();
+        let texts = [name, version].into_iter().chain(of_source).chain(optional);
+        for text in texts.chain(licenses).chain(depends_on) {
+            text::leave_out_passwords(text);
+        }
+    }
+
     /// How many bytes its fields have, and of the texts in lists, which may be as short as they are many, what each costs.
     pub(super) fn text(&self) -> usize {
         let Self { kind: _, name, version, architecture, within, details } = self;
@@ -353,7 +400,7 @@ mod tests {
 
     #[test]
     fn systems_of_one_target_share_the_room_for_packages() {
-        let mut room = Room { packages: 3, text: 1000 };
+        let mut room = Room { packages: 3, text: 1000, ..Room::new(&Limits::default()) };
         for expected in [2, 1, 0] {
             let mut gathering = Gathering::within(room, &Limits::default());
             let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
@@ -390,5 +437,38 @@ mod tests {
         let gaps = gathering.findings.gaps;
         assert_eq!(gaps.len(), 51);
         assert_eq!(gaps[50].reason, "950 more problems in the same file");
+    }
+
+    #[test]
+    fn trees_of_one_target_share_the_room_for_problems() {
+        let mut room = Room::new(&Limits { notes: 3, ..Limits::default() });
+        for expected in [2, 2, 1] {
+            let mut gathering = Gathering::within(room, &Limits::default());
+            for file in 0..2 {
+                gathering.push_gap(format!("/file-{file}"), None, "damaged".to_owned());
+            }
+            room = gathering.room;
+            let gaps = gathering.finish().gaps;
+            // What has no room is counted.
+            assert_eq!(gaps.len(), expected, "{gaps:?}");
+        }
+        let mut gathering = Gathering::within(Room::new(&Limits::default()), &Limits::default());
+        for file in 0..100 {
+            gathering.push_gap(format!("/file-{file}"), None, "r".repeat(1 << 20));
+        }
+        assert!(gathering.findings.gaps.iter().all(|gap| gap.reason.len() < 5000));
+    }
+
+    #[test]
+    fn no_password_leaves_with_a_package() {
+        let mut gathering = gathering();
+        let mut report = Report::new(&mut gathering, &Dpkg, &FsPath::new("/x"));
+        let secret = || "https://user:secret@example.com/a".to_owned();
+        let details = Details { licenses: vec![secret()], depends_on: vec![secret()], ..Details::default() };
+        report.package(Found { details, ..Found::new(PackageKind::Npm, secret(), secret()) });
+        report.unknown(secret());
+        report.finish();
+        let shown = format!("{:?}", gathering.finish());
+        assert!(shown.contains("https://example.com/a") && !shown.contains("secret"), "{shown}");
     }
 }

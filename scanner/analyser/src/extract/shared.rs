@@ -39,8 +39,13 @@ struct Known {
 impl Memory {
     /// Nothing is known yet. As much of it may be kept as a quarter of all packages.
     pub fn new(limits: &Limits) -> Self {
-        Self { known: HashMap::new(), room: limits.package_bytes.checked_div(4).unwrap_or(0) }
+        Self { known: HashMap::new(), room: most_bytes(limits) }
     }
+}
+
+/// Bytes that may be kept of all files, and so of one.
+pub(super) fn most_bytes(limits: &Limits) -> u64 {
+    limits.package_bytes.checked_div(4).unwrap_or(0)
 }
 
 /// What is known of the files that the tree of one overlay shares with others.

@@ -7,14 +7,28 @@ use crate::volume::bytes::to_u64;
 
 /// The content of a file as text. What is not UTF-8 is replaced, and the mark that says that it is UTF-8 left out.
 pub(super) fn decoded(content: Vec<u8>) -> String {
-    let text = match String::from_utf8(content) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    };
-    match text.strip_prefix('\u{feff}') {
-        Some(rest) => rest.to_owned(),
-        None => text,
+    /// In UTF-8.
+    const MARK: &str = "\u{feff}";
+
+    let mut text = String::from_utf8(content).unwrap_or_else(|error| {
+        let valid = error.as_bytes().utf8_chunks();
+        let length = valid.map(|chunk| {
+            chunk.valid().len().saturating_add(if chunk.invalid().is_empty() { 0 } else { MARK.len() })
+        });
+        // Every damaged byte becomes three: what grew by doubling would take as much again.
+        let mut text = String::with_capacity(length.fold(0, usize::saturating_add));
+        for chunk in error.as_bytes().utf8_chunks() {
+            text.push_str(chunk.valid());
+            if !chunk.invalid().is_empty() {
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        text
+    });
+    if text.starts_with(MARK) {
+        text.drain(..MARK.len());
     }
+    text
 }
 
 /// A text that must be there for a record to be one of a package, or what is wrong with it.
@@ -39,6 +53,45 @@ pub(super) fn needed(what: &str, text: Option<&str>, limits: &Limits) -> Result<
 /// A text that is not worth losing a package for.
 pub(super) fn optional(text: Option<&str>, limits: &Limits) -> Option<String> {
     needed("text", text, limits).ok()
+}
+
+/// A reason for people: of bounded length, and without the password of an address that it names.
+pub(super) fn reason(mut reason: String) -> String {
+    /// Bytes. Against a damaged name of megabytes, of which each message quotes a part.
+    const MOST: usize = 4 << 10;
+
+    leave_out_passwords(&mut reason);
+    let length = reason.len();
+    if length > MOST {
+        reason.truncate(reason.floor_char_boundary(MOST));
+        let cut = format!("… ({length} bytes)");
+        reason.push_str(&cut);
+        reason.shrink_to_fit();
+    }
+    reason
+}
+
+/// Leaves out the name and the password in each `scheme://name:password@host` (RFC 3986, section 3.2.1): a token for a
+/// registry is written into its address.
+pub(super) fn leave_out_passwords(text: &mut String) {
+    const BEGIN: &str = "://";
+
+    if !text.contains(BEGIN) {
+        return;
+    }
+    let mut kept = String::with_capacity(text.len());
+    let mut parts = text.split(BEGIN);
+    kept.extend(parts.next());
+    for part in parts {
+        kept.push_str(BEGIN);
+        // A password may have an `@` itself; what ends the authority it may not.
+        let ends =
+            |character: char| matches!(character, '/' | '?' | '#' | '"' | '\'') || character.is_whitespace();
+        let authority = part.get(..part.find(ends).unwrap_or(part.len())).unwrap_or_default();
+        let start = authority.rfind('@').map_or(0, |at| at.saturating_add(1));
+        kept.push_str(part.get(start..).unwrap_or_default());
+    }
+    *text = kept;
 }
 
 /// The beginning of a text, for a message.
@@ -114,5 +167,36 @@ mod tests {
             listed.add(&number.to_string(), &limits);
         }
         assert!(listed.into_vec().len() < 10_000);
+    }
+
+    #[test]
+    fn passwords_in_addresses_are_left_out() {
+        for (text, expected) in [
+            ("git+https://user:secret@example.com/a@1", "git+https://example.com/a@1"),
+            ("x https://secret@h y https://a:s@e@h/ z@w", "x https://h y https://h/ z@w"),
+            ("https://example.com/@scope/a", "https://example.com/@scope/a"),
+            ("\"https://secret@h\" mail@example.com", "\"https://h\" mail@example.com"),
+            ("://@", "://"),
+            ("1.0", "1.0"),
+        ] {
+            let mut left = text.to_owned();
+            leave_out_passwords(&mut left);
+            assert_eq!(left, expected, "{text}");
+            assert_eq!(reason(text.to_owned()), expected);
+        }
+    }
+
+    #[test]
+    fn a_reason_of_megabytes_is_cut() {
+        let cut = reason("é".repeat(1 << 20));
+        assert!(cut.len() < 5000 && cut.ends_with("… (2097152 bytes)"), "{cut}");
+    }
+
+    #[test]
+    fn text_of_damaged_bytes_takes_no_more_memory_than_it_needs() {
+        let content = [&b"\xef\xbb\xbf"[..], &vec![0xff; 100_000], b"a"].concat();
+        let text = decoded(content);
+        assert_eq!(text.len(), 300_001);
+        assert!(text.capacity() < 310_000, "{}", text.capacity());
     }
 }

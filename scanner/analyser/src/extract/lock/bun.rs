@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use crate::extract::document::{Value, json_entries};
 use crate::extract::lockfile::{self, Lock, Row, reachable};
+use crate::extract::text::shown;
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -60,7 +61,7 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
         }
     });
     if let Err(error) = outcome {
-        lock.unknown(error.to_string());
+        lock.unknown(error);
     }
     let index: HashMap<_, _> =
         packages.iter().enumerate().map(|(index, package)| (&package.key[..], index)).collect();
@@ -102,13 +103,14 @@ impl Package {
 
     fn finish(&self, index: &HashMap<&str, usize>, packages: &[Self], lock: &mut Lock<'_, '_>) {
         let Some((name, version)) = self.split() else {
-            return lock.unknown(format!("{:?} is not a package", self.resolution));
+            return lock.unknown(format!("{:?} is not a package", shown(&self.key)));
         };
         if ["workspace:", "link:", "file:", "root:"].iter().any(|local| version.starts_with(local)) {
             return;
         }
         if version.contains([':', '/']) {
-            return lock.unknown(format!("{name:?} is from {version:?}, which does not tell its version"));
+            // Not from where: the address of a repository may have the password for it.
+            return lock.unknown(format!("{:?} is from a place that does not tell its version", shown(name)));
         }
         let needed = self.needs.iter().filter_map(|name| packages.get(resolve(index, &self.key, name)?));
         let depends_on = needed.filter_map(|package| Some(package.split()?.0.to_owned().into()));
@@ -124,8 +126,16 @@ fn needed(value: &Value<'_>) -> impl Iterator<Item = String> {
 
 /// The package that is found by a name from within another one: its own, then that of each around it.
 fn resolve(index: &HashMap<&str, usize>, from: &str, name: &str) -> Option<usize> {
-    let mut around = from;
-    while !around.is_empty() {
+    /// Slashes of a key, and its bytes: real ones name two or three packages. Against one of megabytes that is nothing but
+    /// slashes.
+    const LEVELS: usize = 32;
+    const BYTES: usize = 1024;
+
+    let mut around = if from.len() > BYTES { "" } else { from };
+    for _ in 0..LEVELS {
+        if around.is_empty() {
+            break;
+        }
         if let Some(found) = index.get(&*format!("{around}/{name}")) {
             return Some(*found);
         }
@@ -215,5 +225,29 @@ mod tests {
         }
         assert_eq!(plain_json("[1, // x\n /* y */ 2,\n ]"), "[1, \n  2]");
         assert!(only_rows(PackageKind::Npm, "{}", parse).is_empty());
+    }
+
+    #[test]
+    fn no_password_of_a_repository_is_reported() {
+        for place in ["a@git+https://user:secret@example.com/a", "https://user:secret_example.com/a"] {
+            let text = format!(
+                r#"{{"workspaces": {{"": {{"dependencies": {{"a": "1"}}}}}}, "packages": {{"a": ["{place}"]}}}}"#
+            );
+            let (rows, problems) = rows(PackageKind::Npm, &text, parse);
+            assert_eq!((rows.len(), problems.len()), (0, 1), "{text}");
+            assert!(!problems[0].contains("secret"), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_nothing_but_slashes_takes_no_time() {
+        let key = "a/".repeat(50_000);
+        let needs = (0..100).map(|number| format!(r#""n{number}": "1""#)).collect::<Vec<_>>().join(", ");
+        let text = format!(
+            r#"{{"workspaces": {{"": {{"dependencies": {{"{key}": "1"}}}}}}, "packages": {{"{key}": ["b@1", {{"dependencies": {{{needs}}}}}]}}}}"#
+        );
+        let began = std::time::Instant::now();
+        assert_eq!(only_rows(PackageKind::Npm, &text, parse), ["b 1"]);
+        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
     }
 }

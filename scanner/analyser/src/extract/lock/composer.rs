@@ -45,7 +45,7 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
         });
     });
     if let Err(error) = outcome {
-        lock.unknown(error.to_string());
+        lock.unknown(error);
     }
 }
 

@@ -67,7 +67,6 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
 
 fn parse_with(text: &str, sums: &str, lock: &mut Lock<'_, '_>) {
     let module = Module::new(text, &mut |problem| lock.unknown(problem));
-    let required: HashSet<_> = module.required.iter().map(|(path, _)| path).collect();
     for (path, version) in &module.required {
         let exactly = (path.clone(), Some(version.clone()));
         let replacement =
@@ -81,12 +80,16 @@ fn parse_with(text: &str, sums: &str, lock: &mut Lock<'_, '_>) {
     if module.is_complete() {
         return;
     }
+    let replaced = module.replaced.keys().map(|(replaced, _)| replaced);
+    let required = module.required.iter().map(|(path, _)| path);
+    let known: HashSet<&str> = required
+        .chain(replaced)
+        .chain(module.replaced.values().flatten().map(|(by, _)| by))
+        .map(String::as_str)
+        .collect();
     for (path, version) in highest(sums) {
-        let path = path.to_owned();
-        let is_replaced = module.replaced.keys().any(|(replaced, _)| *replaced == path)
-            || module.replaced.values().flatten().any(|(by, _)| *by == path);
-        if !required.contains(&path) && !is_replaced {
-            lock.row(Row::new(path, version.to_owned()));
+        if !known.contains(path) {
+            lock.row(Row::new(path.to_owned(), version.to_owned()));
         }
     }
 }
@@ -304,5 +307,29 @@ mod tests {
             assert_eq!(compare(pair[1], pair[0]), Ordering::Greater, "{pair:?}");
         }
         assert_eq!(compare("v1.0.0", "v1.0.0+incompatible"), Ordering::Equal);
+    }
+
+    #[test]
+    fn many_replacements_and_many_sums_take_no_time() {
+        use std::fmt::Write as _;
+
+        let mut text = String::from("module m\n");
+        let mut sums = String::new();
+        for number in 0..20_000 {
+            writeln!(text, "replace r{number} => ../r").unwrap();
+            writeln!(sums, "s{number} v1 h1:x").unwrap();
+        }
+        let began = std::time::Instant::now();
+        let parse = |text: &str, lock: &mut Lock<'_, '_>| parse_with(text, &sums, lock);
+        let mut rows = 0;
+        lockfile::run(
+            PackageKind::Golang,
+            text.as_bytes(),
+            &crate::limits::Limits::default(),
+            parse,
+            &mut |finding| rows += u32::from(finding.is_ok()),
+        );
+        assert_eq!(rows, 20_000);
+        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
     }
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use crate::extract::document::{Value, json_entries};
 use crate::extract::lockfile::{self, Lock, Row};
+use crate::extract::text::shown;
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -49,7 +50,7 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
         }
     });
     if let Err(error) = outcome {
-        lock.unknown(error.to_string());
+        lock.unknown(error);
     }
 }
 
@@ -68,7 +69,7 @@ fn package<'a>(key: Cow<'a, str>, entry: &Value<'a>, lock: &mut Lock<'a, '_>) {
     };
     let Some(version) = entry.get("version").text() else {
         if !entry.get("resolved").text().is_some_and(|resolved| resolved.starts_with("file:")) {
-            lock.unknown(format!("{name:?} has no version"));
+            lock.unknown(format!("{:?} has no version", shown(&name)));
         }
         return;
     };
@@ -89,7 +90,7 @@ fn dependency<'a>(key: Cow<'a, str>, entry: &Value<'a>, lock: &mut Lock<'a, '_>)
         return;
     }
     let Some(version) = entry.get("version").text() else {
-        return lock.unknown(format!("{key:?} has no version"));
+        return lock.unknown(format!("{:?} has no version", shown(&key)));
     };
     let (name, version) = match version.strip_prefix("npm:").and_then(split_alias) {
         Some((name, version)) => (Cow::Owned(name.to_owned()), Cow::Owned(version.to_owned())),
@@ -99,7 +100,8 @@ fn dependency<'a>(key: Cow<'a, str>, entry: &Value<'a>, lock: &mut Lock<'a, '_>)
         return;
     }
     if version.contains([':', '/']) {
-        return lock.unknown(format!("{name:?} is from {version:?}, which does not tell its version"));
+        // Not from where: the address of a repository may have the password for it.
+        return lock.unknown(format!("{:?} is from a place that does not tell its version", shown(&name)));
     }
     let depends_on = entry.get("requires").map().iter().map(real_name).collect();
     lock.row(Row { depends_on, ..Row::new(name, version) });
@@ -172,5 +174,20 @@ mod tests {
         assert_eq!((rows, problems.len()), (vec!["a 1".to_owned()], 1));
         let (rows, problems) = self::rows(PackageKind::Npm, "", parse);
         assert_eq!((rows.len(), problems.len()), (0, 1));
+    }
+
+    #[test]
+    fn no_password_of_a_repository_is_reported() {
+        for text in [
+            r#"{"dependencies": {"a": {"version": "git+https://user:secret@example.com/a.git#0"}}}"#,
+            r#"{"dependencies": {"a": {"version": "https://user:secret@example.com/a b.tgz"}}}"#,
+            r#"{"packages": {"node_modules/a": {"version": "https://user:secret@example.com/a.tgz"}}}"#,
+            r#"{"packages": "https://user:secret@example.com"}"#,
+            r#""https://user:secret@example.com""#,
+        ] {
+            let (rows, problems) = rows(PackageKind::Npm, text, parse);
+            assert_eq!((rows.len(), problems.len()), (0, 1), "{text}");
+            assert!(!problems[0].contains("secret"), "{problems:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::extract::document::json_entries;
 use crate::extract::lockfile::{self, Lock, Row};
+use crate::extract::text::shown;
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -45,12 +46,12 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
                     depends_on: package.get("dependencies").keys().cloned().collect(),
                     ..Row::new(name.clone(), version.clone())
                 }),
-                None => lock.unknown(format!("{name:?} has no version")),
+                None => lock.unknown(format!("{:?} has no version", shown(name))),
             }
         }
     });
     if let Err(error) = outcome {
-        lock.unknown(error.to_string());
+        lock.unknown(error);
     }
 }
 

@@ -44,9 +44,10 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
         }
         let mut logical = Cow::Borrowed(line);
         // A backslash at the end joins a line with the next one.
-        while let Some(begun) = logical.strip_suffix('\\') {
-            let next = lines.next().map_or("", |(_, next)| next);
-            logical = Cow::Owned(format!("{begun}{next}"));
+        while logical.ends_with('\\') {
+            let begun = logical.to_mut();
+            begun.pop();
+            begun.push_str(lines.next().map_or("", |(_, next)| next));
         }
         match requirement(&logical) {
             Ok(Some((name, version))) => lock.row(Row::new(name.to_owned(), version.to_owned())),
@@ -125,5 +126,13 @@ mod tests {
         let text = "{{ name }}==1\na b==1\nc[==1\nd==1\n==1\ne==\n";
         let (rows, problems) = rows(PackageKind::Pypi, text, parse);
         assert_eq!((rows, problems.len()), (vec!["d 1".to_owned()], 5), "{problems:?}");
+    }
+
+    #[test]
+    fn a_line_of_many_lines_is_put_together_once() {
+        let text = format!("{}\na==1\n", "b==1 --hash=sha256:0123456789abcdef \\\n".repeat(500_000));
+        let began = std::time::Instant::now();
+        assert_eq!(only_rows(PackageKind::Pypi, &text, parse), ["b 1", "a 1"]);
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     }
 }

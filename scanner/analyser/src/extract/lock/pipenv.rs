@@ -2,6 +2,7 @@
 
 use crate::extract::document::json_entries;
 use crate::extract::lockfile::{self, Lock, Row};
+use crate::extract::text::shown;
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -38,11 +39,11 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
             Some(version) => lock.row(Row::new(name, version.to_owned())),
             // A directory is the application itself.
             None if package.get("path").text().is_some() => {}
-            None => lock.unknown(format!("{name:?} has no version")),
+            None => lock.unknown(format!("{:?} has no version", shown(&name))),
         }
     });
     if let Err(error) = outcome {
-        lock.unknown(error.to_string());
+        lock.unknown(error);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Conditions are not evaluated: what is locked for some machine is listed. Directories are the application itself.
 
 use crate::extract::lockfile::{self, Lock, Row, toml_stanzas};
+use crate::extract::text::shown;
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -41,7 +42,7 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
         }
         let name = text("name").unwrap_or_default();
         let Some(version) = text("version") else {
-            return lock.unknown(format!("{name:?} has no version"));
+            return lock.unknown(format!("{:?} has no version", shown(&name)));
         };
         let depends_on = package.get("dependencies").list().iter();
         let depends_on = depends_on.filter_map(|dependency| dependency.get("name").text());

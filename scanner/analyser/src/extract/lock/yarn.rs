@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use crate::extract::indented::{self, Line, entry, quoted};
 use crate::extract::lockfile::{self, Lock, Row};
+use crate::extract::text::shown;
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -115,7 +116,7 @@ impl Entry {
             return;
         }
         let Some(version) = self.version else {
-            return lock.unknown(format!("{name:?} at line {} has no version", self.line));
+            return lock.unknown(format!("{:?} at line {} has no version", shown(name), self.line));
         };
         let depends_on = self.depends_on.into_iter().map(Cow::Owned).collect();
         lock.row(Row { depends_on, ..Row::new(real_name(name, reference).to_owned(), version) });
