@@ -4,6 +4,7 @@
 mod bad_input;
 mod demo;
 mod faults;
+mod functions;
 mod images;
 mod inspect;
 mod interrupted_apply;
