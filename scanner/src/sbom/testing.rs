@@ -175,7 +175,7 @@ pub(crate) fn target(trees: Vec<TreeReport>) -> TargetReport {
     TargetReport {
         target: "i-0123456789abcdef0".to_owned(),
         kind: "instance",
-        about: std::collections::BTreeMap::new(),
+        about: BTreeMap::new(),
         storage,
     }
 }

@@ -294,8 +294,9 @@ mod tests {
 
     #[test]
     fn images_are_found_in_their_repository() {
-        let of =
-            |uri| image(uri).map(|(repository, reference)| (repository.registry, repository.name, reference));
+        let of = |uri: &str| {
+            image(uri).map(|(repository, reference)| (repository.registry, repository.name, reference))
+        };
         let host = "111122223333.dkr.ecr.eu-central-1.amazonaws.com";
         let tagged = |tag: &str| Reference::Tag(tag.to_owned());
         let expected = |reference| Some(("111122223333".to_owned(), "team/orders".to_owned(), reference));
