@@ -137,7 +137,7 @@ fn held_by(
     }
     let filesystem = |path: &str| {
         let (node, _) = tree.lookup(&FsPath::new(path)).ok()??;
-        storage.filesystem_of(tree.place(node).0)
+        storage.holder(tree, node)
     };
     places(findings, report.root(), filesystem)
 }

@@ -22,6 +22,8 @@ pub use crate::fs::survey::encoded_disk as partition_table;
 pub use crate::fs::survey::encoded_journal as journal;
 pub use crate::fs::survey::encoded_log as xfs_log;
 pub use crate::fs::survey::encoded_volume as volume;
+pub use crate::fs::unpacked::fuzz_tar as tar;
+pub use crate::fs::unpacked::fuzz_zip as zip_filesystem;
 pub use crate::volume::survey::encoded_members as members;
 pub use crate::volume::survey::volume_group as lvm_text;
 

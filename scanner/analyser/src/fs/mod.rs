@@ -16,6 +16,7 @@ mod recognise;
 mod refuse;
 pub mod survey;
 mod tree;
+pub mod unpacked;
 pub mod walk;
 pub mod xfs;
 

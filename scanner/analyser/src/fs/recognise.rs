@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::{FileSystem, FsError, btrfs, ext4, xfs};
+use super::{FileSystem, FsError, btrfs, ext4, unpacked, xfs};
 use crate::limits::Limits;
 use crate::volume::Volume;
 use crate::volume::bytes::{Bytes, to_usize};
@@ -49,7 +49,8 @@ pub struct Membership {
 }
 
 /// Every driver, in alphabetical order.
-pub static DRIVERS: &[&dyn Driver] = &[&btrfs::BtrfsDriver, &ext4::Ext4Driver, &xfs::XfsDriver];
+pub static DRIVERS: &[&dyn Driver] =
+    &[&btrfs::BtrfsDriver, &ext4::Ext4Driver, &xfs::XfsDriver, &unpacked::ZipDriver];
 
 /// What a volume holds.
 #[derive(Clone, Copy, Debug)]

@@ -97,6 +97,9 @@ fn describe(
             device.report.label.clone_from(&label);
         }
     }
+    if let Some(first) = on.first().and_then(|&first| devices.get_mut(first)) {
+        first.report.problems.extend(file_system.problems());
+    }
     let present = to_u64(on.len());
     if present < members
         && let Some(first) = on.first().and_then(|&first| devices.get_mut(first))

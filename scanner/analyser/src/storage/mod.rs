@@ -31,7 +31,8 @@ use self::join::{Joined, Open};
 use self::roots::Root;
 use crate::chain;
 use crate::contain::contained;
-use crate::fs::{FileSystem, FsPath, Tree};
+use crate::fs::unpacked::Unpacked;
+use crate::fs::{FileSystem, FsPath, Node, Tree};
 use crate::limits::Limits;
 use crate::report::{
     Content, DeviceKind, DeviceReport, FilesystemReport, StorageReport, TreeReport, VolumeReport, VolumeState,
@@ -44,6 +45,8 @@ pub struct Storage {
     pub report: StorageReport,
     trees: Vec<Tree>,
     filesystems: Vec<Rc<dyn FileSystem>>,
+    /// The one tree of a function, and the filesystem of each of its archives.
+    function: Option<(Rc<Unpacked>, Vec<Option<usize>>)>,
 }
 
 impl fmt::Debug for Storage {
@@ -58,7 +61,7 @@ impl Storage {
         match source {
             Source::Disks(disks) => Self::of_disks(disks, limits),
             Source::Directory(directory) => Self::of_directory(id, directory, limits),
-            Source::Function(archives) => Self::of_function(archives),
+            Source::Function(archives) => Self::of_function(archives, limits),
         }
     }
 
@@ -73,7 +76,7 @@ impl Storage {
             filesystems: reports,
             trees: Vec::new(),
         };
-        let mut storage = Self { report, trees: Vec::new(), filesystems };
+        let mut storage = Self { report, trees: Vec::new(), filesystems, function: None };
         storage.find_systems(limits);
         storage
     }
@@ -117,6 +120,7 @@ impl Storage {
             },
             trees: vec![tree],
             filesystems: vec![directory],
+            function: None,
         }
     }
 
@@ -133,6 +137,15 @@ impl Storage {
     /// The index of a filesystem.
     pub fn filesystem_of(&self, file_system: &Rc<dyn FileSystem>) -> Option<usize> {
         self.filesystems.iter().position(|other| Rc::ptr_eq(other, file_system))
+    }
+
+    /// The index of the filesystem that holds a file of a tree: of a function's, that of its archive.
+    pub fn holder(&self, tree: &Tree, node: Node) -> Option<usize> {
+        let (file_system, inode) = tree.place(node);
+        match &self.function {
+            Some((unpacked, filesystems)) => filesystems.get(unpacked.archive_of(inode)?).copied().flatten(),
+            None => self.filesystem_of(file_system),
+        }
     }
 
     /// Closes the filesystems, and says what was done about their journals: that is final only now.

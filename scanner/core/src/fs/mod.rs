@@ -29,6 +29,11 @@ pub trait FileSystem: Debug {
     /// What the filesystem says about itself as a whole.
     fn identity(&self) -> Identity;
 
+    /// What is in it and cannot be read, as far as that was found when it was opened; nothing for most formats.
+    fn problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The inode of the root directory; of a filesystem with subvolumes that of its default one.
     fn root(&self) -> Inode;
 

@@ -1,6 +1,7 @@
 //! The content of entries.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use crc32fast::Hasher;
 use miniz_oxide::inflate::stream::{InflateState, inflate};
@@ -15,7 +16,23 @@ use crate::volume::bytes::{Bytes, to_u64, to_usize};
 /// Bytes of compressed content that are read at once.
 const PIECE: u64 = 32 << 10;
 
+/// Where the content of an entry is in the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// As it is.
+    Stored(Range<u64>),
+    /// As a deflate stream.
+    Deflated(Range<u64>),
+}
+
 impl<S: Source> Archive<S> {
+    /// Where the content of an entry is, for who reads parts of it: nobody compares its checksum.
+    pub fn place_of(&self, entry: &Entry, allowance: &Allowance) -> Result<Place, FsError> {
+        let Content { at, compressed_left, inflater, .. } = self.content(entry, allowance)?;
+        let range = at..at.saturating_add(compressed_left);
+        Ok(if inflater.is_some() { Place::Deflated(range) } else { Place::Stored(range) })
+    }
+
     /// Where the content of an entry is in the source, compressed or not, and how many bytes it has there.
     pub(super) fn place(&self, entry: &Entry, allowance: &Allowance) -> Result<(u64, u64), FsError> {
         /// A local file header without what has a length of its own (4.3.7).

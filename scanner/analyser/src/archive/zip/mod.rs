@@ -21,7 +21,7 @@ pub(crate) mod test_archive;
 #[cfg(test)]
 mod tests;
 
-pub use content::Content;
+pub use content::{Content, Place};
 pub use entry::Entry;
 
 use super::{Allowance, Nested, Source};
