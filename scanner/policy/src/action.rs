@@ -41,17 +41,20 @@ pub enum Feature {
     Hosts,
     /// Scanning Amazon Machine Images there: their snapshots are copied, and the copies are read.
     Images,
+    /// Scanning Lambda functions there: their code, their layers, and the images of those that come as one.
+    Functions,
 }
 
 impl Feature {
     /// Every feature, in the order of the documentation.
-    pub const ALL: &'static [Self] = &[Self::Hosts, Self::Images];
+    pub const ALL: &'static [Self] = &[Self::Hosts, Self::Images, Self::Functions];
 
     /// The name in configuration files and Terraform arguments.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hosts => "hosts",
             Self::Images => "images",
+            Self::Functions => "functions",
         }
     }
 
@@ -73,7 +76,8 @@ pub enum Trigger {
 /// The buckets in which AWS counts a caller's requests, each throttled on its own.
 ///
 /// EC2 keeps one for requests that only read and one for those that change something; the EBS direct APIs keep one per
-/// operation ("Request throttling for the Amazon EC2 API", "Quotas for EBS direct APIs").
+/// operation ("Request throttling for the Amazon EC2 API", "Quotas for EBS direct APIs"). Lambda keeps one for `GetFunction` and one
+/// for the rest of what manages functions ("Lambda quotas"), ECR one per operation ("Amazon ECR service quotas").
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum RateClass {
     /// EC2 requests that change nothing (`Describe…`).
@@ -84,6 +88,12 @@ pub enum RateClass {
     BlockGet,
     /// `ListSnapshotBlocks`.
     BlockList,
+    /// `GetFunction`.
+    FunctionGet,
+    /// What else is asked of Lambda.
+    Lambda,
+    /// What is asked of ECR.
+    Registry,
 }
 
 /// One request that the scanner may send.

@@ -19,8 +19,12 @@ pub static ALL: &[&Action] = &[
     &DESCRIBE_INSTANCES,
     &DESCRIBE_SNAPSHOTS,
     &DESCRIBE_VOLUMES,
+    &BATCH_GET_IMAGE,
+    &GET_DOWNLOAD_URL_FOR_LAYER,
     &CREATE_GRANT,
     &DECRYPT,
+    &GET_FUNCTION,
+    &GET_LAYER_VERSION,
 ];
 
 /// Read one block of a snapshot.
@@ -41,9 +45,18 @@ pub const EC2_DESCRIBE_INSTANCES: Call = Call::new(&DESCRIBE_INSTANCES);
 pub const EC2_DESCRIBE_SNAPSHOTS: Call = Call::new(&DESCRIBE_SNAPSHOTS);
 /// Look volumes up.
 pub const EC2_DESCRIBE_VOLUMES: Call = Call::new(&DESCRIBE_VOLUMES);
+/// Read the manifest of a container image.
+pub const ECR_BATCH_GET_IMAGE: Call = Call::new(&BATCH_GET_IMAGE);
+/// Get the address of a layer of a container image.
+pub const ECR_GET_DOWNLOAD_URL_FOR_LAYER: Call = Call::new(&GET_DOWNLOAD_URL_FOR_LAYER);
+/// Look a function up, and get the address of its code.
+pub const LAMBDA_GET_FUNCTION: Call = Call::new(&GET_FUNCTION);
+/// Get the address of a layer of functions.
+pub const LAMBDA_GET_LAYER_VERSION: Call = Call::new(&GET_LAYER_VERSION);
 
 const HOSTS: &[Feature] = &[Feature::Hosts];
 const IMAGES: &[Feature] = &[Feature::Images];
+const FUNCTIONS: &[Feature] = &[Feature::Functions];
 const BOTH: &[Feature] = &[Feature::Hosts, Feature::Images];
 
 static GET_SNAPSHOT_BLOCK: Action = Action {
@@ -119,6 +132,20 @@ static DESCRIBE_VOLUMES: Action = Action {
     grants: &[(&grant::FIND_WHAT_TO_SCAN, HOSTS)],
 };
 
+static BATCH_GET_IMAGE: Action = Action {
+    name: "ecr:BatchGetImage",
+    reason: "Learn the layers of the container image that a function comes as.",
+    trigger: Trigger::Request(RateClass::Registry),
+    grants: &[(&grant::READ_REPOSITORIES_NOT_OPTED_OUT, FUNCTIONS)],
+};
+
+static GET_DOWNLOAD_URL_FOR_LAYER: Action = Action {
+    name: "ecr:GetDownloadUrlForLayer",
+    reason: "Get the address from which such a layer is read.",
+    trigger: Trigger::Request(RateClass::Registry),
+    grants: &[(&grant::READ_REPOSITORIES_NOT_OPTED_OUT, FUNCTIONS)],
+};
+
 static CREATE_GRANT: Action = Action {
     name: "kms:CreateGrant",
     reason: "Copy encrypted snapshots; EC2 uses the key in the caller's name while it copies.",
@@ -131,6 +158,20 @@ static DECRYPT: Action = Action {
     reason: "Read blocks of encrypted snapshots; the service decrypts them with the caller's permission.",
     trigger: Trigger::ImpliedBy(&[&GET_SNAPSHOT_BLOCK]),
     grants: &[(&grant::DECRYPT_BLOCKS_OF_SNAPSHOTS, BOTH)],
+};
+
+static GET_FUNCTION: Action = Action {
+    name: "lambda:GetFunction",
+    reason: "Learn a function's runtime and layers, and the address from which its code is read.",
+    trigger: Trigger::Request(RateClass::FunctionGet),
+    grants: &[(&grant::READ_FUNCTIONS_NOT_OPTED_OUT, FUNCTIONS)],
+};
+
+static GET_LAYER_VERSION: Action = Action {
+    name: "lambda:GetLayerVersion",
+    reason: "Get the address from which a layer of a function is read.",
+    trigger: Trigger::Request(RateClass::Lambda),
+    grants: &[(&grant::READ_LAYERS_NOT_OPTED_OUT, FUNCTIONS)],
 };
 
 #[cfg(test)]

@@ -180,6 +180,9 @@ fn resources(resource: Resource, scope: &Scope) -> Vec<String> {
         Resource::Snapshots => vec![format!("arn:{partition}:ec2:{region}::snapshot/*")],
         Resource::ExistingSnapshots => vec![format!("arn:{partition}:ec2:{region}::snapshot/snap-*")],
         Resource::SnapshotToBe => vec![format!("arn:{partition}:ec2:{region}::snapshot/${{*}}")],
+        Resource::Functions => vec![format!("arn:{partition}:lambda:{region}:{account}:function:*")],
+        Resource::Layers => vec![format!("arn:{partition}:lambda:{region}:*:layer:*:*")],
+        Resource::Repositories => vec![format!("arn:{partition}:ecr:{region}:{account}:repository/*")],
         Resource::Keys if scope.kms_keys.is_empty() => {
             vec![format!("arn:{partition}:kms:{region}:{account}:key/*")]
         }
@@ -198,6 +201,7 @@ fn conditions(conditions: &[Condition], scope: &Scope) -> BTreeMap<&'static str,
         let key = match condition.key {
             ConditionKey::Named(name) => name.to_owned(),
             ConditionKey::RequestTag(tag) => format!("aws:RequestTag/{tag}"),
+            ConditionKey::RepositoryTag(tag) => format!("ecr:ResourceTag/{tag}"),
             ConditionKey::ResourceTag(tag) => format!("aws:ResourceTag/{tag}"),
         };
         let value = match condition.value {

@@ -26,6 +26,12 @@ pub(crate) enum Resource {
     /// The snapshot that a request is about to make. AWS checks it under the id `*`, and `${*}` is that character and
     /// nothing else ("Policy variables", special characters): no snapshot that exists is meant.
     SnapshotToBe,
+    /// Every function of the account in the region, and its versions.
+    Functions,
+    /// Every version of every layer in the region, also of other accounts: those that publish layers for everybody.
+    Layers,
+    /// Every repository of container images of the account in the region.
+    Repositories,
     /// The given KMS keys, or every key of the account in the region.
     Keys,
 }
@@ -46,6 +52,8 @@ pub(crate) enum ConditionKey {
     RequestTag(&'static str),
     /// `aws:ResourceTag/…`: a tag that the resource has.
     ResourceTag(&'static str),
+    /// `ecr:ResourceTag/…`: the same, under the name that ECR has for it.
+    RepositoryTag(&'static str),
 }
 
 /// What a condition compares with.
@@ -70,6 +78,9 @@ pub(crate) static GRANTS: &[&Grant] = &[
     &READ_AND_DELETE_OWN_SNAPSHOTS,
     &DECRYPT_BLOCKS_OF_SNAPSHOTS,
     &LET_EC2_USE_KEYS_FOR_COPIES,
+    &READ_FUNCTIONS_NOT_OPTED_OUT,
+    &READ_LAYERS_NOT_OPTED_OUT,
+    &READ_REPOSITORIES_NOT_OPTED_OUT,
 ];
 
 /// AWS offers no restriction of these to resources.
@@ -78,25 +89,14 @@ pub(crate) static FIND_WHAT_TO_SCAN: Grant =
 
 /// A volume whose owner set the tag to `false` is refused by IAM, whatever the scanner's own filter does.
 /// `StringNotEquals` holds where the tag is absent.
-pub(crate) static SNAPSHOT_VOLUMES_NOT_OPTED_OUT: Grant = Grant {
-    sid: "SnapshotVolumesNotOptedOut",
-    resource: Resource::Volumes,
-    conditions: &[Condition {
-        operator: "StringNotEquals",
-        key: ConditionKey::ResourceTag(tags::SCANNER),
-        value: ConditionValue::Text(tags::FALSE),
-    }],
-};
+pub(crate) static SNAPSHOT_VOLUMES_NOT_OPTED_OUT: Grant =
+    Grant { sid: "SnapshotVolumesNotOptedOut", resource: Resource::Volumes, conditions: NOT_OPTED_OUT };
 
 /// As for volumes: the owner of an image opts out by the tag on its snapshots.
 pub(crate) static COPY_SNAPSHOTS_NOT_OPTED_OUT: Grant = Grant {
     sid: "CopySnapshotsNotOptedOut",
     resource: Resource::ExistingSnapshots,
-    conditions: &[Condition {
-        operator: "StringNotEquals",
-        key: ConditionKey::ResourceTag(tags::SCANNER),
-        value: ConditionValue::Text(tags::FALSE),
-    }],
+    conditions: NOT_OPTED_OUT,
 };
 
 /// A snapshot that is not tagged as the scanner's own cannot come into being, so none can escape the clean-up.
@@ -196,3 +196,28 @@ pub(crate) static LET_EC2_USE_KEYS_FOR_COPIES: Grant = Grant {
         },
     ],
 };
+
+/// A function whose owner set the tag to `false` is refused by IAM, as a volume is.
+pub(crate) static READ_FUNCTIONS_NOT_OPTED_OUT: Grant =
+    Grant { sid: "ReadFunctionsNotOptedOut", resource: Resource::Functions, conditions: NOT_OPTED_OUT };
+
+/// The same for layers.
+pub(crate) static READ_LAYERS_NOT_OPTED_OUT: Grant =
+    Grant { sid: "ReadLayersNotOptedOut", resource: Resource::Layers, conditions: NOT_OPTED_OUT };
+
+/// The same for repositories of container images.
+pub(crate) static READ_REPOSITORIES_NOT_OPTED_OUT: Grant = Grant {
+    sid: "ReadRepositoriesNotOptedOut",
+    resource: Resource::Repositories,
+    conditions: &[Condition {
+        operator: "StringNotEquals",
+        key: ConditionKey::RepositoryTag(tags::SCANNER),
+        value: ConditionValue::Text(tags::FALSE),
+    }],
+};
+
+const NOT_OPTED_OUT: &[Condition] = &[Condition {
+    operator: "StringNotEquals",
+    key: ConditionKey::ResourceTag(tags::SCANNER),
+    value: ConditionValue::Text(tags::FALSE),
+}];

@@ -13,6 +13,9 @@ const SNAPSHOT: &str = "arn:aws:ec2:eu-central-1::snapshot/snap-0a";
 const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd";
 /// The id under which AWS checks a snapshot that is not there yet, as `${*}` in a policy means it.
 const SNAPSHOT_TO_BE: &str = "arn:aws:ec2:eu-central-1::snapshot/STAR";
+const FUNCTION: &str = "arn:aws:lambda:eu-central-1:111122223333:function:orders:7";
+const LAYER: &str = "arn:aws:lambda:eu-central-1:444455556666:layer:tools:3";
+const REPOSITORY: &str = "arn:aws:ecr:eu-central-1:111122223333:repository/team/orders";
 const INSTANCES: &str = "arn:aws:ec2:eu-central-1:111122223333:instance/*";
 
 /// One authorization that AWS checks: an action on a resource, with the context that the conditions look at.
@@ -108,9 +111,24 @@ fn checks_of_a_scan_of_an_image() -> Vec<Check> {
     ]
 }
 
+/// What AWS checks while functions are scanned: one with a layer of another account, and one that is a container image.
+fn checks_of_a_scan_of_functions() -> Vec<Check> {
+    vec![
+        Check::new("lambda:GetFunction", FUNCTION).with("aws:ResourceTag/team", "shop"),
+        Check::new("lambda:GetLayerVersion", LAYER),
+        Check::new("ecr:BatchGetImage", REPOSITORY),
+        Check::new("ecr:GetDownloadUrlForLayer", REPOSITORY),
+    ]
+}
+
+/// What AWS checks while something of everything is scanned.
+fn checks_of_all_scans() -> Vec<Check> {
+    [checks_of_a_scan(), checks_of_a_scan_of_an_image(), checks_of_a_scan_of_functions()].concat()
+}
+
 #[test]
 fn a_scan_is_allowed() {
-    for check in checks_of_a_scan().into_iter().chain(checks_of_a_scan_of_an_image()) {
+    for check in checks_of_all_scans() {
         assert!(check.is_allowed_by(&policy()), "{} on {}", check.action, check.resource);
     }
 }
@@ -120,10 +138,7 @@ fn every_action_of_the_table_is_needed() {
     for action in actions::ALL {
         let reduced = policy().without(action.name);
         assert!(
-            checks_of_a_scan()
-                .iter()
-                .chain(&checks_of_a_scan_of_an_image())
-                .any(|check| !check.is_allowed_by(&reduced)),
+            checks_of_all_scans().iter().any(|check| !check.is_allowed_by(&reduced)),
             "a scan works without {action}"
         );
     }
@@ -215,6 +230,22 @@ fn what_is_not_the_scanners_is_denied() {
                 .with("kms:ViaService", "ec2.eu-central-1.amazonaws.com")
                 .with_list("kms:EncryptionContextKeys", &["aws:ebs:id"]),
         ),
+        ("an opted-out function", Check::new("lambda:GetFunction", FUNCTION).resource_tag("false")),
+        (
+            "a function of another account",
+            Check::new("lambda:GetFunction", "arn:aws:lambda:eu-central-1:444455556666:function:orders"),
+        ),
+        ("a function run", Check::new("lambda:InvokeFunction", FUNCTION)),
+        (
+            "an image of an opted-out repository",
+            Check::new("ecr:BatchGetImage", REPOSITORY)
+                .with(&format!("ecr:ResourceTag/{}", tags::SCANNER), "false"),
+        ),
+        (
+            "an image of another account",
+            Check::new("ecr:BatchGetImage", "arn:aws:ecr:eu-central-1:444455556666:repository/team/orders"),
+        ),
+        ("an image pushed", Check::new("ecr:PutImage", REPOSITORY)),
         ("a snapshot written", Check::new("ebs:PutSnapshotBlock", SNAPSHOT).resource_tag("true")),
         ("a volume attached", Check::new("ec2:AttachVolume", VOLUME)),
         ("another role assumed", Check::new("sts:AssumeRole", ROLE)),
@@ -226,7 +257,7 @@ fn what_is_not_the_scanners_is_denied() {
 }
 
 #[test]
-fn who_scans_only_hosts_copies_nothing() {
+fn a_feature_brings_what_it_needs_and_no_more() {
     let scope = Scope {
         region: "eu-central-1".parse().unwrap(),
         account: "111122223333".parse().unwrap(),
@@ -235,6 +266,14 @@ fn who_scans_only_hosts_copies_nothing() {
     let hosts = PolicyDocument::for_scanner(&scope, &[Feature::Hosts]).unwrap();
     assert!(checks_of_a_scan().iter().all(|check| check.is_allowed_by(&hosts)));
     assert!(!checks_of_a_scan_of_an_image().iter().any(|check| check.is_allowed_by(&hosts)));
+    assert!(!checks_of_a_scan_of_functions().iter().any(|check| check.is_allowed_by(&hosts)));
+
+    let functions = PolicyDocument::for_scanner(&scope, &[Feature::Functions]).unwrap();
+    let needed: Vec<_> = checks_of_a_scan_of_functions().iter().map(|check| check.action).collect();
+    assert!(checks_of_a_scan_of_functions().iter().all(|check| check.is_allowed_by(&functions)));
+    let mut granted = functions.actions();
+    granted.sort_by_key(|action| needed.iter().position(|needed| needed == action));
+    assert_eq!(granted, needed);
 }
 
 #[test]

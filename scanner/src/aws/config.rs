@@ -11,6 +11,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_types::SdkConfig;
 
 use super::Aws;
+use super::download::Downloader;
 use super::gate::{Gate, GateInterceptor};
 use super::rate::RateLimiter;
 
@@ -53,7 +54,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 const OPERATION_TIMEOUT: Duration = Duration::from_mins(2);
 
 impl Aws {
-    /// Finds region and credentials. Sends no request to EC2 or EBS.
+    /// Finds region and credentials. Sends no request to what is scanned.
     pub async fn connect(connection: &Connection) -> Result<Self, ConnectError> {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
         if let Some(region) = &connection.region {
@@ -88,10 +89,15 @@ impl Aws {
         let gate = Arc::new(Gate::default());
         let interceptor = GateInterceptor(Arc::clone(&gate));
         let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(interceptor.clone()).build();
-        let ebs = aws_sdk_ebs::config::Builder::from(config).interceptor(interceptor).build();
+        let ebs = aws_sdk_ebs::config::Builder::from(config).interceptor(interceptor.clone()).build();
+        let ecr = aws_sdk_ecr::config::Builder::from(config).interceptor(interceptor.clone()).build();
+        let lambda = aws_sdk_lambda::config::Builder::from(config).interceptor(interceptor).build();
         Ok(Self {
             ec2: aws_sdk_ec2::Client::from_conf(ec2),
             ebs: aws_sdk_ebs::Client::from_conf(ebs),
+            ecr: aws_sdk_ecr::Client::from_conf(ecr),
+            lambda: aws_sdk_lambda::Client::from_conf(lambda),
+            downloader: Downloader::new(config.endpoint_url()),
             gate,
             rates: Arc::new(RateLimiter::new()),
             region,

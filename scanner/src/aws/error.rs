@@ -16,7 +16,7 @@ pub enum AwsError {
     /// The credentials do not allow the action.
     #[error(
         "{call} is not allowed ({detail}): the policy of the scanner's role must contain {call} for this resource; it \
-         covers only volumes that are not opted out, and only snapshots that carry the tag {}={}",
+         covers only what is not opted out, and only snapshots that carry the tag {}={}",
         scanner_policy::tags::SCANNER,
         scanner_policy::tags::TRUE
     )]
@@ -142,7 +142,8 @@ impl AwsError {
             (None, Some(message)) => message.to_owned(),
             (None, None) => format!("HTTP status {status}"),
         };
-        // The codes are in "Error codes for the Amazon EC2 API" and "Common errors" of the EBS direct APIs.
+        // The codes are in "Error codes for the Amazon EC2 API", "Common errors" of the EBS direct APIs, and the references of the Lambda and
+        // ECR APIs.
         match code.unwrap_or_default() {
             "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
                 Self::Denied { call, detail }
@@ -164,7 +165,9 @@ impl AwsError {
             | "Throttling"
             | "ThrottlingException"
             | "TooManyRequestsException" => Self::Throttled { call, detail },
-            "ResourceNotFoundException" => Self::NotFound { call, detail },
+            "ResourceNotFoundException" | "RepositoryNotFoundException" | "LayersNotFoundException" => {
+                Self::NotFound { call, detail }
+            }
             code if code.ends_with(".NotFound") || code.ends_with(".Malformed") => {
                 Self::NotFound { call, detail }
             }

@@ -68,7 +68,7 @@ impl Intercept for GateInterceptor {
     }
 }
 
-/// The IAM name of the request at hand: for EC2 and EBS, actions are named like their requests.
+/// The IAM name of the request at hand: for all services here, actions are named like their requests.
 fn action_name(config: &ConfigBag) -> Result<String, BoxError> {
     let metadata = config.load::<Metadata>().ok_or("the request has no name")?;
     Ok(format!("{}:{}", metadata.service().to_ascii_lowercase(), metadata.name()))

@@ -5,11 +5,14 @@
 //! before it is signed. Every HTTP attempt is counted, every call waits for its rate class.
 
 mod config;
+mod download;
 mod ebs;
 mod ec2;
+mod ecr;
 mod error;
 mod files;
 mod gate;
+mod lambda;
 mod rate;
 
 use std::collections::BTreeMap;
@@ -23,11 +26,15 @@ use scanner_policy::Call;
 use tokio::time::Instant;
 
 pub use config::{ConnectError, Connection};
+pub use download::{Download, DownloadError, Part};
 pub use ebs::{BlockData, BlockPage, EbsDirect};
 pub use ec2::{Attachment, Ec2, Image, Instance, Snapshot, SnapshotState, Tags, VolumeInfo};
+pub use ecr::{Reference, Registry, Repository};
 pub use error::AwsError;
 pub use files::AwsFiles;
+pub use lambda::{Code, Function, Lambda, Package};
 
+use download::Downloader;
 use gate::{CALL, Gate};
 use rate::RateLimiter;
 
@@ -36,6 +43,9 @@ use rate::RateLimiter;
 pub struct Aws {
     ec2: aws_sdk_ec2::Client,
     ebs: aws_sdk_ebs::Client,
+    ecr: aws_sdk_ecr::Client,
+    lambda: aws_sdk_lambda::Client,
+    downloader: Downloader,
     gate: Arc<Gate>,
     rates: Arc<RateLimiter>,
     region: String,

@@ -13,6 +13,9 @@ pub(super) struct RateLimiter {
     mutating: Mutex<Bucket>,
     block_get: Mutex<Bucket>,
     block_list: Mutex<Bucket>,
+    function_get: Mutex<Bucket>,
+    lambda: Mutex<Bucket>,
+    registry: Mutex<Bucket>,
 }
 
 impl RateLimiter {
@@ -20,7 +23,8 @@ impl RateLimiter {
     ///
     /// Sources: "Request throttling for the Amazon EC2 API" (non-mutating: bucket of 100 refilled at 20 per second;
     /// mutating: 50, refilled at 5) and "Quotas for Amazon EBS" (`GetSnapshotBlock` 1,000 per second per account and per
-    /// snapshot, `ListSnapshotBlocks` 50).
+    /// snapshot, `ListSnapshotBlocks` 50); "Lambda quotas" (`GetFunction` 100 per second, the other requests that manage
+    /// functions 15 together); "Amazon ECR service quotas" (`BatchGetImage` 2,000, `GetDownloadUrlForLayer` 3,000).
     pub(super) fn new() -> Self {
         let now = Instant::now();
         let bucket = |per_second, burst| Mutex::new(Bucket::new(per_second, burst, now));
@@ -29,6 +33,9 @@ impl RateLimiter {
             mutating: bucket(4, 25),
             block_get: bucket(800, 200),
             block_list: bucket(25, 25),
+            function_get: bucket(50, 50),
+            lambda: bucket(7, 7),
+            registry: bucket(500, 100),
         }
     }
 
@@ -39,6 +46,9 @@ impl RateLimiter {
             RateClass::Mutating => &self.mutating,
             RateClass::BlockGet => &self.block_get,
             RateClass::BlockList => &self.block_list,
+            RateClass::FunctionGet => &self.function_get,
+            RateClass::Lambda => &self.lambda,
+            RateClass::Registry => &self.registry,
         };
         let at = bucket.lock().unwrap_or_else(PoisonError::into_inner).reserve(Instant::now());
         tokio::time::sleep_until(at).await;

@@ -10,7 +10,7 @@ use agentless_sandbox::parent::Mode;
 use super::log::Log;
 use super::say;
 use crate::aws::AwsFiles;
-use crate::target::Target;
+use crate::target::{Target, TargetPlace};
 
 /// This process holds credentials, and the system does not confine it.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ fn rights<'a>(target: &Target, folders: impl IntoIterator<Item = &'a Path>) -> P
     let writes = folders.into_iter().map(Path::to_owned).collect();
     let mut rights = ParentRights { writes, executes_others: false };
     // A target of this machine needs no credentials, and none of its blocks are kept.
-    if target.place().is_ok() {
+    if !matches!(target.place(), TargetPlace::Here(_)) {
         let files = AwsFiles::find();
         rights.writes.extend(Some(std::env::temp_dir()).filter(|path| path.is_dir()));
         rights.writes.extend(files.caches);

@@ -22,10 +22,11 @@ use crate::sbom;
 use crate::sbom::document::{self, Document};
 use crate::scan;
 
-/// List the packages on an EC2 instance, a volume, a snapshot, an image, a raw disk image or a directory.
+/// List the packages on an EC2 instance, a volume, a snapshot, an image, of a Lambda function, on a raw disk image or in a
+/// directory.
 ///
 /// For an instance, a volume or an Amazon Machine Image, snapshots are made, read and deleted again, also after a failure or Ctrl-C. A snapshot
-/// that you name is only read. Needs the permissions of the scanner's role; credentials and region come from the usual
+/// that you name is only read, and so are functions, with their layers. Needs the permissions of the scanner's role; credentials and region come from the usual
 /// places of AWS tools.
 ///
 /// Exit status: 0 everything was read; 3 something could not be read, and the list says what; 1 there is no list, or a
@@ -72,6 +73,7 @@ Examples:
   agentless-scanner scan i-0123456789abcdef0
   agentless-scanner scan snap-0123456789abcdef0 --format cyclonedx-json --output packages.cdx.json
   agentless-scanner scan i-0123456789abcdef0 --format spdx-json --output-folder lists
+  agentless-scanner scan lambda:orders:live
   agentless-scanner scan disk.img --summary figures.json | grep openssl
   agentless-scanner scan root.img --disk data.img";
 

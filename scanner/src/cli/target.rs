@@ -27,12 +27,13 @@ use crate::config::{Config, ConfigError};
 use crate::progress::Progress;
 use crate::scan::{self, Analysis, Options, Read, ScanError};
 use crate::target::ebs::EbsTarget;
-use crate::target::{Identity, Leftover, Snapshots, Target, TargetError};
+use crate::target::function::FunctionName;
+use crate::target::{Identity, Leftover, Snapshots, Target, TargetError, TargetPlace};
 
 /// Where a target is, and how it is reached.
 #[derive(Debug, Args)]
 pub(super) struct Place {
-    /// What to read: i-…, vol-…, snap-…, ami-…, a raw disk image, a block device, or the root directory of a system.
+    /// What to read: i-…, vol-…, snap-…, ami-…, lambda:NAME or the ARN of a function, a raw disk image, a block device, or the root directory of a system.
     pub(super) target: String,
     /// A further disk of the same machine, as an image or a block device: its /var, or the rest of its volume group. Can be
     /// given several times.
@@ -206,15 +207,45 @@ impl Place {
         };
         let _shown = Shown::start(&options.progress, shows);
         Ok(match target.place() {
-            Ok(ebs) => Box::pin(self.remote(target, ebs, options, &mut signals, analysis)).await,
-            Err(path) => tokio::select! {
+            TargetPlace::Ebs(ebs) => {
+                Box::pin(self.remote(target, ebs, options, &mut signals, analysis)).await
+            }
+            TargetPlace::Lambda(name) => tokio::select! {
+                finished = self.function(target, name, options, analysis) => finished,
+                () = signals.next() => {
+                    options.cancel.cancel();
+                    Err(ScanError::Cancelled.into()).into()
+                }
+            },
+            TargetPlace::Here(path) => tokio::select! {
                 result = scan::with_local(target, path, &self.disks, options, analysis) => result.map_err(Into::into).into(),
                 () = signals.next() => Err(ScanError::Cancelled.into()).into(),
             },
         })
     }
 
-    /// Reads a target in AWS. The first signal ends that and leaves nothing behind; the second ends the program, and
+    /// Reads a function. Nothing is made for it, so nothing is left behind.
+    async fn function(
+        &self,
+        target: &Target,
+        name: &FunctionName,
+        options: &Options,
+        analysis: impl Analysis,
+    ) -> Finished {
+        // An ARN names its region, which need not be said twice.
+        let region = self.region.clone().or_else(|| name.region().map(str::to_owned));
+        let connection = Connection { region, profile: self.profile.clone() };
+        options.progress.step("connecting");
+        let aws = match Aws::connect(&connection).await {
+            Ok(aws) => Arc::new(aws),
+            Err(error) => return Err(error.into()).into(),
+        };
+        let result = scan::with_function(&aws, (target, name), options, analysis).await;
+        let region = Some(aws.region().to_owned());
+        Finished { result: result.map_err(Into::into), region, leftover: None, calls: aws.calls() }
+    }
+
+    /// Reads a target in EC2. The first signal ends that and leaves nothing behind; the second ends the program, and
     /// tells what may be left.
     async fn remote(
         &self,

@@ -126,7 +126,7 @@ impl Summary {
             VolumeSummary {
                 id: volume.id.clone(),
                 device: volume.device.clone(),
-                snapshot: cost.map(|cost| cost.snapshot.clone()),
+                snapshot: cost.and_then(|cost| cost.snapshot.clone()),
                 size_bytes: volume.size,
                 state: volume.state.clone(),
                 layout: layout(storage, index),
@@ -434,14 +434,19 @@ mod tests {
             trees: vec![tree],
         };
         let cost = VolumeCost {
-            snapshot: "snap-1".to_owned(),
+            snapshot: Some("snap-1".to_owned()),
             block_size: 512 << 10,
             allocated_blocks: 14_411,
             fetched_blocks: 15,
             fetched_bytes: 15 * (512 << 10),
         };
         Scan {
-            report: TargetReport { target: "i-1".to_owned(), kind: "instance", storage },
+            report: TargetReport {
+                target: "i-1".to_owned(),
+                kind: "instance",
+                about: BTreeMap::new(),
+                storage,
+            },
             left_out: vec![BTreeMap::from([(PackageKind::Npm, 22), (PackageKind::Pypi, 1)])],
             time: datetime!(2026-11-21 06:00:00 UTC),
             region: Some("eu-central-1".to_owned()),

@@ -172,7 +172,12 @@ pub(crate) fn target(trees: Vec<TreeReport>) -> TargetReport {
             vec![MountReport { path: "/".to_owned(), filesystem: index, part: None, assumed: None }];
         storage.trees.push(tree);
     }
-    TargetReport { target: "i-0123456789abcdef0".to_owned(), kind: "instance", storage }
+    TargetReport {
+        target: "i-0123456789abcdef0".to_owned(),
+        kind: "instance",
+        about: BTreeMap::new(),
+        storage,
+    }
 }
 
 /// A system with these packages.

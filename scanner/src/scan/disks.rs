@@ -36,6 +36,8 @@ impl<F: FnOnce(Source<'_>) -> Result<StorageReport, SandboxError> + Send + 'stat
 pub struct Read {
     /// What was found.
     pub report: StorageReport,
+    /// What AWS says of the target, under the names of properties in package lists.
+    pub about: BTreeMap<&'static str, String>,
     /// The point in time that the disks show; none for those of this machine.
     pub time: Option<OffsetDateTime>,
     /// Bytes that were read of local disks, those read twice counted twice.
@@ -47,8 +49,8 @@ pub struct Read {
 /// What reading one volume cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeCost {
-    /// The snapshot that was read.
-    pub snapshot: String,
+    /// The snapshot that was read; none for an archive of a function.
+    pub snapshot: Option<String>,
     /// The size of a block in bytes.
     pub block_size: u64,
     /// Blocks that hold data.
@@ -77,7 +79,7 @@ pub async fn with_local(
         Ok(analysis(Source::Directory(Box::new(directory))))
     });
     let report = read.await??.map_err(|source| not_analysed(target, source))?;
-    Ok(Read { report, time: None, local_bytes: None, costs: BTreeMap::new() })
+    Ok(Read { report, about: BTreeMap::new(), time: None, local_bytes: None, costs: BTreeMap::new() })
 }
 
 /// Analyses the disks of a target in AWS. Whatever becomes of it, the snapshots that were made for it are
@@ -190,11 +192,11 @@ impl Opened {
                 }
             }
         }
-        Ok(Read { report, time, local_bytes, costs })
+        Ok(Read { report, about: BTreeMap::new(), time, local_bytes, costs })
     }
 }
 
-fn not_analysed(target: &Target, source: SandboxError) -> ScanError {
+pub(super) fn not_analysed(target: &Target, source: SandboxError) -> ScanError {
     match source {
         SandboxError::Stopped => ScanError::Cancelled,
         SandboxError::Task { reason } => ScanError::Task { reason },
@@ -226,7 +228,7 @@ async fn open_volume<C: EbsDirect>(
     let traffic: Arc<Traffic> = Arc::default();
     options.progress.watch(Arc::clone(&traffic));
     let cost = VolumeCost {
-        snapshot,
+        snapshot: Some(snapshot),
         block_size: u64::from(blocks.block_size()),
         allocated_blocks: blocks.allocated_blocks(),
         fetched_blocks: 0,
@@ -251,7 +253,7 @@ async fn open_volume<C: EbsDirect>(
 
 /// Runs what blocks on a thread for it. When the user ends the scan, nobody waits for that thread any more: its reads
 /// fail, and it ends by itself.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     cancel: &CancellationToken,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ScanError> {

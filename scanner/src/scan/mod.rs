@@ -1,6 +1,7 @@
 //! One scan from its target to its report.
 
 mod disks;
+mod function;
 mod owned;
 #[cfg(test)]
 #[path = "../../analyser/src/storage/test_image.rs"]
@@ -19,6 +20,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 pub use disks::{Analysis, Read, VolumeCost, with_local, with_remote};
+pub use function::with_function;
 pub use owned::LeftOut;
 
 use crate::limits::Limits;
@@ -26,6 +28,7 @@ use crate::progress::Progress;
 use crate::report::{StorageReport, TargetReport, VolumeState};
 use crate::target::Target;
 use crate::target::ebs::EbsError;
+use crate::target::function::FunctionError;
 
 /// How to scan.
 #[derive(Clone, Debug)]
@@ -72,6 +75,22 @@ pub enum ScanError {
         target: String,
         /// Why.
         source: EbsError,
+    },
+    /// The function gives nothing to read.
+    #[error("{target} was not scanned")]
+    Function {
+        /// The target.
+        target: String,
+        /// Why.
+        source: FunctionError,
+    },
+    /// What was read of a function is not its code.
+    #[error("{target} was not scanned: what arrived of {id} does not have the SHA-256 that AWS gives for it")]
+    Damaged {
+        /// The target.
+        target: String,
+        /// The archive.
+        id: String,
     },
     /// The image or device cannot be read.
     #[error(transparent)]
@@ -139,8 +158,8 @@ impl Scan {
         read: Read,
         now: OffsetDateTime,
     ) -> Result<Self, ScanError> {
-        let Read { report, time, local_bytes, costs } = read;
-        let report = check(target, report)?;
+        let Read { report, about, time, local_bytes, costs } = read;
+        let report = check(target, report, about)?;
         Ok(Self { report, left_out: Vec::new(), time: time.unwrap_or(now), region, local_bytes, costs })
     }
 
@@ -154,8 +173,12 @@ impl Scan {
 
 /// Whether there is anything to report on. A target without a filesystem, or without any package database, is most
 /// likely not what the user meant.
-fn check(target: &Target, storage: StorageReport) -> Result<TargetReport, ScanError> {
-    let report = TargetReport { target: target.to_string(), kind: target.kind(), storage };
+fn check(
+    target: &Target,
+    storage: StorageReport,
+    about: BTreeMap<&'static str, String>,
+) -> Result<TargetReport, ScanError> {
+    let report = TargetReport { target: target.to_string(), kind: target.kind(), about, storage };
     let unknowns = report.unknowns();
     let reasons: Vec<_> =
         unknowns.iter().map(|unknown| format!("{}: {}", unknown.text(), unknown.reason)).collect();
@@ -164,6 +187,10 @@ fn check(target: &Target, storage: StorageReport) -> Result<TargetReport, ScanEr
     let storage = &report.storage;
     if storage.volumes.iter().all(|volume| matches!(volume.state, VolumeState::Unread { .. })) {
         return Err(ScanError::Unreadable { target, reasons });
+    }
+    // A function may well consist of nothing but its own code.
+    if matches!(report.kind, "function") {
+        return Ok(report);
     }
     let reasons = if reasons.is_empty() { reasons } else { format!(": {reasons}") };
     if storage.filesystems.is_empty() {
@@ -189,7 +216,7 @@ mod tests {
     use super::*;
     use crate::chain;
     use crate::target::fake::{Cloud, Mishap};
-    use crate::target::{Identity, Snapshots};
+    use crate::target::{Identity, Snapshots, TargetPlace};
 
     const STATUS: &str = "Package: bash\nStatus: install ok installed\nVersion: 5.2\nArchitecture: amd64\n\n";
 
@@ -223,7 +250,7 @@ mod tests {
             expires: options.now,
         };
         let snapshots = Snapshots::new(Arc::clone(cloud), identity);
-        let ebs = target.place().unwrap();
+        let TargetPlace::Ebs(ebs) = target.place() else { panic!("{target}") };
         let region = "eu-central-1";
         let (read, leftover) =
             with_remote(cloud, region, &snapshots, (target, ebs), options, analysis(target, options)).await;
@@ -235,7 +262,7 @@ mod tests {
     /// What it does with one of this machine.
     async fn scan_local(target: &Target, more: &[PathBuf]) -> Result<Scan, ScanError> {
         let options = options();
-        let path = target.place().unwrap_err();
+        let TargetPlace::Here(path) = target.place() else { panic!("{target}") };
         let read = with_local(target, path, more, &options, analysis(target, &options)).await?;
         Scan::new(target, None, read, options.now)
     }

@@ -1,9 +1,11 @@
 //! What can be scanned, and how it becomes volumes.
 
+pub mod archive;
 mod blocks;
 pub mod ebs;
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod function;
 mod snapshots;
 
 use std::fmt;
@@ -11,6 +13,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 pub use blocks::{SnapshotBlocks, SnapshotError};
+use function::FunctionName;
 pub use snapshots::{Identity, Leftover, Origin, SnapshotFailure, Snapshots};
 
 /// What the user asks to scan.
@@ -25,6 +28,8 @@ pub enum Target {
     Snapshot(String),
     /// An Amazon Machine Image.
     MachineImage(String),
+    /// A Lambda function.
+    Function(FunctionName),
     /// A raw disk image.
     Image(PathBuf),
     /// A block device of this machine.
@@ -46,10 +51,18 @@ pub enum TargetError {
         /// What was given.
         given: String,
     },
+    /// It looks like a function, but is none.
+    #[error(
+        "{given:?} is no Lambda function: give lambda:NAME, lambda:NAME:VERSION, or the ARN of a function"
+    )]
+    Function {
+        /// What was given.
+        given: String,
+    },
     /// There is no such file.
     #[error(
         "there is no {given:?}: give the id of an instance (i-…), a volume (vol-…), a snapshot (snap-…) or an image \
-         (ami-…), or the path of a raw disk image, a block device or a directory"
+         (ami-…), the name of a function (lambda:NAME) or its ARN, or the path of a raw disk image, a block device or a directory"
     )]
     Missing {
         /// What was given.
@@ -83,6 +96,17 @@ pub enum TargetError {
     },
 }
 
+/// Where a target is.
+#[derive(Clone, Copy, Debug)]
+pub enum TargetPlace<'a> {
+    /// In EC2.
+    Ebs(ebs::EbsTarget<'a>),
+    /// In Lambda.
+    Lambda(&'a FunctionName),
+    /// On this machine.
+    Here(&'a Path),
+}
+
 impl Target {
     /// Understands an id or a path. A file whose name looks like an id is given as `./i-…`.
     pub fn parse(given: &str) -> Result<Self, TargetError> {
@@ -101,6 +125,10 @@ impl Target {
                 }
                 _ => {}
             }
+        }
+        if given.starts_with("lambda:") || given.starts_with("arn:") {
+            let function = FunctionName::parse(given).map(Self::Function);
+            return function.ok_or_else(|| TargetError::Function { given: given.to_owned() });
         }
         let path = PathBuf::from(given);
         let kind = match std::fs::metadata(&path) {
@@ -121,14 +149,15 @@ impl Target {
         }
     }
 
-    /// What of EC2 it is, or else where on this machine.
-    pub fn place(&self) -> Result<ebs::EbsTarget<'_>, &Path> {
+    /// Where it is.
+    pub fn place(&self) -> TargetPlace<'_> {
         match self {
-            Self::Instance(id) => Ok(ebs::EbsTarget::Instance(id)),
-            Self::Volume(id) => Ok(ebs::EbsTarget::Volume(id)),
-            Self::Snapshot(id) => Ok(ebs::EbsTarget::Snapshot(id)),
-            Self::MachineImage(id) => Ok(ebs::EbsTarget::Image(id)),
-            Self::Image(path) | Self::Device(path) | Self::Directory(path) => Err(path),
+            Self::Instance(id) => TargetPlace::Ebs(ebs::EbsTarget::Instance(id)),
+            Self::Volume(id) => TargetPlace::Ebs(ebs::EbsTarget::Volume(id)),
+            Self::Snapshot(id) => TargetPlace::Ebs(ebs::EbsTarget::Snapshot(id)),
+            Self::MachineImage(id) => TargetPlace::Ebs(ebs::EbsTarget::Image(id)),
+            Self::Function(name) => TargetPlace::Lambda(name),
+            Self::Image(path) | Self::Device(path) | Self::Directory(path) => TargetPlace::Here(path),
         }
     }
 
@@ -139,6 +168,7 @@ impl Target {
             Self::Volume(_) => "volume",
             Self::Snapshot(_) => "snapshot",
             Self::MachineImage(_) => "ami",
+            Self::Function(_) => "function",
             Self::Image(_) => "image",
             Self::Device(_) => "device",
             Self::Directory(_) => "directory",
@@ -152,6 +182,7 @@ impl fmt::Display for Target {
             Self::Instance(id) | Self::Volume(id) | Self::Snapshot(id) | Self::MachineImage(id) => {
                 f.write_str(id)
             }
+            Self::Function(name) => name.fmt(f),
             Self::Image(path) | Self::Device(path) | Self::Directory(path) => write!(f, "{}", path.display()),
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! One request may be checked several times: `CreateSnapshot` with tags needs `ec2:CreateSnapshot` on the volume and on
 //! the snapshot to be, and `ec2:CreateTags` on that snapshot. The mapping follows "Actions, resources, and condition
-//! keys for Amazon EC2", "… for Amazon Elastic Block Store" and "… for AWS Key Management Service" of the Service
-//! Authorization Reference.
+//! keys for Amazon EC2", "… for Amazon Elastic Block Store", "… for AWS Key Management Service", "… for AWS Lambda" and "… for Amazon Elastic
+//! Container Registry" of the Service Authorization Reference.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,6 +43,8 @@ pub struct Account {
     pub volumes: BTreeMap<String, Disk>,
     /// Every snapshot that was ever there, by id.
     pub snapshots: BTreeMap<String, Disk>,
+    /// The tags of its functions, by ARN.
+    pub functions: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// What AWS knows of a volume or a snapshot.
@@ -93,6 +95,11 @@ pub fn authorizations(call: &Call, account: &Account) -> Result<Vec<Authorizatio
         "ec2:DeleteSnapshot" => Ok(vec![checks.on_snapshot("SnapshotId")?.1]),
         "ebs:ListSnapshotBlocks" => Ok(vec![checks.on_snapshot("snapshotId")?.1]),
         "ebs:GetSnapshotBlock" => checks.get_snapshot_block(),
+        "lambda:GetFunction" => Ok(vec![checks.on_function()?]),
+        "lambda:GetLayerVersion" => Ok(vec![checks.on_layer()?]),
+        "ecr:BatchGetImage" | "ecr:GetDownloadUrlForLayer" => Ok(vec![checks.on_repository()?]),
+        // The URL is the permission, of the service that gave it out.
+        "presigned:GetObject" => Ok(Vec::new()),
         _ => Err(checks.unknown("the judge has not been taught how AWS authorizes it; see tests/src/judge")),
     }
 }
@@ -120,6 +127,31 @@ impl Checks<'_> {
             .ok_or_else(|| self.unknown(&format!("there was never a snapshot {id}")))?;
         let check = self.check(&self.call.permission(), self.snapshot_arn(id), resource_tags(&snapshot.tags));
         Ok((snapshot, check))
+    }
+
+    /// Against the function with its tags, and with its qualifier where one is asked for.
+    fn on_function(&self) -> Result<Authorization, Unknown> {
+        let name = self.parameter("FunctionName")?;
+        let arn = match name.strip_prefix("arn:") {
+            Some(_) => name.to_owned(),
+            None => format!("arn:aws:lambda:{}:{}:function:{name}", self.call.region, self.account.id),
+        };
+        let tags =
+            self.account.functions.get(&arn).ok_or_else(|| self.unknown(&format!("there is no {arn}")))?;
+        let qualifier = self.call.parameters.get("Qualifier").map(|qualifier| format!(":{qualifier}"));
+        let resource = arn + qualifier.as_deref().unwrap_or_default();
+        Ok(self.check(&self.call.permission(), resource, resource_tags(tags)))
+    }
+
+    fn on_layer(&self) -> Result<Authorization, Unknown> {
+        let (layer, version) = (self.parameter("LayerName")?, self.parameter("VersionNumber")?);
+        Ok(self.check(&self.call.permission(), format!("{layer}:{version}"), []))
+    }
+
+    fn on_repository(&self) -> Result<Authorization, Unknown> {
+        let (registry, name) = (self.parameter("registryId")?, self.parameter("repositoryName")?);
+        let arn = format!("arn:aws:ecr:{}:{registry}:repository/{name}", self.call.region);
+        Ok(self.check(&self.call.permission(), arn, []))
     }
 
     fn create_snapshot(&self) -> Result<Vec<Authorization>, Unknown> {

@@ -21,6 +21,7 @@ mod clock;
 mod credentials;
 mod ebs;
 mod fault;
+mod functions;
 mod metadata;
 mod moto;
 mod proxy;
@@ -57,7 +58,7 @@ pub use metadata::InstanceMetadata;
 pub use moto::MotoError;
 pub use python::{PythonError, environment_of, target_directory};
 pub use record::Call;
-pub use seed::{Network, RunningInstance, SeedError};
+pub use seed::{FunctionCode, Network, RunningInstance, SeedError};
 pub use server::ServerError;
 
 /// How the local AWS behaves.
@@ -163,7 +164,10 @@ impl LocalAws {
     ) -> Result<Self, StartError> {
         let moto = Moto::new(server.port());
         let contents = Arc::new(ebs::Contents::default());
+        let address = listener.local_addr()?;
         let proxy = Arc::new(Proxy {
+            functions: functions::Functions::default(),
+            endpoint: format!("http://{address}"),
             ebs: ebs::Service::new(Arc::clone(&contents), moto.clone(), options.clock.clone()),
             moto,
             clock: options.clock.clone(),
@@ -175,7 +179,6 @@ impl LocalAws {
             unimplemented: std::sync::Mutex::default(),
         });
 
-        let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         let (serving, stopping) = (Arc::clone(&proxy), stop.clone());
         // A runtime of its own: tests share one local AWS, and each has a runtime that ends with it. It lives on its own
@@ -266,6 +269,23 @@ impl LocalAws {
     /// Let a volume hold what an image file holds. Each snapshot holds what the file holds when the snapshot is taken.
     pub fn set_volume_content(&self, volume_id: &str, image: &Path) {
         self.proxy.contents.set_volume(volume_id, image);
+    }
+
+    /// Let every presigned URL that was given out so far have expired.
+    pub fn expire_presigned_urls(&self) {
+        self.proxy.functions.expire();
+    }
+
+    /// Whether presigned URLs give everything, whatever range is asked for.
+    pub fn set_knows_no_ranges(&self, is_so: bool) {
+        self.proxy.functions.set_knows_no_ranges(is_so);
+    }
+
+    /// Put a container image of these layers into a repository of ECR. Returns its URI.
+    pub fn push_image(&self, repository: &str, layers: &[bytes::Bytes]) -> String {
+        let digest = self.proxy.functions.push(repository, layers);
+        let host = format!("{ACCOUNT}.dkr.ecr.{}.amazonaws.com", self.options.region);
+        format!("{host}/{repository}@{digest}")
     }
 
     /// How the snapshots that are made from now on go. At first: pending in the reply, completed when described.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::credentials::{HARNESS_KEY, Keys, Principal, Refusal, SessionCredentials};
 use super::fault::{Effect, Plan};
+use super::functions::{Functions, PRESIGNED};
 use super::moto::Moto;
 use super::record::Calls;
 use super::reply::{Broken, Reply, ReplyBody, ServiceError};
@@ -32,6 +33,9 @@ pub(crate) struct Proxy {
     pub(crate) faults: Plan,
     pub(crate) contents: Arc<ebs::Contents>,
     pub(crate) ebs: ebs::Service,
+    pub(crate) functions: Functions,
+    /// Where the proxy is.
+    pub(crate) endpoint: String,
     pub(crate) check_credentials: bool,
     /// Calls that moto could not answer.
     pub(crate) unimplemented: Mutex<Vec<String>>,
@@ -113,6 +117,10 @@ impl Proxy {
     }
 
     fn check(&self, request: &Request) -> Result<(), Refusal> {
+        if request.service == PRESIGNED {
+            // The URL is the permission.
+            return Ok(());
+        }
         let scope = request.scope.as_ref().ok_or(Refusal::Missing)?;
         if !self.check_credentials {
             return Ok(());
@@ -174,6 +182,11 @@ impl Proxy {
             let reply = self.ebs.answer(request, account, page_limit).await;
             return self.reject_unimplemented(request, reply);
         }
+        match request.service.as_str() {
+            PRESIGNED => return self.functions.answer_presigned(request, self.clock.now()),
+            "ecr" => return self.functions.answer_ecr(request, &self.endpoint, self.clock.now()),
+            _ => {}
+        }
         if request.parts.uri.path().starts_with("/local-aws/") {
             return ServiceError::new(StatusCode::NOT_FOUND, "NotFound", "no such path")
                 .reply(&request.service);
@@ -186,6 +199,11 @@ impl Proxy {
         if reply.status.is_success() {
             self.follow(request, &reply);
         }
+        let reply = if request.service == "lambda" && reply.status.is_success() {
+            self.functions.follow(request, reply, &self.endpoint, self.clock.now())
+        } else {
+            reply
+        };
         self.reject_unimplemented(request, reply)
     }
 

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::request::Parts;
+use serde_json::Value;
+
+use super::functions;
 
 /// A request to the local AWS, understood.
 #[derive(Clone, Debug)]
@@ -40,11 +43,19 @@ impl Request {
             .and_then(Scope::parse);
         let service = scope.as_ref().map(|scope| scope.service.clone()).unwrap_or_default();
         let query = form_pairs(parts.uri.query().unwrap_or_default().as_bytes());
+        let is_presigned = service.is_empty() && parts.uri.path().starts_with(functions::PATH);
+        let service = if is_presigned { functions::PRESIGNED.to_owned() } else { service };
         let (action, parameters) = if service == "ebs" {
             ebs_action(&parts, query)
+        } else if service == "lambda" {
+            lambda_action(&parts, query)
+        } else if is_presigned {
+            ("GetObject".to_owned(), query)
         } else if let Some(target) = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()) {
             let action = target.rsplit('.').next().unwrap_or(target);
-            (action.to_owned(), query)
+            let mut parameters = query;
+            flatten(&serde_json::from_slice(&body).unwrap_or_default(), String::new(), &mut parameters);
+            (action.to_owned(), parameters)
         } else {
             let mut parameters = query;
             parameters.extend(form_pairs(&body));
@@ -118,6 +129,51 @@ fn ebs_action(parts: &Parts, mut parameters: BTreeMap<String, String>) -> (Strin
         _ => return (format!("{} {}", parts.method, parts.uri.path()), parameters),
     };
     (action.to_owned(), parameters)
+}
+
+/// The routes of Lambda that are used here (`service-2.json`).
+fn lambda_action(
+    parts: &Parts,
+    mut parameters: BTreeMap<String, String>,
+) -> (String, BTreeMap<String, String>) {
+    let path = parts.uri.path().trim_matches('/').split('/').map(percent_decode).collect::<Vec<String>>();
+    let segments: Vec<&str> = path.iter().map(String::as_str).collect();
+    let action = match (parts.method.as_str(), segments.as_slice()) {
+        ("POST", [_, "functions"]) => "CreateFunction",
+        ("GET", [_, "functions", name]) => {
+            parameters.insert("FunctionName".to_owned(), (*name).to_owned());
+            "GetFunction"
+        }
+        ("POST", [_, "layers", _, "versions"]) => "PublishLayerVersion",
+        ("GET", [_, "layers", name, "versions", version]) => {
+            parameters.insert("LayerName".to_owned(), (*name).to_owned());
+            parameters.insert("VersionNumber".to_owned(), (*version).to_owned());
+            "GetLayerVersion"
+        }
+        _ => return (format!("{} {}", parts.method, parts.uri.path()), parameters),
+    };
+    (action.to_owned(), parameters)
+}
+
+/// The texts of a JSON request, named as the Query protocol would name them.
+fn flatten(value: &Value, name: String, parameters: &mut BTreeMap<String, String>) {
+    let join = |part: &str| if name.is_empty() { part.to_owned() } else { format!("{name}.{part}") };
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                flatten(member, join(key), parameters);
+            }
+        }
+        Value::Array(items) => {
+            for (number, item) in (1_u32..).zip(items) {
+                flatten(item, join(&number.to_string()), parameters);
+            }
+        }
+        Value::String(text) => {
+            parameters.insert(name, text.clone());
+        }
+        _ => {}
+    }
 }
 
 /// The pairs of `application/x-www-form-urlencoded`.

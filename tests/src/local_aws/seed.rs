@@ -8,6 +8,9 @@ use aws_sdk_ec2::types::{
     TagSpecification, VolumeType,
 };
 
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{LayerVersionContentInput, PackageType, Runtime};
+
 use super::LocalAws;
 
 /// Why something could not be seeded.
@@ -24,6 +27,15 @@ pub struct Network {
     pub subnet_ids: Vec<String>,
     /// A security group of the machines to scan.
     pub security_group_id: String,
+}
+
+/// What a function consists of.
+#[derive(Clone, Debug)]
+pub enum FunctionCode {
+    /// A zip for Python 3.12.
+    Python(Vec<u8>),
+    /// The URI of a container image.
+    Image(String),
 }
 
 /// An instance to scan.
@@ -161,6 +173,52 @@ impl LocalAws {
             .send()
             .await?;
         named(registered.image_id(), "RegisterImage")
+    }
+
+    /// Publish a layer of functions. Returns the ARN of its version.
+    ///
+    /// # Errors
+    /// When a call fails.
+    pub async fn publish_layer(&self, name: &str, zip: Vec<u8>) -> Result<String, SeedError> {
+        let content = LayerVersionContentInput::builder().zip_file(Blob::new(zip)).build();
+        let lambda = aws_sdk_lambda::Client::new(&self.harness_sdk_config());
+        let published = lambda.publish_layer_version().layer_name(name).content(content).send().await?;
+        named(published.layer_version_arn(), "PublishLayerVersion")
+    }
+
+    /// Create a function. Returns its ARN.
+    ///
+    /// # Errors
+    /// When a call fails.
+    pub async fn create_function(
+        &self,
+        name: &str,
+        code: FunctionCode,
+        layers: &[String],
+        tags: &[(&str, &str)],
+    ) -> Result<String, SeedError> {
+        let config = self.harness_sdk_config();
+        let role = format!("function-{name}");
+        let trust = r#"{"Version":"2012-10-17","Statement":[]}"#;
+        let iam = aws_sdk_iam::Client::new(&config);
+        let role = iam.create_role().role_name(role).assume_role_policy_document(trust).send().await?;
+        let role = role.role().map(|role| role.arn().to_owned());
+        let request = aws_sdk_lambda::Client::new(&config)
+            .create_function()
+            .function_name(name)
+            .set_role(role)
+            .set_layers(Some(layers.to_vec()))
+            .set_tags(Some(tags.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()));
+        let request = match code {
+            FunctionCode::Python(zip) => request
+                .runtime(Runtime::Python312)
+                .handler("handler.handle")
+                .code(aws_sdk_lambda::types::FunctionCode::builder().zip_file(Blob::new(zip)).build()),
+            FunctionCode::Image(uri) => request
+                .package_type(PackageType::Image)
+                .code(aws_sdk_lambda::types::FunctionCode::builder().image_uri(uri).build()),
+        };
+        named(request.send().await?.function_arn(), "CreateFunction")
     }
 
     fn harness_ec2(&self) -> aws_sdk_ec2::Client {

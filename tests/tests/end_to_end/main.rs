@@ -5,6 +5,7 @@ mod bad_input;
 mod bytes;
 mod demo;
 mod faults;
+mod functions;
 mod images;
 mod inspect;
 mod interrupted_apply;

@@ -102,11 +102,12 @@ pub(super) fn schema() -> Schema {
             Type::String,
             "What the scanner is to do; each feature brings the permissions that it needs. `hosts`: scan the \
              volumes of EC2 instances of this account and region. `images`: scan Amazon Machine Images there, by \
-             copies of their snapshots.",
+             copies of their snapshots. `functions`: scan Lambda functions there, with their layers, and the \
+             container images of those that are one.",
         )
         .default([Feature::Hosts.name()])
         .validate(validator::items(1..=Feature::ALL.len()))
-        .validate(validator::each(validator::one_of(["hosts", "images"]))),
+        .validate(validator::each(validator::one_of(["hosts", "images", "functions"]))),
     )
     .attribute(
         Attribute::set(

@@ -14,13 +14,18 @@ pub use unknown::Unknown;
 use crate::findings::Findings;
 use crate::package::{OperatingSystem, Package, PackageKind};
 
+/// The property of a function that names the managed runtime that it runs on.
+pub const RUNTIME: &str = "agentless-scanner:function:runtime";
+
 /// What a whole target holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetReport {
     /// What was scanned, as the user named it: an id or a path.
     pub target: String,
-    /// Its kind: `instance`, `volume`, `snapshot`, `image`, `device` or `directory`.
+    /// Its kind: `instance`, `volume`, `snapshot`, `ami`, `function`, `image`, `device` or `directory`.
     pub kind: &'static str,
+    /// What AWS says of it, under the names of properties in package lists.
+    pub about: BTreeMap<&'static str, String>,
     /// Its volumes, and what is on them.
     pub storage: StorageReport,
 }

@@ -197,11 +197,13 @@ impl<'a> Component<'a> {
         let document::Component { licenses, components, properties, .. } = component;
         Self {
             kind: match component.kind {
+                ComponentKind::Application => "application",
                 ComponentKind::Container => "container",
                 ComponentKind::Device => "device",
                 ComponentKind::File => "file",
                 ComponentKind::Library => "library",
                 ComponentKind::OperatingSystem => "operating-system",
+                ComponentKind::Platform => "platform",
             },
             bom_ref: reference,
             supplier: supplier.as_deref().map(|name| Organization { name }),

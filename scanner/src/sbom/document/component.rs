@@ -41,6 +41,8 @@ pub struct Component {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ComponentKind {
+    /// A function with its code.
+    Application,
     /// A container with what is installed in it.
     Container,
     /// A machine, a volume or a snapshot of one.
@@ -51,6 +53,8 @@ pub enum ComponentKind {
     Library,
     /// An operating system.
     OperatingSystem,
+    /// What a function runs on.
+    Platform,
 }
 
 /// How the identity of a package is known.

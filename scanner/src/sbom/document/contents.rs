@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::component::{Component, ComponentKind, Property};
 use super::dependencies::Names;
 use super::{Composition, Options, Relation, container, package, unknown};
-use crate::report::{Container, StorageReport, TreeReport, Unknown};
+use crate::report::{Container, RUNTIME, StorageReport, TargetReport, TreeReport, Unknown};
 
 /// What is worked out once for all trees: a hostile disk may have many.
 pub(super) struct Storage<'a> {
@@ -121,6 +121,16 @@ impl<'a> Contents<'a> {
                 self.relation(reference).needs.extend(needed);
             }
         }
+    }
+
+    /// Adds what a function runs on, which is not in it: it needs it.
+    pub(super) fn add_platform(&mut self, report: &TargetReport) {
+        let Some(runtime) = report.about.get(RUNTIME) else { return };
+        let component =
+            Component::new(ComponentKind::Platform, format!("runtime:{runtime}"), runtime.clone());
+        let reference = self.put(Rank::System, component);
+        let root = self.root.clone();
+        self.relation(&root).needs.insert(reference);
     }
 
     fn place(&self, tree: &TreeReport, path: &str) -> String {

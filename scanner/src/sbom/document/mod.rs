@@ -98,6 +98,7 @@ impl Document {
         for tree in &report.storage.trees {
             contents.add(tree);
         }
+        contents.add_platform(report);
         let hosts = report.storage.trees.iter().filter(|tree| tree.container.is_none());
         let of_hosts = hosts.flat_map(|tree| report.storage.unknowns_of(tree));
         let unknowns: Vec<_> = storage.unknowns.iter().cloned().chain(of_hosts).collect();
@@ -118,6 +119,9 @@ impl Document {
             let mut contents = Contents::new(&storage, options, &subject.reference);
             if let Some(tree) = tree {
                 contents.add_packages(tree);
+                if tree.container.is_none() {
+                    contents.add_platform(report);
+                }
                 unknowns.extend(report.storage.unknowns_of(tree));
             }
             let is_complete = unknowns.is_empty();

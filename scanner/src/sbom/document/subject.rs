@@ -9,11 +9,14 @@ use crate::report::{TargetReport, TreeReport};
 /// A target as a whole.
 pub(super) fn target(report: &TargetReport) -> Component {
     let kind = match report.kind {
+        "function" => ComponentKind::Application,
         "image" | "directory" => ComponentKind::File,
         _ => ComponentKind::Device,
     };
+    let about = report.about.iter().map(|(name, value)| Property::new(name, &**value));
+    let target = Property::new("agentless-scanner:target", report.kind);
     Component {
-        properties: BTreeSet::from([Property::new("agentless-scanner:target", report.kind)]),
+        properties: about.chain([target]).collect(),
         ..Component::new(kind, format!("target:{}", report.target), report.target.clone())
     }
 }

@@ -195,11 +195,13 @@ impl<'a> Package<'a> {
             copyright_text: NO_ASSERTION,
             summary: component.description.as_deref(),
             primary_package_purpose: match component.kind {
+                ComponentKind::Application => "APPLICATION",
                 ComponentKind::Container => "CONTAINER",
                 ComponentKind::Device => "DEVICE",
                 ComponentKind::File => "FILE",
                 ComponentKind::Library => "LIBRARY",
                 ComponentKind::OperatingSystem => "OPERATING-SYSTEM",
+                ComponentKind::Platform => "FRAMEWORK",
             },
             external_refs: purl.into_iter().collect(),
             annotations: Vec::new(),

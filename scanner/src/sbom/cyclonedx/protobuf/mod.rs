@@ -45,11 +45,14 @@ fn component(component: &document::Component) -> Component {
     let document::Component { reference, group, name, version, description, supplier, purl, .. } = component;
     let document::Component { licenses, components, properties, occurrences, .. } = component;
     let kind = match component.kind {
+        ComponentKind::Application => Classification::Application,
         ComponentKind::Container => Classification::Container,
         ComponentKind::Device => Classification::Device,
         ComponentKind::File => Classification::File,
         ComponentKind::Library => Classification::Library,
         ComponentKind::OperatingSystem => Classification::OperatingSystem,
+        // CycloneDX 1.4 has nothing closer.
+        ComponentKind::Platform => Classification::Framework,
     };
     let places = occurrences.iter().map(|occurrence| {
         let value = format!("{} on {}", occurrence.location, occurrence.context());
