@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::document::Value;
-use super::locked::comparable;
 use super::{ExtractError, Found, Input, Report};
 use crate::fs::{FsError, FsPath};
 use crate::limits::Limits;
@@ -110,13 +109,14 @@ impl<'a> Lock<'a, '_> {
 
     fn finish(self, kind: PackageKind) {
         let Self { rows, is_full: _, limits, emit } = self;
-        let names: HashMap<_, _> = rows.iter().map(|row| (comparable(kind, &row.name), &row.name)).collect();
+        let names: HashMap<_, _> =
+            rows.iter().map(|row| (kind.compared_name(&row.name), &row.name)).collect();
         for row in &rows {
             if let Some(problem) = problem(row, limits) {
                 emit(Err(problem));
                 continue;
             }
-            let there = |name: &Cow<'_, str>| Some(names.get(&comparable(kind, name))?.to_string());
+            let there = |name: &Cow<'_, str>| Some(names.get(&kind.compared_name(name))?.to_string());
             let mut depends_on: Vec<_> = row.depends_on.iter().filter_map(there).collect();
             depends_on.sort_unstable();
             depends_on.dedup();
