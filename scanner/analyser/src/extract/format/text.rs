@@ -6,7 +6,7 @@ use crate::limits::Limits;
 use crate::volume::bytes::to_u64;
 
 /// The content of a file as text. What is not UTF-8 is replaced, and the mark that says that it is UTF-8 left out.
-pub(super) fn decoded(content: Vec<u8>) -> String {
+pub(in crate::extract) fn decoded(content: Vec<u8>) -> String {
     let text = match String::from_utf8(content) {
         Ok(text) => text,
         Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
@@ -18,7 +18,7 @@ pub(super) fn decoded(content: Vec<u8>) -> String {
 }
 
 /// A text that must be there for a record to be one of a package, or what is wrong with it.
-pub(super) fn needed(what: &str, text: Option<&str>, limits: &Limits) -> Result<String, String> {
+pub(in crate::extract) fn needed(what: &str, text: Option<&str>, limits: &Limits) -> Result<String, String> {
     let text = text.unwrap_or_default().trim();
     if text.is_empty() {
         return Err(format!("has no {what}"));
@@ -37,12 +37,12 @@ pub(super) fn needed(what: &str, text: Option<&str>, limits: &Limits) -> Result<
 }
 
 /// A text that is not worth losing a package for.
-pub(super) fn optional(text: Option<&str>, limits: &Limits) -> Option<String> {
+pub(in crate::extract) fn optional(text: Option<&str>, limits: &Limits) -> Option<String> {
     needed("text", text, limits).ok()
 }
 
 /// The beginning of a text, for a message.
-pub(super) fn shown(text: &str) -> &str {
+pub(in crate::extract) fn shown(text: &str) -> &str {
     text.get(..text.floor_char_boundary(64)).unwrap_or_default()
 }
 
@@ -50,7 +50,7 @@ pub(super) fn shown(text: &str) -> &str {
 ///
 /// Bounded by what a report takes of such a list. What is beyond it is left out: it is not worth losing the package for.
 #[derive(Debug, Default)]
-pub(super) struct Listed {
+pub(in crate::extract) struct Listed {
     texts: Vec<String>,
     seen: BTreeSet<String>,
     bytes: u64,
@@ -63,7 +63,7 @@ impl Listed {
     const HEAD: u64 = 5;
 
     /// Adds a text, unless it is empty or there.
-    pub(super) fn add(&mut self, text: &str, limits: &Limits) {
+    pub(in crate::extract) fn add(&mut self, text: &str, limits: &Limits) {
         let Some(text) = optional(Some(text), limits) else { return };
         let bytes = self.bytes.saturating_add(to_u64(text.len())).saturating_add(Self::HEAD);
         if bytes <= Self::MOST && self.seen.insert(text.clone()) {
@@ -73,7 +73,7 @@ impl Listed {
     }
 
     /// The list.
-    pub(super) fn into_vec(self) -> Vec<String> {
+    pub(in crate::extract) fn into_vec(self) -> Vec<String> {
         self.texts
     }
 }

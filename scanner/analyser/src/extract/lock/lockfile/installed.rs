@@ -16,7 +16,7 @@ use std::collections::HashSet;
 use crate::package::{Package, Record};
 
 /// Leaves out the rows of lock files whose packages are installed.
-pub(super) fn leave_out_installed(packages: &mut Vec<Package>) {
+pub(in crate::extract) fn leave_out_installed(packages: &mut Vec<Package>) {
     let is_locked = |package: &Package| package.details.record == Record::Locked;
     if !packages.iter().any(is_locked) {
         return;
