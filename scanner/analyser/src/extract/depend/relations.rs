@@ -1,4 +1,8 @@
 //! Which of the packages in a database need each other.
+//!
+//! This is for databases of text, which are in memory as a whole: names are borrowed from them. The headers of `os/rpm` pass
+//! by one at a time, are matched by files too, and a package's own name counts for no more than what others provide: it has
+//! a graph of its own.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -10,6 +10,11 @@
 //!   is lost with the row, as that version is listed.
 //!
 //! All others stay: `/srv/a/yarn.lock` says nothing about `/srv/b/node_modules`.
+//!
+//! What a row took of the target's [`Room`](crate::extract::Room) is not given back when it goes. In a tree, lock files are
+//! read last, so that their rows take room from nothing that is installed there; what comes after them, such as the
+//! containers of a host, finds some thousands of packages less of half a million. Where that is not enough, the report says
+//! that packages are missing (`packages`, `package_bytes`).
 
 use std::collections::HashSet;
 
