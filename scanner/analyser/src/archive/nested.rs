@@ -1,80 +1,8 @@
-//! Where the bytes of an archive are.
+//! Archives in archives.
 
-use std::fmt::Debug;
-
-use crate::extract::Input;
-use crate::fs::{File, FsError};
+use crate::fs::FsError;
+use crate::read_at::ReadAt;
 use crate::volume::bytes::{to_u64, to_usize};
-
-/// Bytes that are read here and there.
-///
-/// Without a position of its own, unlike `Read` and `Seek`: several entries of an archive can be open at the same time.
-pub trait Source: Debug {
-    /// How many bytes there are.
-    fn size(&self) -> u64;
-
-    /// Reads from `offset`, and returns how many bytes it gave: none only at the end.
-    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError>;
-
-    /// Fills `dst`. Bytes that are not there are what a file that was cut short looks like.
-    fn read_exact_at(&self, offset: u64, dst: &mut [u8]) -> Result<(), FsError> {
-        let (mut offset, mut rest) = (offset, dst);
-        while !rest.is_empty() {
-            let count = self.read_at(offset, rest)?;
-            if count == 0 {
-                return Err(FsError::corrupt("the archive", "it ends before what should be in it"));
-            }
-            offset = offset.saturating_add(to_u64(count));
-            rest = rest.get_mut(count..).unwrap_or_default();
-        }
-        Ok(())
-    }
-}
-
-impl Source for File<'_> {
-    fn size(&self) -> u64 {
-        self.size()
-    }
-
-    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
-        self.read_at(offset, dst)
-    }
-}
-
-impl Source for Input<'_> {
-    fn size(&self) -> u64 {
-        self.size()
-    }
-
-    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
-        self.read_at(offset, dst)
-    }
-}
-
-impl Source for [u8] {
-    fn size(&self) -> u64 {
-        to_u64(self.len())
-    }
-
-    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
-        let rest = self.get(to_usize(offset)..).unwrap_or_default();
-        let count = rest.len().min(dst.len());
-        for (to, from) in dst.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        Ok(count)
-    }
-}
-
-impl<S: Source + ?Sized> Source for &S {
-    fn size(&self) -> u64 {
-        (**self).size()
-    }
-
-    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
-        (**self).read_at(offset, dst)
-    }
-}
 
 /// An archive in another one.
 #[derive(Debug)]
@@ -82,7 +10,7 @@ pub enum Nested<'a> {
     /// It is stored without compression: a part of the other one.
     InPlace {
         /// The archive that it is in.
-        outer: &'a dyn Source,
+        outer: &'a dyn ReadAt,
         /// Where it starts there.
         offset: u64,
         /// How many bytes it has.
@@ -92,7 +20,7 @@ pub enum Nested<'a> {
     InMemory(Vec<u8>),
 }
 
-impl Source for Nested<'_> {
+impl ReadAt for Nested<'_> {
     fn size(&self) -> u64 {
         match self {
             Self::InPlace { size, .. } => *size,

@@ -8,14 +8,15 @@ use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
 
 use super::Archive;
 use super::entry::{DEFLATED, Entry, STORED};
-use crate::archive::{Allowance, Source};
+use crate::archive::Allowance;
 use crate::fs::FsError;
+use crate::read_at::ReadAt;
 use crate::volume::bytes::{Bytes, to_u64, to_usize};
 
 /// Bytes of compressed content that are read at once.
 const PIECE: u64 = 32 << 10;
 
-impl<S: Source> Archive<S> {
+impl<S: ReadAt> Archive<S> {
     /// Where the content of an entry is in the source, compressed or not, and how many bytes it has there.
     pub(super) fn place(&self, entry: &Entry, allowance: &Allowance) -> Result<(u64, u64), FsError> {
         /// A local file header without what has a length of its own (4.3.7).
@@ -72,7 +73,7 @@ impl<S: Source> Archive<S> {
 
 /// The content of an entry, with a position.
 pub struct Content<'a> {
-    source: &'a dyn Source,
+    source: &'a dyn ReadAt,
     allowance: &'a Allowance,
     /// Where the next bytes are in the source, and how many there are.
     at: u64,

@@ -6,12 +6,15 @@ use super::Lock;
 use crate::extract::format::document::{self, Value};
 use crate::limits::Limits;
 
+/// What is done with the section, the name and the value of an entry.
+type Entry<'e, 'd, 'a> = dyn FnMut(&mut Lock<'a, '_>, &str, Cow<'d, str>, Value<'d>) + 'e;
+
 /// Calls `entry` for each entry of those sections of a JSON document that are wanted, as [`document::json_entries`] does.
 pub(in crate::extract::lock) fn json_entries<'d, 'a>(
     text: &'d str,
     sections: &[&str],
     lock: &mut Lock<'a, '_>,
-    entry: &mut dyn FnMut(&mut Lock<'a, '_>, &str, Cow<'d, str>, Value<'d>),
+    entry: &mut Entry<'_, 'd, 'a>,
 ) {
     let outcome =
         document::json_entries(text, sections, &mut |section, name, value| entry(lock, section, name, value));

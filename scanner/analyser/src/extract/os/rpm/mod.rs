@@ -20,10 +20,11 @@ use self::depend::Graph;
 use self::header::Header;
 use self::live::{Backend, Database, PLACES, live};
 use self::sqlite::Beside;
-use self::store::{Emit, Fault, ReadAt, Store};
+use self::store::{Emit, Fault, Store};
 use crate::extract::{Claims, ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::limits::Limits;
+use crate::read_at::ReadAt;
 use crate::volume::bytes::to_u64;
 
 /// Reads rpm's database in each of its formats and places, and the list that stands for it in images without rpm.
