@@ -26,6 +26,7 @@ pub mod extract;
 pub mod files;
 pub mod fs;
 pub mod fuzz;
+pub mod read_at;
 pub mod storage;
 pub mod volume;
 

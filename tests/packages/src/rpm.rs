@@ -121,7 +121,8 @@ fn many() -> String {
     spec
 }
 
-fn build(folder: &Path, name: &str, spec: &str, architectures: &[&str]) {
+/// Builds the packages of `spec`, into `RPMS` of a folder.
+pub fn build(folder: &Path, name: &str, spec: &str, architectures: &[&str]) {
     let file = folder.join(format!("{name}.spec"));
     fs::write(&file, spec).unwrap();
     for architecture in architectures {

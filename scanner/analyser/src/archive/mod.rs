@@ -6,8 +6,8 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod allowance;
-mod source;
+mod nested;
 pub mod zip;
 
 pub use allowance::Allowance;
-pub use source::{Nested, Source};
+pub use nested::Nested;

@@ -5,44 +5,11 @@
 
 mod header;
 
-use crate::extract::Input;
 use crate::fs::FsError;
-use crate::volume::bytes::{to_u64, to_usize};
+use crate::read_at::ReadAt;
+use crate::volume::bytes::to_usize;
 
 use header::{Form, Header};
-
-/// Bytes that can be read from any place.
-pub(crate) trait Source {
-    /// How many there are.
-    fn size(&self) -> u64;
-    /// Reads from `offset`, and returns how many bytes it gave: fewer than asked only at the end.
-    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError>;
-}
-
-impl Source for Input<'_> {
-    fn size(&self) -> u64 {
-        Input::size(self)
-    }
-
-    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
-        Input::read_at(self, offset, dst)
-    }
-}
-
-impl Source for &[u8] {
-    fn size(&self) -> u64 {
-        to_u64(self.len())
-    }
-
-    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
-        let there = self.get(to_usize(offset)..).unwrap_or_default();
-        let count = there.len().min(dst.len());
-        for (to, from) in dst.iter_mut().zip(there) {
-            *to = *from;
-        }
-        Ok(count)
-    }
-}
 
 /// Why something in a program could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +68,7 @@ const PF_W: u32 = 2;
 /// `sh_type`: takes no bytes of the file, such as in files of nothing but debug information.
 const SHT_NOBITS: u32 = 8;
 
-impl<'a, S: Source> Elf<'a, S> {
+impl<'a, S: ReadAt> Elf<'a, S> {
     /// Reads the headers. `None` if it is something else than a program or library: no ELF at all, an object that is still
     /// to be linked, a core dump.
     pub(crate) fn open(source: &'a S) -> Result<Option<Self>, ElfError> {
@@ -249,6 +216,7 @@ pub(crate) mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::volume::bytes::to_u64;
 
     /// A program in bytes: its headers, one writable segment, and sections of the file.
     #[derive(Debug)]

@@ -139,10 +139,11 @@ struct Search<'a, 'g> {
 }
 
 impl Search<'_, '_> {
-    fn add(&mut self, extractor: usize, path: &FsPath, node: Node, is_program: bool) {
+    /// Adds a file, if the extractor wants it, and says whether it does.
+    fn add(&mut self, extractor: usize, path: &FsPath, node: Node, is_program: bool) -> bool {
         let wants = self.extractors.get(extractor).is_some_and(|extractor| extractor.wants(path));
         if !wants {
-            return;
+            return false;
         }
         let bytes = to_u64(path.as_relative_bytes().len().saturating_add(size_of::<Wanted>()));
         match self.room.checked_sub(bytes) {
@@ -152,6 +153,7 @@ impl Search<'_, '_> {
             }
             _ => self.is_full = true,
         }
+        true
     }
 
     /// Looks at mode and size of the files that may be executable.
@@ -194,13 +196,16 @@ impl Visitor for Search<'_, '_> {
             FileType::Regular => {}
             _ => return Next::Skip,
         }
-        let wanted: Vec<_> = self.interests.by_name(found.name()).collect();
-        if !wanted.is_empty() {
+        let named: Vec<_> = self.interests.by_name(found.name()).collect();
+        let mut is_wanted = false;
+        if !named.is_empty() {
             let path = found.path();
-            for index in wanted {
-                self.add(index, &path, found.node(), false);
+            for index in named {
+                is_wanted |= self.add(index, &path, found.node(), false);
             }
-        } else if !self.interests.executables.is_empty() {
+        }
+        // A program may be called like a record that it is not, such as `metadata`.
+        if !is_wanted && !self.interests.executables.is_empty() {
             self.candidates.push((found.path(), found.node()));
             if self.candidates.len() >= CANDIDATES {
                 self.look_at_candidates();
@@ -216,7 +221,64 @@ impl Visitor for Search<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::rc::Rc;
+
+    use agentless_core::fs::Directory;
+
     use super::*;
+    use crate::extract::report::Room;
+    use crate::extract::{ExtractError, Input, Report};
+    use crate::limits::Limits;
+
+    /// Wants the files with this interest, and only those below a directory.
+    #[derive(Debug)]
+    struct Below(&'static [Interest], &'static str);
+
+    impl Extractor for Below {
+        fn name(&self) -> &'static str {
+            "lang/below"
+        }
+
+        fn description(&self) -> &'static str {
+            "files below a directory"
+        }
+
+        fn interest(&self) -> &'static [Interest] {
+            self.0
+        }
+
+        fn wants(&self, path: &FsPath) -> bool {
+            path.starts_with(&FsPath::new(self.1))
+        }
+
+        fn extract(&self, _: &Input<'_>, _: &mut Report<'_>) -> Result<(), ExtractError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_program_with_the_name_of_a_record_is_a_program_unless_it_is_read_as_the_record() {
+        let root = tempfile::tempdir().unwrap();
+        for path in ["bin", "record"].map(|folder| root.path().join(folder)) {
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(path.join("x-metadata"), "x").unwrap();
+            let executable = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(path.join("x-metadata"), executable).unwrap();
+        }
+        let limits = Limits::default();
+        let tree = Tree::new(Rc::new(Directory::open(root.path(), &limits).unwrap()), limits.clone());
+        let records = Below(&[Interest::Suffix("metadata")], "/record");
+        let programs = Below(&[Interest::Executable { least: 1 }], "/");
+        let mut gathering = Gathering::within(Room::new(&limits), &limits);
+        let found = walked(&tree, &[&records, &programs], &HashSet::new(), &mut gathering);
+        let found: Vec<_> = found
+            .iter()
+            .map(|wanted| (wanted.extractor, wanted.path.to_string(), wanted.is_program))
+            .collect();
+        let expected = [(0, "/record/x-metadata".to_owned(), false), (1, "/bin/x-metadata".to_owned(), true)];
+        assert_eq!(found, expected);
+    }
 
     #[test]
     fn a_name_is_compared_by_its_end_without_case() {

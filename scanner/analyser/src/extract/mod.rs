@@ -5,27 +5,19 @@
 
 #![warn(clippy::arithmetic_side_effects)]
 
-mod control;
-mod depends;
-mod document;
-mod field;
+mod depend;
 mod find;
-mod indented;
+mod format;
 mod input;
 mod interest;
-mod json;
 mod kernel;
 pub mod lang;
 pub mod lock;
-mod locked;
-mod lockfile;
 pub mod os;
 mod owner;
 mod registry;
-mod relations;
 mod report;
 mod shared;
-mod text;
 mod unread;
 
 use std::collections::HashSet;
@@ -124,7 +116,7 @@ pub fn run_these(
     look_up(tree, extractors, &mut gathering);
     if scope.languages {
         search(tree, extractors, &around.layers, &mut gathering);
-        locked::leave_out_installed(gathering.packages_mut());
+        lock::leave_out_installed(gathering.packages_mut());
     }
     unread::report(tree, &mut gathering);
     *room = gathering.room;

@@ -45,6 +45,8 @@ mod tests {
 
     /// The folders of extractors.
     const GROUPS: [&str; 3] = ["lang", "lock", "os"];
+    /// What the extractors of a group share.
+    const SHARED: [&str; 1] = ["lock/lockfile"];
 
     /// The names that the source files give: `os/dpkg.rs` is `os/dpkg`.
     fn modules() -> BTreeSet<String> {
@@ -57,6 +59,9 @@ mod tests {
                     names.insert(format!("{group}/{stem}"));
                 }
             }
+        }
+        for shared in SHARED {
+            assert!(names.remove(shared), "{shared}");
         }
         names
     }

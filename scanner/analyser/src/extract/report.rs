@@ -8,8 +8,9 @@ use agentless_core::limits::Limits;
 use agentless_core::number::to_u64;
 use agentless_core::task::Scope;
 
+use super::format::text;
 use super::shared::Shared;
-use super::{Extractor, depends, text};
+use super::{Extractor, depend};
 use crate::fs::FsPath;
 use crate::package::{Details, Evidence, OperatingSystem, Owner, Package, PackageKind};
 
@@ -130,7 +131,7 @@ impl Gathering {
         let mut findings = self.findings;
         findings.packages.sort();
         findings.packages.dedup_by(|a, b| a.identity() == b.identity());
-        depends::keep_what_is_there(&mut findings.packages);
+        depend::keep_what_is_there(&mut findings.packages);
         findings.gaps.sort();
         findings.gaps.dedup();
         if self.more_gaps > 0 {

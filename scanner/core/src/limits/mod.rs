@@ -68,6 +68,9 @@ pub struct Limits {
     /// Systems of one target, each of which is joined and searched by itself. Against hundreds of small roots, each with a
     /// thousand mounts.
     systems: u32 = 16, "systems";
+    /// Containers of one target, each of which is searched by itself. Against an engine's folder that records them without
+    /// end.
+    containers: u32 = 1000, "containers", or none;
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     journal_blocks: u64 = 1 << 20, "blocks", or none;
     /// Bytes that recovering the log of an XFS filesystem keeps in memory: those of transactions that are not yet
@@ -87,6 +90,18 @@ pub struct Limits {
     /// Bytes that one filesystem reads, holes included, over its whole life. Against many files that each stay just
     /// below `file_bytes`.
     read_bytes: u64 = 256 << 30, "bytes";
+    /// Files of one system, or of one container, that are read because of their names or modes. Against a disk that is
+    /// nothing but files named `package.json`.
+    wanted_files: u64 = 1_000_000, "files", or none;
+    /// Bytes of a lock file. Against one that is nothing but the smallest values, each of which costs ten times its bytes of
+    /// memory. Those of the largest repositories have a few tens of megabytes.
+    lock_bytes: u64 = 64 << 20, "bytes", or none;
+    /// Archives in each other: a jar in a war in a zip. Against archives that contain themselves.
+    archive_depth: u32 = 8, "levels", or none;
+    /// Entries of one archive. Against a directory of an archive that lists names without end.
+    archive_entries: u64 = 500_000, "entries";
+    /// Bytes that are decompressed of one archive and those in it. Against a few bytes that become terabytes.
+    archive_bytes: u64 = 2 << 30, "bytes";
     /// Packages of one target. Against databases that list packages without end, which cost some 300 bytes of memory each.
     /// The largest distributions have a fifth of it in their whole archive.
     packages: u64 = 500_000, "packages";
@@ -95,12 +110,13 @@ pub struct Limits {
     package_bytes: u64 = 256 << 20, "bytes";
     /// Bytes of a field of a package database: a name, a version. Against fields that fill memory; real ones are far shorter.
     field_bytes: usize = 4096, "bytes";
-    /// Names by which the packages of one database are needed, and dependencies among them. Against a database of nothing
-    /// but relations, all kept in memory to be resolved. A system of 3,000 RPMs has some 300,000.
-    relations: u64 = 2_000_000, "names", or none;
     /// Bytes of a value in `/etc/os-release`. Against an id of megabytes, which would stand in the URL of each of the system's
     /// packages.
     os_field_bytes: usize = 256, "bytes";
+    /// Names by which the packages of one dpkg or apk database are needed, and dependencies among them. Against a database
+    /// of nothing but relations, all kept in memory to be resolved. A Debian system of 800 packages has some 4,000. Those of
+    /// RPMs, which are files too, take a part of `package_bytes`.
+    relations: u64 = 2_000_000, "names", or none;
     /// Bytes of one text in a report: a name, a version, a path. Against texts that no reader of a list has room for. At
     /// most 16 KiB, four times the longest path, so that what has a dozen texts is one message.
     text_bytes: u64 = 16 << 10, "bytes";
@@ -121,21 +137,6 @@ pub struct Limits {
     /// Bytes of blocks that the scanner keeps in memory for all volumes of one target. Those beyond it go to a temporary
     /// file, which costs no request either.
     block_cache_bytes: u64 = 64 << 20, "bytes", or none;
-    /// Containers of one target, each of which is searched by itself. Against an engine's folder that records them without
-    /// end.
-    containers: u32 = 1000, "containers", or none;
-    /// Files of one system, or of one container, that are read because of their names or modes. Against a disk that is
-    /// nothing but files named `package.json`.
-    wanted_files: u64 = 1_000_000, "files", or none;
-    /// Bytes of a lock file. Against one that is nothing but the smallest values, each of which costs ten times its bytes of
-    /// memory. Those of the largest repositories have a few tens of megabytes.
-    lock_bytes: u64 = 64 << 20, "bytes", or none;
-    /// Archives in each other: a jar in a war in a zip. Against archives that contain themselves.
-    archive_depth: u32 = 8, "levels", or none;
-    /// Entries of one archive. Against a directory of an archive that lists names without end.
-    archive_entries: u64 = 500_000, "entries";
-    /// Bytes that are decompressed of one archive and those in it. Against a few bytes that become terabytes.
-    archive_bytes: u64 = 2 << 30, "bytes";
     /// Blocks of one volume that are on their way because of hints. 4096 are 2 GiB of an EBS snapshot. Against a disk that
     /// claims anything, of which everything would be queued.
     prefetched_blocks: usize = 4096, "blocks", or none;

@@ -6,6 +6,7 @@ mod composer;
 mod containers;
 mod dotnet;
 mod dpkg;
+mod everything;
 mod go;
 mod java;
 mod locks;

@@ -9,8 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use agentless_core::findings::Findings;
-use agentless_package_tests::rpm::{Made, bdb, line, list, ndb, rpm, rpms, sqlite};
-use agentless_package_tests::{ours, tool};
+use agentless_core::package::PackageKind;
+use agentless_package_tests::rpm::{Made, bdb, build, line, list, ndb, rpm, rpms, sqlite};
+use agentless_package_tests::{ours, program, tool};
 use tempfile::TempDir;
 
 /// Files of a database: what else is in the folder is indices and locks.
@@ -228,6 +229,68 @@ fn only_the_database_that_rpm_uses_is_read() {
         copy(newer, &root.path().join("var/lib/rpm"));
         assert_found(root.path(), expected);
     }
+}
+
+/// Installs a package of this vendor, with a Python package and a program of one crate, which are named after it.
+fn install(root: &Path, name: &str, vendor: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program");
+    let list = format!(
+        r#"{{"packages":[{{"name":"{name}-crate","version":"1.0.0","source":"crates.io","root":true}}]}}"#
+    );
+    program::audited(&program, &list);
+    let metadata = format!("%{{buildroot}}/usr/lib/python3.9/site-packages/{name}-1.dist-info/METADATA");
+    let spec = format!(
+        "%define __os_install_post %{{nil}}\n%define _binaries_in_noarch_packages_terminate_build 0\nName: {name}\nVersion: 1\n\
+         Release: 1\nSummary: s\nLicense: MIT\nVendor: {vendor}\nBuildArch: noarch\n%description\nd\n%install\n\
+         mkdir -p $(dirname {metadata}) %{{buildroot}}/usr/bin %{{buildroot}}/opt/{name}\n\
+         printf 'Metadata-Version: 2.1\\nName: {name}-python\\nVersion: 1\\n' >{metadata}\n\
+         cp {0} %{{buildroot}}/usr/bin/{name}\ncp {0} %{{buildroot}}/opt/{name}/{name}\n%files\n/usr\n/opt\n",
+        program.display(),
+    );
+    build(folder.path(), name, &spec, &["noarch"]);
+    let mut command = Command::new("rpm");
+    command.arg("--root").arg(root).args(["--dbpath", "/var/lib/rpm", "--nodeps", "-i"]);
+    tool::run(command.arg(folder.path().join(format!("RPMS/noarch/{name}-1-1.noarch.rpm"))));
+}
+
+#[test]
+fn what_packages_installed_is_attributed_to_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    fs::create_dir(root.join("etc")).unwrap();
+    fs::write(root.join("etc/os-release"), "ID=rhel\nVERSION_ID=9\n").unwrap();
+    install(root, "own", "Red Hat, Inc.");
+    install(root, "other", "Somebody");
+    // Beside them, what no package installed.
+    let alone = root.join("usr/lib/python3.9/site-packages/alone-1.dist-info");
+    fs::create_dir(&alone).unwrap();
+    fs::write(alone.join("METADATA"), "Metadata-Version: 2.1\nName: alone\nVersion: 1\n").unwrap();
+
+    let findings = ours::findings(root);
+    assert_eq!(findings.gaps, []);
+    let found: Vec<_> = findings
+        .packages
+        .iter()
+        .filter(|package| package.kind != PackageKind::Rpm)
+        .map(|package| {
+            let owner = package.details.owner.as_ref();
+            assert!(owner.is_none_or(|owner| owner.kind == PackageKind::Rpm));
+            (&package.name[..], &package.evidence.path[..], owner.map(|owner| &owner.name[..]))
+        })
+        .collect();
+    // What is built into the distribution's own programs is covered by its packages, except below `/opt`.
+    let site_packages = "/usr/lib/python3.9/site-packages";
+    let metadata = |name| format!("{site_packages}/{name}-1.dist-info/METADATA");
+    let expected = [
+        ("alone", &metadata("alone")[..], None),
+        ("other-crate", "/opt/other/other", Some("other")),
+        ("other-crate", "/usr/bin/other", Some("other")),
+        ("other-python", &metadata("other"), Some("other")),
+        ("own-crate", "/opt/own/own", Some("own")),
+        ("own-python", &metadata("own"), Some("own")),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -1,9 +1,7 @@
-//! Crates in programs that `cargo auditable` built: its section is put into a program by `objcopy`, compressed by Python.
-
-use std::process::Command;
+//! Crates in programs that `cargo auditable` built.
 
 use agentless_core::package::PackageKind;
-use agentless_package_tests::{ours, program, tool};
+use agentless_package_tests::{ours, program};
 
 const LIST: &str = r#"{"packages":[
     {"name":"autocfg","version":"1.1.0","source":"crates.io","kind":"build"},
@@ -16,13 +14,7 @@ const LIST: &str = r#"{"packages":[
 fn crates_are_found_in_the_section_of_a_program() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("usr/bin/tool");
-    program::link(&path, ".globl _start\n.text\n_start: .space 100000\n", &["-static"]);
-    let folder = tempfile::tempdir().unwrap();
-    let list = folder.path().join("list");
-    let compress = "import sys, zlib; open(sys.argv[1], 'wb').write(zlib.compress(sys.argv[2].encode()))";
-    tool::run(Command::new("python3").args(["-c", compress]).arg(&list).arg(LIST));
-    let section = format!(".dep-v0={}", list.display());
-    tool::run(Command::new("objcopy").args(["--add-section", &section]).arg(&path));
+    program::audited(&path, LIST);
 
     let findings = ours::findings(root.path());
     assert_eq!(findings.gaps, []);

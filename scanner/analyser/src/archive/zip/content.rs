@@ -9,8 +9,9 @@ use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
 
 use super::Archive;
 use super::entry::{DEFLATED, Entry, STORED};
-use crate::archive::{Allowance, Source};
+use crate::archive::Allowance;
 use crate::fs::FsError;
+use crate::read_at::ReadAt;
 use crate::volume::bytes::{Bytes, to_u64, to_usize};
 
 /// Bytes of compressed content that are read at once.
@@ -25,7 +26,7 @@ pub enum Place {
     Deflated(Range<u64>),
 }
 
-impl<S: Source> Archive<S> {
+impl<S: ReadAt> Archive<S> {
     /// Where the content of an entry is, for who reads parts of it: nobody compares its checksum.
     pub fn place_of(&self, entry: &Entry, allowance: &Allowance) -> Result<Place, FsError> {
         let Content { at, compressed_left, inflater, .. } = self.content(entry, allowance)?;
@@ -89,7 +90,7 @@ impl<S: Source> Archive<S> {
 
 /// The content of an entry, with a position.
 pub struct Content<'a> {
-    source: &'a dyn Source,
+    source: &'a dyn ReadAt,
     allowance: &'a Allowance,
     /// Where the next bytes are in the source, and how many there are.
     at: u64,

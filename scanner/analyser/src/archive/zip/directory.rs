@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use super::end::{End, damaged};
 use super::entry::{Entry, HEADER, Header};
-use crate::archive::{Allowance, Source};
+use crate::archive::Allowance;
 use crate::fs::{FsError, FsPath};
+use crate::read_at::ReadAt;
 use crate::volume::bytes::{to_u64, to_usize};
 
 /// The central directory, with what is wrong with it.
@@ -21,7 +22,7 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Reads the directory of an archive, which may keep so many bytes of memory.
-    pub(super) fn read(source: &dyn Source, memory: u64, allowance: &Allowance) -> Result<Self, FsError> {
+    pub(super) fn read(source: &dyn ReadAt, memory: u64, allowance: &Allowance) -> Result<Self, FsError> {
         let end = End::find(source, allowance)?;
         let mut directory =
             Self { entries: Vec::new(), problems: Vec::new(), start: end.directory, memory: 0 };
@@ -38,7 +39,7 @@ impl Directory {
 
     fn list(
         &mut self,
-        source: &dyn Source,
+        source: &dyn ReadAt,
         end: End,
         memory: u64,
         allowance: &Allowance,
@@ -133,7 +134,7 @@ impl Outside {
 /// The bytes of the directory, a piece at a time: what it says of its size is no reason to have room for it.
 #[derive(Debug)]
 struct Window<'a> {
-    source: &'a dyn Source,
+    source: &'a dyn ReadAt,
     allowance: &'a Allowance,
     /// What is read and not taken.
     buffer: Vec<u8>,
@@ -144,7 +145,7 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    fn new(source: &'a dyn Source, end: End, allowance: &'a Allowance) -> Self {
+    fn new(source: &'a dyn ReadAt, end: End, allowance: &'a Allowance) -> Self {
         let (at, end) = (end.directory, end.directory.saturating_add(end.size));
         Self { source, allowance, buffer: Vec::new(), taken: 0, at, end }
     }

@@ -1,7 +1,8 @@
 //! The records at the end of an archive, which say where its directory is.
 
-use crate::archive::{Allowance, Source};
+use crate::archive::Allowance;
 use crate::fs::FsError;
+use crate::read_at::ReadAt;
 use crate::volume::bytes::{Bytes, Truncated, to_u64, to_usize};
 
 /// Where the central directory is.
@@ -32,7 +33,7 @@ const END64: usize = 56;
 const END64_SIGNATURE: u32 = 0x0606_4b50;
 
 impl End {
-    pub(super) fn find(source: &dyn Source, allowance: &Allowance) -> Result<Self, FsError> {
+    pub(super) fn find(source: &dyn ReadAt, allowance: &Allowance) -> Result<Self, FsError> {
         allowance.opening()?;
         let (at, record) = match last(source, to_u64(END), allowance)? {
             Some(found) => found,
@@ -68,7 +69,7 @@ impl End {
 /// The last end record that begins within the last `within` bytes, and its offset. One whose comment reaches to the end of
 /// the source is preferred; else there may be something behind it.
 fn last(
-    source: &dyn Source,
+    source: &dyn ReadAt,
     within: u64,
     allowance: &Allowance,
 ) -> Result<Option<(u64, [u8; END])>, FsError> {
@@ -96,7 +97,7 @@ fn last(
 }
 
 /// What the zip64 record before the end record at `at` says, and its offset; none if there is no locator.
-fn zip64(source: &dyn Source, at: u64) -> Result<Option<(u64, End)>, FsError> {
+fn zip64(source: &dyn ReadAt, at: u64) -> Result<Option<(u64, End)>, FsError> {
     let Some(locator_at) = at.checked_sub(to_u64(LOCATOR)) else { return Ok(None) };
     let mut locator = [0; LOCATOR];
     source.read_exact_at(locator_at, &mut locator)?;

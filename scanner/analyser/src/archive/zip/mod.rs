@@ -24,8 +24,9 @@ mod tests;
 pub use content::{Content, Place};
 pub use entry::Entry;
 
-use super::{Allowance, Nested, Source};
+use super::{Allowance, Nested};
 use crate::fs::FsError;
+use crate::read_at::ReadAt;
 use crate::volume::bytes::to_u64;
 use directory::Directory;
 
@@ -40,7 +41,7 @@ pub struct Archive<S> {
     memory: u64,
 }
 
-impl<S: Source> Archive<S> {
+impl<S: ReadAt> Archive<S> {
     /// Reads the directory of an archive. What is wrong with parts of it is in [`problems`](Self::problems); an error means
     /// that nothing could be read.
     pub fn read(source: S, allowance: &Allowance) -> Result<Self, FsError> {

@@ -264,7 +264,7 @@ fn archives_in_archives_are_read_in_place_or_decompressed() {
 }
 
 /// How many archives in each other are opened, and why no more.
-fn depth<S: Source>(archive: &Archive<S>, allowance: &Allowance) -> (u32, String) {
+fn depth<S: ReadAt>(archive: &Archive<S>, allowance: &Allowance) -> (u32, String) {
     match archive.nested(&archive.entries()[0], allowance) {
         Ok(nested) => depth(&nested, allowance),
         Err(error) => (archive.depth, error.to_string()),

@@ -2,8 +2,8 @@
 
 use serde::de::MapAccess;
 
-use crate::extract::json::{self, Member, Names, Texts, Wanted};
-use crate::extract::text::{self, Listed, shown};
+use crate::extract::format::json::{self, Member, Names, Texts, Wanted};
+use crate::extract::format::text::{self, Listed, shown};
 use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::limits::Limits;

@@ -3,7 +3,7 @@
 //! A gem's specification is a Ruby program. `gem install` writes it, in a form that it always keeps, so that what is wanted
 //! can be read without running it; where somebody wrote it by hand, the name of the file has name and version.
 
-use crate::extract::text::{self, Listed, shown};
+use crate::extract::format::text::{self, Listed, shown};
 use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::limits::Limits;

@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 use serde_json::Value;
 
-use crate::elf::{Elf, ElfError, Source};
+use crate::elf::{Elf, ElfError};
 use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::FsError;
 use crate::limits::Limits;
 use crate::package::{Details, PackageKind};
+use crate::read_at::ReadAt;
 use crate::volume::bytes::to_usize;
 
 /// Reads the section `.dep-v0` of programs.
@@ -57,7 +58,7 @@ pub fn fuzz_rust(content: &[u8]) {
 }
 
 /// The list of crates, decompressed.
-fn list<S: Source>(source: &S, limits: &Limits) -> Result<Option<Vec<u8>>, ElfError> {
+fn list<S: ReadAt>(source: &S, limits: &Limits) -> Result<Option<Vec<u8>>, ElfError> {
     let Some(elf) = Elf::open(source)? else { return Ok(None) };
     let sections = elf.sections()?;
     let Some(section) = sections.iter().find(|section| section.is(".dep-v0")) else { return Ok(None) };

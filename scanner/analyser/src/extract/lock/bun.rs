@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 
-use crate::extract::document::{Value, json_entries};
-use crate::extract::lockfile::{self, Lock, Row, reachable};
-use crate::extract::text::shown;
+use crate::extract::format::document::Value;
+use crate::extract::format::text::shown;
+use crate::extract::lock::lockfile::{self, Lock, Row, json_entries, reachable};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -50,7 +50,7 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
     let text = plain_json(text);
     let mut packages: Vec<Package> = Vec::new();
     let mut roots = Vec::new();
-    let outcome = json_entries(&text, &["workspaces", "packages"], &mut |section, key, value| {
+    json_entries(&text, &["workspaces", "packages"], lock, &mut |lock, section, key, value| {
         if section == "packages" {
             if lock.has_room(packages.len()) {
                 packages.extend(Package::new(&key, &value));
@@ -60,9 +60,6 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
             roots.extend(needed(&value).map(|name| (from.clone(), name)));
         }
     });
-    if let Err(error) = outcome {
-        lock.unknown(error);
-    }
     let index: HashMap<_, _> =
         packages.iter().enumerate().map(|(index, package)| (&package.key[..], index)).collect();
     let starts = roots.iter().filter_map(|(from, name)| resolve(&index, from, name));
@@ -190,7 +187,7 @@ fn string_length(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::{only_rows, rows};
+    use crate::extract::lock::lockfile::test::{only_rows, rows};
 
     #[test]
     fn packages_that_the_application_leads_to() {

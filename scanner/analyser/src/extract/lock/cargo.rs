@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use crate::extract::document::Value;
-use crate::extract::lockfile::{self, Lock, Row, toml_stanzas};
+use crate::extract::format::document::Value;
+use crate::extract::lock::lockfile::{self, Lock, Row, toml_stanzas};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -58,7 +58,7 @@ fn name(dependency: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::only_rows;
+    use crate::extract::lock::lockfile::test::only_rows;
 
     #[test]
     fn crates_with_a_source() {

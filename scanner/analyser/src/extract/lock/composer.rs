@@ -1,7 +1,6 @@
 //! `lock/composer`: what Composer locks, without what is for development only. Paths are the application itself.
 
-use crate::extract::document::json_entries;
-use crate::extract::lockfile::{self, Lock, Row};
+use crate::extract::lock::lockfile::{self, Lock, Row, json_entries};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -33,7 +32,7 @@ impl Extractor for Composer {
 }
 
 pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
-    let outcome = json_entries(text, &["packages"], &mut |_, _, package| {
+    json_entries(text, &["packages"], lock, &mut |lock, _, _, package| {
         if package.get("dist").get("type").text().is_some_and(|kind| kind == "path") {
             return;
         }
@@ -44,15 +43,12 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
             ..Row::new(text("name"), text("version"))
         });
     });
-    if let Err(error) = outcome {
-        lock.unknown(error);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::only_rows;
+    use crate::extract::lock::lockfile::test::only_rows;
 
     #[test]
     fn packages_for_production() {

@@ -3,7 +3,7 @@
 //! The file does not say which gems are needed for development only: all are listed. Paths are the application itself. A gem
 //! that is locked for several platforms is one gem.
 
-use crate::extract::lockfile::{self, Lock, Row};
+use crate::extract::lock::lockfile::{self, Lock, Row};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -80,7 +80,7 @@ fn gem(entry: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::{only_rows, rows};
+    use crate::extract::lock::lockfile::test::{only_rows, rows};
 
     #[test]
     fn gems_of_all_sources() {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use agentless_core::number::to_u64;
 
-use crate::extract::lockfile::{self, Lock, Row};
+use crate::extract::lock::lockfile::{self, Lock, Row};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -238,7 +238,7 @@ fn compare_pre(a: &str, b: &str) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::{only_rows, rows};
+    use crate::extract::lock::lockfile::test::{only_rows, rows};
 
     const SUMS: &str = "example.com/a v1.0.0 h1:00=\nexample.com/a v1.0.0/go.mod h1:00=\n\
         example.com/i v1.9.0 h1:00=\nexample.com/i v1.10.0-rc.1 h1:00=\nexample.com/i v1.10.0/go.mod h1:00=\n\

@@ -4,7 +4,7 @@
 //! is for the build itself, whose plugins may be on a machine that builds. Gradle before 6 wrote a file for each
 //! configuration.
 
-use crate::extract::lockfile::{self, Lock, Row};
+use crate::extract::lock::lockfile::{self, Lock, Row};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -67,7 +67,7 @@ fn is_for_tests(configuration: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::rows;
+    use crate::extract::lock::lockfile::test::rows;
 
     #[test]
     fn artifacts_that_are_not_for_tests() {

@@ -6,6 +6,7 @@ mod composer;
 mod gem;
 mod go;
 mod gradle;
+mod lockfile;
 mod npm;
 mod nuget;
 mod pdm;
@@ -18,7 +19,7 @@ mod pylock;
 mod uv;
 mod yarn;
 
-use super::lockfile::{self, Parse};
+use self::lockfile::Parse;
 use crate::limits::Limits;
 use crate::package::PackageKind;
 
@@ -28,6 +29,7 @@ pub use composer::Composer;
 pub use gem::Gem;
 pub use go::Go;
 pub use gradle::Gradle;
+pub(super) use lockfile::leave_out_installed;
 pub use npm::Npm;
 pub use nuget::Nuget;
 pub use pdm::Pdm;

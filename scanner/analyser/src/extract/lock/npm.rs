@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::extract::document::{Value, json_entries};
-use crate::extract::lockfile::{self, Lock, Row};
-use crate::extract::text::shown;
+use crate::extract::format::document::Value;
+use crate::extract::format::text::shown;
+use crate::extract::lock::lockfile::{self, Lock, Row, json_entries};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -40,7 +40,7 @@ impl Extractor for Npm {
 
 pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
     let mut has_packages = false;
-    let outcome = json_entries(text, &["packages", "dependencies"], &mut |section, key, value| {
+    json_entries(text, &["packages", "dependencies"], lock, &mut |lock, section, key, value| {
         if section == "packages" {
             has_packages = true;
             package(key, &value, lock);
@@ -49,9 +49,6 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
             dependency(key, &value, lock);
         }
     });
-    if let Err(error) = outcome {
-        lock.unknown(error);
-    }
 }
 
 /// An entry of `packages` (versions 2 and 3): its key is the directory that the package is installed in.
@@ -134,7 +131,7 @@ fn after(text: Cow<'_, str>, start: usize) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::{only_rows, rows};
+    use crate::extract::lock::lockfile::test::{only_rows, rows};
 
     #[test]
     fn packages_of_versions_2_and_3() {

@@ -1,8 +1,7 @@
 //! `lock/nuget`: what `NuGet` locks, for all frameworks that the project is built for. Projects are the application itself.
 
-use crate::extract::document::json_entries;
-use crate::extract::lockfile::{self, Lock, Row};
-use crate::extract::text::shown;
+use crate::extract::format::text::shown;
+use crate::extract::lock::lockfile::{self, Lock, Row, json_entries};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -34,7 +33,7 @@ impl Extractor for Nuget {
 }
 
 pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
-    let outcome = json_entries(text, &["dependencies"], &mut |_, _framework, packages| {
+    json_entries(text, &["dependencies"], lock, &mut |lock, _, _framework, packages| {
         for (name, package) in packages.map() {
             let is_project =
                 package.get("type").text().is_some_and(|kind| kind.eq_ignore_ascii_case("project"));
@@ -50,15 +49,12 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
             }
         }
     });
-    if let Err(error) = outcome {
-        lock.unknown(error);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::only_rows;
+    use crate::extract::lock::lockfile::test::only_rows;
 
     #[test]
     fn packages_of_all_frameworks() {

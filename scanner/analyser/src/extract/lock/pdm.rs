@@ -3,7 +3,7 @@
 //! Packages of other groups than the default one are left out, as `pdm install --prod` installs none of them. Paths are the
 //! application itself.
 
-use crate::extract::lockfile::{self, Lock, Row, toml_stanzas};
+use crate::extract::lock::lockfile::{self, Lock, Row, toml_stanzas};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -59,7 +59,7 @@ fn name(requirement: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::only_rows;
+    use crate::extract::lock::lockfile::test::only_rows;
 
     #[test]
     fn packages_of_the_default_group() {

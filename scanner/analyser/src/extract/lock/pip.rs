@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::extract::lockfile::{self, Lock, Row};
+use crate::extract::lock::lockfile::{self, Lock, Row};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -99,7 +99,7 @@ fn is_of_a_name(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::{only_rows, rows};
+    use crate::extract::lock::lockfile::test::{only_rows, rows};
 
     #[test]
     fn exact_pins() {

@@ -1,8 +1,7 @@
 //! `lock/pipenv`: what Pipenv locks, without what is for development only.
 
-use crate::extract::document::json_entries;
-use crate::extract::lockfile::{self, Lock, Row};
-use crate::extract::text::shown;
+use crate::extract::format::text::shown;
+use crate::extract::lock::lockfile::{self, Lock, Row, json_entries};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -34,7 +33,7 @@ impl Extractor for Pipenv {
 }
 
 pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
-    let outcome = json_entries(text, &["default"], &mut |_, name, package| {
+    json_entries(text, &["default"], lock, &mut |lock, _, name, package| {
         match package.get("version").text().and_then(|version| version.strip_prefix("==")) {
             Some(version) => lock.row(Row::new(name, version.to_owned())),
             // A directory is the application itself.
@@ -42,15 +41,12 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
             None => lock.unknown(format!("{:?} has no version", shown(&name))),
         }
     });
-    if let Err(error) = outcome {
-        lock.unknown(error);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::rows;
+    use crate::extract::lock::lockfile::test::rows;
 
     #[test]
     fn packages_of_the_default_category() {

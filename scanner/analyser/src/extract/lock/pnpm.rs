@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::extract::indented::{self, Line, entry};
-use crate::extract::lockfile::{self, Lock, Row, reachable};
+use crate::extract::format::indented::{self, Line, entry};
+use crate::extract::lock::lockfile::{self, Lock, Row, reachable};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -264,7 +264,7 @@ fn real_name(name: &str, reference: &str, version: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::{only_rows, rows};
+    use crate::extract::lock::lockfile::test::{only_rows, rows};
 
     #[test]
     fn version_5() {

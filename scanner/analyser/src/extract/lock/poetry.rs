@@ -3,7 +3,7 @@
 //! Packages of other groups than the main one are for development and left out, where the file says so: versions 1.2 to 1.8
 //! of Poetry do not. Directories are the application itself.
 
-use crate::extract::lockfile::{self, Lock, Row, toml_stanzas};
+use crate::extract::lock::lockfile::{self, Lock, Row, toml_stanzas};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -53,7 +53,7 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::only_rows;
+    use crate::extract::lock::lockfile::test::only_rows;
 
     #[test]
     fn packages_of_the_main_group() {

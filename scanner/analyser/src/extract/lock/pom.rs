@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use crate::extract::lockfile::{self, Lock, Row};
+use crate::extract::lock::lockfile::{self, Lock, Row};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -248,7 +248,7 @@ impl<'a> Values<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::{only_rows, rows};
+    use crate::extract::lock::lockfile::test::{only_rows, rows};
 
     fn project(inner: &str) -> String {
         format!(

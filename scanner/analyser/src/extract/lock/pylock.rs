@@ -2,8 +2,8 @@
 //!
 //! Conditions are not evaluated: what is locked for some machine is listed. Directories are the application itself.
 
-use crate::extract::lockfile::{self, Lock, Row, toml_stanzas};
-use crate::extract::text::shown;
+use crate::extract::format::text::shown;
+use crate::extract::lock::lockfile::{self, Lock, Row, toml_stanzas};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -56,7 +56,7 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::rows;
+    use crate::extract::lock::lockfile::test::rows;
 
     #[test]
     fn packages() {

@@ -6,8 +6,8 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 
-use crate::extract::document::Value;
-use crate::extract::lockfile::{self, Lock, Row, reachable, toml_stanzas};
+use crate::extract::format::document::Value;
+use crate::extract::lock::lockfile::{self, Lock, Row, reachable, toml_stanzas};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -104,7 +104,7 @@ impl Package {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::only_rows;
+    use crate::extract::lock::lockfile::test::only_rows;
 
     #[test]
     fn packages_that_the_application_leads_to() {

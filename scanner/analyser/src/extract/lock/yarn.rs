@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::extract::indented::{self, Line, entry, quoted};
-use crate::extract::lockfile::{self, Lock, Row};
-use crate::extract::text::shown;
+use crate::extract::format::indented::{self, Line, entry, quoted};
+use crate::extract::format::text::shown;
+use crate::extract::lock::lockfile::{self, Lock, Row};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::package::PackageKind;
@@ -138,7 +138,7 @@ fn split(locator: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::lockfile::test::{only_rows, rows};
+    use crate::extract::lock::lockfile::test::{only_rows, rows};
 
     #[test]
     fn packages_of_the_first_version() {

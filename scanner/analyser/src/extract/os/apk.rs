@@ -6,9 +6,9 @@
 
 use std::collections::HashSet;
 
-use crate::extract::field::{Fields, shown};
+use crate::extract::depend::Relations;
+use crate::extract::format::field::{Fields, shown};
 use crate::extract::owner::Claims;
-use crate::extract::relations::Relations;
 use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::limits::Limits;

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Extractor;
 use super::find::Wanted;
+use super::input::Input;
 use super::report::Gathering;
 use crate::fs::{FsPath, Node, Tree};
 use crate::package::{Owner, PackageKind};
@@ -136,6 +137,20 @@ impl<'a> Claims<'a> {
     pub fn look_up(&mut self, extractor: &dyn Extractor, path: &FsPath) -> Option<Node> {
         match self.tree.lookup(path) {
             Ok(found) => found.map(|(node, _)| node),
+            Err(error) => {
+                self.gathering.gap(extractor, path, &error);
+                None
+            }
+        }
+    }
+
+    /// A package manager's file for who reads here and there, if there is one. What prevents that is reported.
+    pub fn open<'p>(&mut self, extractor: &dyn Extractor, path: &'p FsPath) -> Option<Input<'p>>
+    where
+        'a: 'p,
+    {
+        match self.tree.open(path) {
+            Ok(file) => file.map(|file| Input::new(self.tree, path, file)),
             Err(error) => {
                 self.gathering.gap(extractor, path, &error);
                 None

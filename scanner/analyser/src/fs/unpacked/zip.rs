@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::inflated::Inflated;
 use super::names::{Content, Names, Node, ROOT};
+use crate::archive::Allowance;
 use crate::archive::zip::{Archive, Entry, Place};
-use crate::archive::{Allowance, Source};
 use crate::fs::{FileType, FsError, FsPath};
 use crate::limits::Limits;
+use crate::read_at::ReadAt;
 use crate::volume::Volume;
 use crate::volume::bytes::{to_u64, to_usize};
 
@@ -23,7 +24,7 @@ pub(super) struct Zip {
 #[derive(Debug)]
 struct Whole(Arc<dyn Volume>);
 
-impl Source for Whole {
+impl ReadAt for Whole {
     fn size(&self) -> u64 {
         self.0.size()
     }

@@ -2,8 +2,9 @@
 //!
 //! Source of the layout: the documentation of Go's package `debug/buildinfo`, and what the linkers of Go 1.13 to 1.25 write.
 
-use crate::elf::{Elf, ElfError, Section, Source};
+use crate::elf::{Elf, ElfError, Section};
 use crate::limits::Limits;
+use crate::read_at::ReadAt;
 use crate::volume::bytes::{to_u64, to_usize};
 
 /// What a search for build information ends with.
@@ -44,7 +45,7 @@ const SEARCHED: u64 = 4 << 20;
 const PIECE: u64 = 64 << 10;
 
 /// Looks for the build information of a program.
-pub(super) fn find<S: Source>(elf: &Elf<'_, S>, limits: &Limits) -> Result<Search, ElfError> {
+pub(super) fn find<S: ReadAt>(elf: &Elf<'_, S>, limits: &Limits) -> Result<Search, ElfError> {
     // A damaged or missing table of sections does not keep a program from running.
     let sections = match elf.sections() {
         Err(ElfError::Fs(error)) => return Err(error.into()),
@@ -77,7 +78,7 @@ pub(super) fn find<S: Source>(elf: &Elf<'_, S>, limits: &Limits) -> Result<Searc
 }
 
 /// The place in the file of the build information that is among these bytes.
-fn search<S: Source>(
+fn search<S: ReadAt>(
     elf: &Elf<'_, S>,
     offset: u64,
     address: u64,
@@ -98,7 +99,7 @@ fn search<S: Source>(
     Ok(None)
 }
 
-fn read<S: Source>(elf: &Elf<'_, S>, place: u64, limits: &Limits) -> Result<BuildInfo, ElfError> {
+fn read<S: ReadAt>(elf: &Elf<'_, S>, place: u64, limits: &Limits) -> Result<BuildInfo, ElfError> {
     let header = elf.bytes("its build information", place, to_u64(HEADER))?;
     let tail = header.get(MAGIC.len()..).unwrap_or_default();
     let [address_bytes, flags, addresses @ ..] = tail else {
@@ -134,7 +135,7 @@ enum Texts {
 }
 
 impl Texts {
-    fn next<S: Source>(&mut self, elf: &Elf<'_, S>, limits: &Limits) -> Result<Vec<u8>, ElfError> {
+    fn next<S: ReadAt>(&mut self, elf: &Elf<'_, S>, limits: &Limits) -> Result<Vec<u8>, ElfError> {
         /// The texts of the largest programs have some 100 KB.
         const WHAT: &str = "the text of its build information";
 
@@ -169,7 +170,7 @@ impl Texts {
 }
 
 /// A number in groups of seven bits, the lowest first, and in how many bytes it is written.
-fn varint<S: Source>(elf: &Elf<'_, S>, place: u64) -> Result<(u64, u64), ElfError> {
+fn varint<S: ReadAt>(elf: &Elf<'_, S>, place: u64) -> Result<(u64, u64), ElfError> {
     let mut value = 0_u64;
     // Nine groups hold more than any length.
     for index in 0..9_u32 {
@@ -307,7 +308,7 @@ mod tests {
             bytes: std::cell::Cell<usize>,
         }
 
-        impl Source for Counting<'_> {
+        impl ReadAt for Counting<'_> {
             fn size(&self) -> u64 {
                 self.content.size()
             }

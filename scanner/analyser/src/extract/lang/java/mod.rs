@@ -13,12 +13,13 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use crate::archive::Allowance;
 use crate::archive::zip::{Archive, Entry};
-use crate::archive::{Allowance, Source};
 use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::{FsError, FsPath};
 use crate::limits::Limits;
 use crate::package::{Details, PackageKind};
+use crate::read_at::ReadAt;
 use identity::Jar;
 use manifest::Manifest;
 use pom::Pom;
@@ -98,7 +99,7 @@ type Finding = Result<Found, String>;
 
 /// Reads an archive and those in it. An error means that nothing of it can be read.
 fn inspect(
-    source: &dyn Source,
+    source: &dyn ReadAt,
     file_name: &[u8],
     limits: &Limits,
     emit: &mut dyn FnMut(Finding),
@@ -128,7 +129,7 @@ struct Inspection<'a> {
 
 impl Inspection<'_> {
     /// Reads an archive: `within` says where in the file it is.
-    fn archive<S: Source>(&mut self, archive: &Archive<S>, file_name: &str, within: Option<&str>) {
+    fn archive<S: ReadAt>(&mut self, archive: &Archive<S>, file_name: &str, within: Option<&str>) {
         for problem in archive.problems() {
             self.unknown(within, problem);
         }
@@ -194,7 +195,7 @@ impl Inspection<'_> {
         }
     }
 
-    fn read<S: Source>(&self, archive: &Archive<S>, entry: &Entry) -> Result<Vec<u8>, FsError> {
+    fn read<S: ReadAt>(&self, archive: &Archive<S>, entry: &Entry) -> Result<Vec<u8>, FsError> {
         archive.read_all(entry, self.allowance.limits().small_file_bytes, self.allowance)
     }
 

@@ -5,7 +5,7 @@
 
 use super::requirement::{required_always, requirement};
 use crate::extract::Found;
-use crate::extract::text::{self, Listed, shown};
+use crate::extract::format::text::{self, Listed, shown};
 use crate::limits::Limits;
 use crate::package::{Certainty, Details, PackageKind};
 

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::archive::Allowance;
 use crate::archive::zip::{Archive, Entry};
-use crate::extract::text;
+use crate::extract::format::text;
 use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::limits::Limits;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::extract::control::{self, Line};
-use crate::extract::field::Fields;
+use crate::extract::format::control::{self, Line};
+use crate::extract::format::field::Fields;
 use crate::extract::{Input, Report};
 use crate::fs::FsPath;
 

@@ -7,8 +7,9 @@ mod owners;
 mod stanza;
 mod updates;
 
-use crate::extract::relations::Relations;
-use crate::extract::{Claims, ExtractError, Extractor, Found, Input, Interest, Report, control};
+use crate::extract::depend::Relations;
+use crate::extract::format::control;
+use crate::extract::{Claims, ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::{FsError, FsPath};
 use crate::limits::Limits;
 

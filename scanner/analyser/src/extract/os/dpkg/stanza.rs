@@ -1,9 +1,9 @@
 //! One package in dpkg's database: a stanza of fields (Debian Policy, section 5.3).
 
 use crate::extract::Found;
-use crate::extract::control::{Folded, Line};
-use crate::extract::field::{Fields, shown};
-use crate::extract::relations::Relations;
+use crate::extract::depend::Relations;
+use crate::extract::format::control::{Folded, Line};
+use crate::extract::format::field::{Fields, shown};
 use crate::limits::Limits;
 use crate::package::{Details, PackageKind, SourcePackage};
 

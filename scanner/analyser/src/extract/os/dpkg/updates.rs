@@ -6,7 +6,8 @@
 
 use std::collections::HashSet;
 
-use crate::extract::{Input, Report, control};
+use crate::extract::format::control;
+use crate::extract::{Input, Report};
 use crate::fs::FsPath;
 
 use super::stanza::Stanza;
@@ -51,7 +52,7 @@ pub(super) fn read(input: &Input<'_>, report: &mut Report<'_>) -> Vec<(FsPath, V
             report.unknown(format!("{path}: the change of a package that is not named"));
         } else if state == Some(b"half-installed") {
             // Of what is unpacked or removed just then, some files are the old ones, some the new ones, some gone.
-            let name = crate::extract::field::shown(stanza.package.unwrap_or_default());
+            let name = crate::extract::format::field::shown(stanza.package.unwrap_or_default());
             report.unknown(format!(
                 "{path}: dpkg was at work on package {name:?}, which is there only in part"
             ));

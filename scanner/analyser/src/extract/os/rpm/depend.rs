@@ -82,9 +82,13 @@ impl Graph {
         requirements.sort_unstable();
         requirements.dedup();
         self.requirements.push(requirements);
-        header.files(&mut |path| {
+        let mut path = Vec::new();
+        header.files(&mut |directory, name| {
             if self.take(FILE_BYTES) {
-                self.files.push((hash(path), package));
+                path.clear();
+                path.extend_from_slice(directory);
+                path.extend_from_slice(name);
+                self.files.push((hash(&path), package));
             }
         });
     }

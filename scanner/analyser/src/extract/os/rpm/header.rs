@@ -14,6 +14,9 @@ const LENGTHS_BYTES: usize = 8;
 const ENTRY_BYTES: usize = 16;
 /// Directories of one package of which the names are kept at the same time.
 const MOST_DIRECTORIES: usize = 1 << 20;
+/// Bytes of paths for each byte of data. A file has more than a hundred bytes in a header, its checksum among them, and a
+/// path is seldom longer.
+const PATHS_PER_BYTE: usize = 16;
 
 /// What an entry is about: the numbers of rpm's `rpmtag.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,19 +111,27 @@ impl<'a> Header<'a> {
         numbers.iter().map(|&number| u32::from_be_bytes(number)).take(entry.map_or(0, |entry| entry.count))
     }
 
-    /// Calls `visit` with the path of each of the package's files.
-    pub(super) fn files(self, visit: &mut dyn FnMut(&[u8])) {
+    /// Calls `visit` with the directory, its slash included, and the name of each of the package's files.
+    ///
+    /// A few bytes name a file in a directory with a long name. Of all paths together, no more is given than
+    /// [`PATHS_PER_BYTE`] times the header's own bytes.
+    pub(super) fn files(self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         let directories: Vec<_> = self.texts(Tag::DIR_NAMES).take(MOST_DIRECTORIES).collect();
-        let mut path = Vec::new();
+        let mut left = self.data.len().saturating_mul(PATHS_PER_BYTE);
         for (name, directory) in self.texts(Tag::BASE_NAMES).zip(self.numbers(Tag::DIR_INDEXES)) {
             let Some(directory) = directories.get(to_usize(directory)) else { continue };
-            path.clear();
-            path.extend_from_slice(directory);
-            path.extend_from_slice(name);
-            visit(&path);
+            let bytes = directory.len().saturating_add(name.len());
+            let Some(rest) = left.checked_sub(bytes) else { return };
+            left = rest;
+            visit(directory, name);
         }
         // Before version 4 of rpm, each with its path.
-        self.texts(Tag::OLD_FILE_NAMES).for_each(visit);
+        for path in self.texts(Tag::OLD_FILE_NAMES) {
+            let start =
+                path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash.saturating_add(1));
+            let (directory, name) = path.split_at_checked(start).unwrap_or_default();
+            visit(directory, name);
+        }
     }
 
     /// The first entry of a tag, if what it points to is there.

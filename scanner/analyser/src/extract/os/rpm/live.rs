@@ -2,8 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::extract::Input;
-use crate::fs::{FileType, FsPath, Node};
+use crate::fs::{FileType, FsPath, Node, Stat};
 
 /// A format of rpm's database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +38,8 @@ pub(super) struct Database {
     pub(super) node: Node,
 }
 
-/// The database that rpm uses.
+/// The database that rpm uses, of the files that `look_up` knows. Links are followed there, and a file that cannot be looked at
+/// is a gap already, of its own interest.
 ///
 /// rpm uses one and does not look at others: what it used before may stay beside it, in another format or, if nobody put a
 /// link, in another directory. Its list is that of a machine that is no more. rpm takes the format and the directory that it
@@ -51,11 +51,16 @@ pub(super) struct Database {
 /// - Of two that were changed in the same second, the first of [`PLACES`].
 ///
 /// An empty file is what an rpm of another format leaves where it looked.
-pub(super) fn live(input: &Input<'_>) -> Option<Database> {
+pub(super) fn live(look_up: impl Fn(&FsPath) -> Option<(Node, Stat)>) -> Option<Database> {
+    // A file that is not empty, and when it was changed.
+    let find = |path: &str| {
+        let (node, stat) = look_up(&FsPath::new(path))?;
+        (stat.file_type == FileType::Regular && stat.size > 0).then_some((node, stat.mtime))
+    };
     let candidates = PLACES.iter().enumerate().filter_map(|(order, &(path, backend))| {
-        let (node, changed) = find(input, path)?;
+        let (node, changed) = find(path)?;
         let logged = match backend {
-            Backend::Sqlite => find(input, &format!("{path}-wal")).map(|(_, changed)| changed),
+            Backend::Sqlite => find(&format!("{path}-wal")).map(|(_, changed)| changed),
             Backend::Ndb | Backend::Bdb => None,
         };
         let key =
@@ -63,10 +68,4 @@ pub(super) fn live(input: &Input<'_>) -> Option<Database> {
         Some((key, Database { path, backend, node }))
     });
     candidates.max_by_key(|(key, _)| *key).map(|(_, database)| database)
-}
-
-/// A file that is not empty, and when it was changed. One that cannot be looked at is a gap already, of its own interest.
-fn find(input: &Input<'_>, path: &str) -> Option<(Node, i64)> {
-    let (node, stat) = input.find_side(&FsPath::new(path)).ok()??;
-    (stat.file_type == FileType::Regular && stat.size > 0).then_some((node, stat.mtime))
 }

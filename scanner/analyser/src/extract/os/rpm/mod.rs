@@ -9,6 +9,7 @@ mod header;
 mod live;
 mod manifest;
 mod ndb;
+mod owners;
 mod package;
 mod sqlite;
 mod store;
@@ -19,10 +20,11 @@ use self::depend::Graph;
 use self::header::Header;
 use self::live::{Backend, Database, PLACES, live};
 use self::sqlite::Beside;
-use self::store::{Emit, Fault, ReadAt, Store};
-use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
+use self::store::{Emit, Fault, Store};
+use crate::extract::{Claims, ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::limits::Limits;
+use crate::read_at::ReadAt;
 use crate::volume::bytes::to_u64;
 
 /// Reads rpm's database in each of its formats and places, and the list that stands for it in images without rpm.
@@ -61,7 +63,7 @@ impl Extractor for Rpm {
 
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
         let this = input.find_side(input.path())?.map(|(node, _)| node);
-        let live = live(input);
+        let live = live(|path| input.find_side(path).ok().flatten());
         if let Some(live) = live.filter(|live| Some(live.node) != this) {
             tracing::debug!(live = live.path, "not the database that rpm uses");
             return Ok(());
@@ -78,25 +80,31 @@ impl Extractor for Rpm {
             Err(problem) => report.unknown(problem),
         };
         if let Some(Database { backend, .. }) = live {
-            let beside =
-                if backend == Backend::Sqlite { beside(input, &mut emit) } else { Beside::default() };
+            let beside = beside(backend, input, &mut |problem| emit(Err(problem)));
             database(input, backend, beside, limits, &mut emit);
         } else {
             manifest::packages(&input.read_all()?, limits).for_each(emit);
         }
         Ok(())
     }
+
+    fn owners(&self, claims: &mut Claims<'_>) {
+        owners::claim(claims);
+    }
 }
 
 /// What a database gives: a package, or what cannot be understood.
 type Finding = Result<Found, String>;
 
-/// The files beside an SQLite database that belong to it.
-fn beside(input: &Input<'_>, emit: &mut dyn FnMut(Finding)) -> Beside {
+/// The files beside an SQLite database that belong to it. What prevents that they are read goes to `problem`.
+fn beside(backend: Backend, input: &Input<'_>, problem: &mut dyn FnMut(String)) -> Beside {
+    if backend != Backend::Sqlite {
+        return Beside::default();
+    }
     let mut read = |end: &str| {
         let path = FsPath::new([input.path().as_relative_bytes(), end.as_bytes()].concat());
         input.read_all_of_side(&path).unwrap_or_else(|error| {
-            emit(Err(format!("{path}: {}", crate::chain(&error))));
+            problem(format!("{path}: {}", crate::chain(&error)));
             None
         })
     };
@@ -137,6 +145,26 @@ fn headers(
     }
 }
 
+/// How much of a database is damaged. One that is nothing else ends: each problem costs little, and there may be millions.
+struct Problems {
+    count: u64,
+    most: u64,
+}
+
+impl Problems {
+    fn new(limits: &Limits) -> Self {
+        Self { count: 0, most: limits.notes }
+    }
+
+    fn another(&mut self) -> Result<(), Fault> {
+        self.count = self.count.saturating_add(1);
+        if self.count > self.most {
+            return Err(Fault::End(format!("it has more than {} problems (`notes`)", self.most)));
+        }
+        Ok(())
+    }
+}
+
 /// The packages of a database, which are kept until all are known: they need each other.
 struct List<'a> {
     limits: &'a Limits,
@@ -144,25 +172,26 @@ struct List<'a> {
     graph: Graph,
     /// Bytes that the packages' fields may still have.
     text: u64,
-    /// How much was damaged so far.
-    problems: u64,
+    problems: Problems,
 }
 
 impl<'a> List<'a> {
     fn new(limits: &'a Limits) -> Self {
         // Requirements, capabilities and files of a real machine take a few MiB. A part of what packages may take is enough.
         let graph = Graph::new(limits.package_bytes / 4);
-        Self { limits, packages: Vec::new(), graph, text: limits.package_bytes, problems: 0 }
+        Self {
+            limits,
+            packages: Vec::new(),
+            graph,
+            text: limits.package_bytes,
+            problems: Problems::new(limits),
+        }
     }
 
-    /// Passes on what is damaged. A database that is nothing else ends: each problem costs little, and there may be millions.
+    /// Passes on what is damaged.
     fn problem(&mut self, problem: String, emit: &mut dyn FnMut(Finding)) -> Result<(), Fault> {
         emit(Err(problem));
-        self.problems = self.problems.saturating_add(1);
-        if self.problems > self.limits.notes {
-            return Err(Fault::End(format!("it has more than {} problems (`notes`)", self.limits.notes)));
-        }
-        Ok(())
+        self.problems.another()
     }
 
     /// Adds the package of a header. What is wrong with it goes to `emit`.

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::extract::Input;
 use crate::fs::FsError;
 use crate::limits::Limits;
+use crate::read_at::ReadAt;
 use crate::volume::bytes::{Truncated, to_u64, to_usize};
 
 /// Bytes that are read together: pages that belong together mostly follow each other.
@@ -54,40 +54,6 @@ pub(super) fn unless_damaged<T>(result: Result<T, Fault>, emit: &mut Emit<'_>) -
         Ok(value) => Ok(Some(value)),
         Err(Fault::Damaged(problem)) => emit(Err(problem)).map(|()| None),
         Err(end @ Fault::End(_)) => Err(end),
-    }
-}
-
-/// A file of known size.
-pub(super) trait ReadAt {
-    /// In bytes.
-    fn size(&self) -> u64;
-
-    /// Reads from `offset`, and returns how many bytes it gave: fewer than asked only at the end.
-    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError>;
-}
-
-impl ReadAt for Input<'_> {
-    fn size(&self) -> u64 {
-        Input::size(self)
-    }
-
-    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
-        Input::read_at(self, offset, dst)
-    }
-}
-
-impl ReadAt for &[u8] {
-    fn size(&self) -> u64 {
-        to_u64(self.len())
-    }
-
-    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
-        let rest = self.get(to_usize(offset)..).unwrap_or_default();
-        let count = rest.len().min(dst.len());
-        if let (Some(to), Some(from)) = (dst.get_mut(..count), rest.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        Ok(count)
     }
 }
 

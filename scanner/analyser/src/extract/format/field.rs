@@ -6,18 +6,18 @@ use crate::limits::Limits;
 
 /// Makes text of a record's fields, and keeps what is wrong with them: one odd field must not cost the others.
 #[derive(Debug)]
-pub(super) struct Fields<'a> {
+pub(in crate::extract) struct Fields<'a> {
     limits: &'a Limits,
     problems: Vec<String>,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(limits: &'a Limits) -> Self {
+    pub(in crate::extract) fn new(limits: &'a Limits) -> Self {
         Self { limits, problems: Vec::new() }
     }
 
     /// A field that may be missing, and is left out if it is damaged.
-    pub(super) fn optional(&mut self, name: &str, value: Option<&[u8]>) -> Option<String> {
+    pub(in crate::extract) fn optional(&mut self, name: &str, value: Option<&[u8]>) -> Option<String> {
         let value = value.filter(|value| !value.is_empty())?;
         let (length, limit) = (value.len(), self.limits.field_bytes);
         if length > limit {
@@ -37,7 +37,12 @@ impl<'a> Fields<'a> {
     }
 
     /// A field without which there is no package: one word. `missing` is what is said if it is not there.
-    pub(super) fn required(&mut self, name: &str, value: Option<&[u8]>, missing: &str) -> Option<String> {
+    pub(in crate::extract) fn required(
+        &mut self,
+        name: &str,
+        value: Option<&[u8]>,
+        missing: &str,
+    ) -> Option<String> {
         if value.is_none_or(<[u8]>::is_empty) {
             self.problems.push(missing.to_owned());
             return None;
@@ -51,13 +56,13 @@ impl<'a> Fields<'a> {
     }
 
     /// What is wrong, each as the end of a sentence that the record begins.
-    pub(super) fn problems(self) -> Vec<String> {
+    pub(in crate::extract) fn problems(self) -> Vec<String> {
         self.problems
     }
 }
 
 /// The beginning of a value, for a message.
-pub(super) fn shown(value: &[u8]) -> Cow<'_, str> {
+pub(in crate::extract) fn shown(value: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(value.get(..value.len().min(64)).unwrap_or_default())
 }
 

@@ -1,4 +1,8 @@
 //! Which of the packages in a database need each other.
+//!
+//! This is for databases of text, which are in memory as a whole: names are borrowed from them. The headers of `os/rpm` pass
+//! by one at a time, are matched by files too, and a package's own name counts for no more than what others provide: it has
+//! a graph of its own.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -6,7 +10,7 @@ use crate::limits::Limits;
 
 /// The names by which the installed packages of one database can be needed: their own, and those that they provide.
 #[derive(Debug)]
-pub(super) struct Relations<'a> {
+pub(in crate::extract) struct Relations<'a> {
     packages: HashSet<&'a [u8]>,
     /// By what is provided, the names of the packages that do.
     providers: HashMap<&'a [u8], Vec<&'a [u8]>>,
@@ -17,20 +21,20 @@ pub(super) struct Relations<'a> {
 
 impl<'a> Relations<'a> {
     /// Those of a database without packages.
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(in crate::extract) fn new(limits: &Limits) -> Self {
         let limit = limits.relations;
         Self { packages: HashSet::new(), providers: HashMap::new(), limit, left: limit, is_exceeded: false }
     }
 
     /// There is a package of this name.
-    pub(super) fn package(&mut self, name: &'a [u8]) {
+    pub(in crate::extract) fn package(&mut self, name: &'a [u8]) {
         if self.take() {
             self.packages.insert(name);
         }
     }
 
     /// The package `by` provides what may be needed under this name.
-    pub(super) fn provide(&mut self, name: &'a [u8], by: &'a [u8]) {
+    pub(in crate::extract) fn provide(&mut self, name: &'a [u8], by: &'a [u8]) {
         if self.take() {
             self.providers.entry(name).or_default().push(by);
         }
@@ -38,7 +42,11 @@ impl<'a> Relations<'a> {
 
     /// The installed packages that `by` needs, sorted: those of these names or, where there is none, those that provide it.
     /// What is not installed is left out, and so is the package itself.
-    pub(super) fn needed<'n>(&mut self, by: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Vec<String> {
+    pub(in crate::extract) fn needed<'n>(
+        &mut self,
+        by: &[u8],
+        names: impl Iterator<Item = &'n [u8]>,
+    ) -> Vec<String> {
         let mut needed: BTreeSet<&[u8]> = BTreeSet::new();
         for name in names {
             let found = match self.packages.get(name) {
@@ -60,7 +68,7 @@ impl<'a> Relations<'a> {
     }
 
     /// What is missing, if there was more than the limit allows.
-    pub(super) fn problem(&self) -> Option<String> {
+    pub(in crate::extract) fn problem(&self) -> Option<String> {
         let limit = self.limit;
         self.is_exceeded.then(|| {
             format!("there are more relations of packages than the limit of {limit} (`relations`): some are missing")

@@ -5,7 +5,7 @@
 
 /// One meaningful line of a control file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub(in crate::extract) enum Line<'a> {
     /// The first line of a field. The lines that continue it are left out: few fields have something wanted there.
     Field {
         /// Number of the line, from 1.
@@ -28,14 +28,14 @@ pub(super) enum Line<'a> {
 
 /// A value that may go on in the lines below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Folded<'a> {
+pub(in crate::extract) struct Folded<'a> {
     /// From the value to the end of the file.
     content: &'a [u8],
 }
 
 impl<'a> Folded<'a> {
     /// Its lines.
-    pub(super) fn lines(self) -> impl Iterator<Item = &'a [u8]> {
+    pub(in crate::extract) fn lines(self) -> impl Iterator<Item = &'a [u8]> {
         let mut lines = self.content.split(|&byte| byte == b'\n');
         let first = lines.next();
         let continues =
@@ -45,7 +45,7 @@ impl<'a> Folded<'a> {
 }
 
 /// The lines of `content`.
-pub(super) fn lines(content: &[u8]) -> impl Iterator<Item = Line<'_>> {
+pub(in crate::extract) fn lines(content: &[u8]) -> impl Iterator<Item = Line<'_>> {
     let mut in_field = false;
     let mut rest = Some(content);
     let each = std::iter::from_fn(move || {

@@ -7,18 +7,18 @@ use std::borrow::Cow;
 
 /// A line that is neither blank nor a comment nor a part of a text of several lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub(in crate::extract) struct Line<'a> {
     /// Its number, from 1.
-    pub(super) number: u64,
+    pub(in crate::extract) number: u64,
     /// Spaces before it.
-    pub(super) indent: usize,
+    pub(in crate::extract) indent: usize,
     /// The rest, without space around it.
-    pub(super) text: Cow<'a, str>,
+    pub(in crate::extract) text: Cow<'a, str>,
 }
 
 /// The lines of `text`. A key of its own line, `? key` and then `: value`, which YAML has for keys of more than 1,024
 /// characters (YAML 1.2.2, section 7.4.2), is put together with its value.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
+pub(in crate::extract) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     let mut block = None;
     let mut pending: Option<(usize, &str)> = None;
     (1..).zip(text.lines()).filter_map(move |(number, line)| {
@@ -53,7 +53,7 @@ fn begins_a_block(text: &str) -> bool {
 }
 
 /// Splits `key: value`, and `key value` as in the first version of yarn; the value is empty if there is none.
-pub(super) fn entry(text: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+pub(in crate::extract) fn entry(text: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
     let (key, rest) = if let Some((key, rest)) = quoted(text) {
         (key, rest.strip_prefix(':').unwrap_or(rest))
     } else {
@@ -69,7 +69,7 @@ fn scalar(text: &str) -> Cow<'_, str> {
 }
 
 /// A text in quotes at the beginning, and what follows it. In `"` a backslash escapes, in `'` the quote is doubled.
-pub(super) fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
+pub(in crate::extract) fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let quote = text.chars().next().filter(|character| matches!(character, '"' | '\''))?;
     let inner = text.get(1..)?;
     let mut escaped = false;

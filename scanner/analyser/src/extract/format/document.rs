@@ -7,7 +7,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAcces
 
 /// A value as far as it is wanted. Texts without escapes are borrowed from the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub(in crate::extract) enum Value<'a> {
     Text(Cow<'a, str>),
     Flag(bool),
     List(Vec<Self>),
@@ -20,11 +20,11 @@ pub(super) enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// The first value of this name, if this is a map that has one.
-    pub(super) fn get(&self, name: &str) -> &Self {
+    pub(in crate::extract) fn get(&self, name: &str) -> &Self {
         self.map().iter().find(|(key, _)| key == name).map_or(&Value::Other, |(_, value)| value)
     }
 
-    pub(super) fn text(&self) -> Option<&Cow<'a, str>> {
+    pub(in crate::extract) fn text(&self) -> Option<&Cow<'a, str>> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
@@ -32,7 +32,7 @@ impl<'a> Value<'a> {
     }
 
     /// Its entries; none if it is not a map.
-    pub(super) fn map(&self) -> &[(Cow<'a, str>, Self)] {
+    pub(in crate::extract) fn map(&self) -> &[(Cow<'a, str>, Self)] {
         match self {
             Self::Map(entries) => entries,
             _ => &[],
@@ -40,7 +40,7 @@ impl<'a> Value<'a> {
     }
 
     /// Its items; none if it is not a list.
-    pub(super) fn list(&self) -> &[Self] {
+    pub(in crate::extract) fn list(&self) -> &[Self] {
         match self {
             Self::List(items) => items,
             _ => &[],
@@ -48,16 +48,16 @@ impl<'a> Value<'a> {
     }
 
     /// The names of its entries; none if it is not a map.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Cow<'a, str>> {
+    pub(in crate::extract) fn keys(&self) -> impl Iterator<Item = &Cow<'a, str>> {
         self.map().iter().map(|(key, _)| key)
     }
 
     /// Its text, or the texts that it lists.
-    pub(super) fn texts(&self) -> impl Iterator<Item = &Cow<'a, str>> {
+    pub(in crate::extract) fn texts(&self) -> impl Iterator<Item = &Cow<'a, str>> {
         self.text().into_iter().chain(self.list().iter().filter_map(Self::text))
     }
 
-    pub(super) fn is_true(&self) -> bool {
+    pub(in crate::extract) fn is_true(&self) -> bool {
         *self == Self::Flag(true)
     }
 }
@@ -158,7 +158,7 @@ impl<'de> DeserializeSeed<'de> for Any {
 /// # Errors
 ///
 /// What is wrong and where, without anything of the document.
-pub(super) fn json_entries<'de>(
+pub(in crate::extract) fn json_entries<'de>(
     text: &'de str,
     sections: &[&str],
     entry: &mut dyn FnMut(&str, Cow<'de, str>, Value<'de>),

@@ -1,52 +1,21 @@
 //! What the readers of lock files share.
 
+mod application;
+mod installed;
+mod sections;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::document::Value;
-use super::locked::comparable;
-use super::text::shown;
-use super::{ExtractError, Found, Input, Report};
-use crate::fs::{FsError, FsPath};
+use crate::extract::format::text::shown;
+use crate::extract::{ExtractError, Found, Input, Report};
+use crate::fs::FsError;
 use crate::limits::Limits;
 use crate::package::{Details, PackageKind, Record};
 
-/// Directories that package managers fill, one component each; `*` stands for any name.
-const INSTALLED: &[&[&str]] = &[
-    // Node.js.
-    &["node_modules"],
-    // Python.
-    &["site-packages"],
-    &["dist-packages"],
-    // Ruby: `vendor/bundle`, `lib/ruby/gems/3.1.0/gems`, gems from git, and Debian's.
-    &["vendor", "bundle"],
-    &["gems", "*", "gems"],
-    &["bundler", "gems"],
-    &["rubygems-integration"],
-    // Go's module cache.
-    &["pkg", "mod"],
-    // Cargo's home, and what `cargo vendor` copies.
-    &["registry", "src"],
-    &["git", "checkouts"],
-    &["vendor", "*", "Cargo.lock"],
-    // Composer.
-    &["vendor", "*", "*", "composer.lock"],
-    // Java: what a build tool wrote into an archive that was unpacked, and Maven's repository.
-    &["META-INF", "maven"],
-    &[".m2", "repository"],
-];
-
-/// Whether a lock file is an application's own. Many packages are published with the lock file of their developers, who
-/// pinned what they built and tested it with: nothing of that is installed with the package.
-pub(super) fn is_an_applications(path: &FsPath) -> bool {
-    let components: Vec<&[u8]> = path.components().collect();
-    let is_at = |start: usize, pattern: &[&str]| {
-        let part = components.get(start..).unwrap_or_default();
-        part.len() >= pattern.len()
-            && part.iter().zip(pattern).all(|(name, wanted)| *wanted == "*" || *name == wanted.as_bytes())
-    };
-    !(0..components.len()).any(|start| INSTALLED.iter().any(|pattern| is_at(start, pattern)))
-}
+pub(super) use application::is_an_applications;
+pub(in crate::extract) use installed::leave_out_installed;
+pub(super) use sections::{json_entries, toml_stanzas};
 
 /// What a lock file gives: a package, or what cannot be understood, and where.
 pub(super) type Finding = Result<Found, String>;
@@ -113,13 +82,13 @@ impl<'a> Lock<'a, '_> {
         let Self { rows, is_full: _, limits, emit } = self;
         // A name that is too long for a package is not repeated for each package that needs it.
         let packages = rows.iter().filter(|row| is_text(&row.name, limits));
-        let names: HashMap<_, _> = packages.map(|row| (comparable(kind, &row.name), &row.name)).collect();
+        let names: HashMap<_, _> = packages.map(|row| (kind.compared_name(&row.name), &row.name)).collect();
         for row in &rows {
             if let Some(problem) = problem(row, limits) {
                 emit(Err(problem));
                 continue;
             }
-            let there = |name: &Cow<'_, str>| Some(names.get(&comparable(kind, name))?.to_string());
+            let there = |name: &Cow<'_, str>| Some(names.get(&kind.compared_name(name))?.to_string());
             let mut depends_on: Vec<_> = row.depends_on.iter().filter_map(there).collect();
             depends_on.sort_unstable();
             depends_on.dedup();
@@ -197,57 +166,6 @@ fn is_text(text: &str, limits: &Limits) -> bool {
     !text.is_empty() && text.len() <= limits.field_bytes && !text.contains(char::is_control)
 }
 
-/// Calls `stanza` for each `[[section]]` of a TOML document, with the number of its first line.
-///
-/// The stanzas are read one by one: a damaged one costs itself, and a large file no more memory than its largest one.
-pub(super) fn toml_stanzas<'a>(
-    text: &'a str,
-    section: &str,
-    lock: &mut Lock<'a, '_>,
-    stanza: &mut dyn FnMut(&mut Lock<'a, '_>, &Value<'_>),
-) {
-    let header = format!("[[{section}]]");
-    let parts = [format!("[{section}."), format!("[[{section}.")];
-    let mut start = None;
-    let mut next = 0_usize;
-    let lines = text.split_inclusive('\n').map(Some).chain([None]);
-    for (number, line) in (1_u64..).zip(lines) {
-        let offset = next;
-        next = next.saturating_add(line.map_or(0, str::len));
-        let is_header = line.is_some_and(|line| {
-            let line = line.trim();
-            line.strip_prefix(&header).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '#']))
-        });
-        let ends = line.is_none_or(|line| {
-            is_header || line.starts_with('[') && !parts.iter().any(|part| line.starts_with(part))
-        });
-        if !ends {
-            continue;
-        }
-        if let Some((from, first)) = start.take() {
-            let part = text.get(from..offset).unwrap_or_default();
-            match toml_stanza(part, lock.limits()) {
-                Ok(value) => {
-                    stanza(lock, value.get(section).list().first().unwrap_or(&Value::Other));
-                }
-                Err(problem) => lock.unknown(format!("[[{section}]] at line {first}: {problem}")),
-            }
-        }
-        if is_header {
-            start = Some((offset, number));
-        }
-    }
-}
-
-fn toml_stanza<'a>(text: &'a str, limits: &Limits) -> Result<Value<'a>, String> {
-    let limit = limits.small_file_bytes;
-    if agentless_core::number::to_u64(text.len()) > limit {
-        return Err(format!("more than {limit} bytes, the limit (`small_file_bytes`)"));
-    }
-    let parsed = toml::Deserializer::parse(text).and_then(serde::de::Deserialize::deserialize);
-    parsed.map_err(|error| error.message().to_owned())
-}
-
 /// Which of so many nodes can be reached from some of them.
 pub(super) fn reachable(
     nodes: usize,
@@ -303,54 +221,6 @@ pub(super) mod test {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lock_files_of_installed_packages_are_told_apart() {
-        for path in [
-            "/srv/a/package-lock.json",
-            "/package-lock.json",
-            "/home/vendor/app/composer.lock",
-            "/srv/vendor/Cargo.lock",
-            "/srv/gems/Gemfile.lock",
-            "/home/git/checkout/go.mod",
-        ] {
-            assert!(is_an_applications(&FsPath::new(path)), "{path}");
-        }
-        for path in [
-            "/srv/a/node_modules/b/yarn.lock",
-            "/usr/lib/python3/dist-packages/x/requirements.txt",
-            "/srv/a/vendor/bundle/ruby/3.1.0/gems/x-1/Gemfile.lock",
-            "/var/lib/gems/3.1.0/gems/x-1/Gemfile.lock",
-            "/root/go/pkg/mod/example.com/x@v1/go.mod",
-            "/usr/local/cargo/registry/src/index/x-1/Cargo.lock",
-            "/srv/a/vendor/x/Cargo.lock",
-            "/srv/a/vendor/x/y/composer.lock",
-            "/srv/a/META-INF/maven/g/a/pom.xml",
-        ] {
-            assert!(!is_an_applications(&FsPath::new(path)), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_damaged_stanza_costs_itself() {
-        let text = "version = 1\n[[package]]\nname = 'a'\n[package.x]\ny = 1\n[[package]] # b\nname = \n\
-                    [[package]]\nname = \"c\"\n[metadata]\nname = 'd'\n[[packages]]\nname = 'e'";
-        let mut names = Vec::new();
-        let mut problems = Vec::new();
-        run(
-            PackageKind::Cargo,
-            text.as_bytes(),
-            &Limits::default(),
-            |text, lock| {
-                toml_stanzas(text, "package", lock, &mut |_, value| {
-                    names.push(value.get("name").text().unwrap().to_string());
-                });
-            },
-            &mut |finding| problems.push(finding.unwrap_err()),
-        );
-        assert_eq!(names, ["a", "c"]);
-        assert!(problems.len() == 1 && problems[0].contains("at line 6: "), "{problems:?}");
-    }
 
     #[test]
     fn fields_that_cannot_be_are_reported() {

@@ -7,7 +7,7 @@ use crate::package::Package;
 
 /// Leaves out of what each package needs everything that no package of the same format is: what is optional and was not
 /// chosen, what another system would need, and what is no package at all.
-pub(super) fn keep_what_is_there(packages: &mut [Package]) {
+pub(in crate::extract) fn keep_what_is_there(packages: &mut [Package]) {
     let mut needed: Vec<_> =
         packages.iter_mut().map(|package| mem::take(&mut package.details.depends_on)).collect();
     let there: HashSet<_> =

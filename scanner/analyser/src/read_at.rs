@@ -1,4 +1,4 @@
-//! Where the bytes of an archive are.
+//! Bytes that are read here and there.
 
 use std::fmt::Debug;
 
@@ -6,10 +6,10 @@ use crate::extract::Input;
 use crate::fs::{File, FsError};
 use crate::volume::bytes::{to_u64, to_usize};
 
-/// Bytes that are read here and there.
+/// Bytes that are read here and there: a file, or what is in memory.
 ///
 /// Without a position of its own, unlike `Read` and `Seek`: several entries of an archive can be open at the same time.
-pub trait Source: Debug {
+pub trait ReadAt: Debug {
     /// How many bytes there are.
     fn size(&self) -> u64;
 
@@ -31,7 +31,7 @@ pub trait Source: Debug {
     }
 }
 
-impl Source for File<'_> {
+impl ReadAt for File<'_> {
     fn size(&self) -> u64 {
         self.size()
     }
@@ -41,7 +41,7 @@ impl Source for File<'_> {
     }
 }
 
-impl Source for Input<'_> {
+impl ReadAt for Input<'_> {
     fn size(&self) -> u64 {
         self.size()
     }
@@ -51,7 +51,7 @@ impl Source for Input<'_> {
     }
 }
 
-impl Source for [u8] {
+impl ReadAt for [u8] {
     fn size(&self) -> u64 {
         to_u64(self.len())
     }
@@ -66,48 +66,12 @@ impl Source for [u8] {
     }
 }
 
-impl<S: Source + ?Sized> Source for &S {
+impl<S: ReadAt + ?Sized> ReadAt for &S {
     fn size(&self) -> u64 {
         (**self).size()
     }
 
     fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
         (**self).read_at(offset, dst)
-    }
-}
-
-/// An archive in another one.
-#[derive(Debug)]
-pub enum Nested<'a> {
-    /// It is stored without compression: a part of the other one.
-    InPlace {
-        /// The archive that it is in.
-        outer: &'a dyn Source,
-        /// Where it starts there.
-        offset: u64,
-        /// How many bytes it has.
-        size: u64,
-    },
-    /// It was decompressed.
-    InMemory(Vec<u8>),
-}
-
-impl Source for Nested<'_> {
-    fn size(&self) -> u64 {
-        match self {
-            Self::InPlace { size, .. } => *size,
-            Self::InMemory(content) => to_u64(content.len()),
-        }
-    }
-
-    fn read_at(&self, offset: u64, dst: &mut [u8]) -> Result<usize, FsError> {
-        match self {
-            Self::InPlace { outer, offset: start, size } => {
-                let most = to_usize(size.saturating_sub(offset)).min(dst.len());
-                let dst = dst.get_mut(..most).unwrap_or_default();
-                if dst.is_empty() { Ok(0) } else { outer.read_at(start.saturating_add(offset), dst) }
-            }
-            Self::InMemory(content) => content.as_slice().read_at(offset, dst),
-        }
     }
 }

@@ -6,7 +6,7 @@ use crate::limits::Limits;
 use crate::volume::bytes::to_u64;
 
 /// The content of a file as text. What is not UTF-8 is replaced, and the mark that says that it is UTF-8 left out.
-pub(super) fn decoded(content: Vec<u8>) -> String {
+pub(in crate::extract) fn decoded(content: Vec<u8>) -> String {
     /// In UTF-8.
     const MARK: &str = "\u{feff}";
 
@@ -32,7 +32,7 @@ pub(super) fn decoded(content: Vec<u8>) -> String {
 }
 
 /// A text that must be there for a record to be one of a package, or what is wrong with it.
-pub(super) fn needed(what: &str, text: Option<&str>, limits: &Limits) -> Result<String, String> {
+pub(in crate::extract) fn needed(what: &str, text: Option<&str>, limits: &Limits) -> Result<String, String> {
     let text = text.unwrap_or_default().trim();
     if text.is_empty() {
         return Err(format!("has no {what}"));
@@ -51,12 +51,12 @@ pub(super) fn needed(what: &str, text: Option<&str>, limits: &Limits) -> Result<
 }
 
 /// A text that is not worth losing a package for.
-pub(super) fn optional(text: Option<&str>, limits: &Limits) -> Option<String> {
+pub(in crate::extract) fn optional(text: Option<&str>, limits: &Limits) -> Option<String> {
     needed("text", text, limits).ok()
 }
 
 /// A reason for people: of bounded length, and without the password of an address that it names.
-pub(super) fn reason(mut reason: String) -> String {
+pub(in crate::extract) fn reason(mut reason: String) -> String {
     /// Bytes. Against a damaged name of megabytes, of which each message quotes a part.
     const MOST: usize = 4 << 10;
 
@@ -73,7 +73,7 @@ pub(super) fn reason(mut reason: String) -> String {
 
 /// Leaves out the name and the password in each `scheme://name:password@host` (RFC 3986, section 3.2.1): a token for a
 /// registry is written into its address.
-pub(super) fn leave_out_passwords(text: &mut String) {
+pub(in crate::extract) fn leave_out_passwords(text: &mut String) {
     const BEGIN: &str = "://";
 
     if !text.contains(BEGIN) {
@@ -95,7 +95,7 @@ pub(super) fn leave_out_passwords(text: &mut String) {
 }
 
 /// The beginning of a text, for a message.
-pub(super) fn shown(text: &str) -> &str {
+pub(in crate::extract) fn shown(text: &str) -> &str {
     text.get(..text.floor_char_boundary(64)).unwrap_or_default()
 }
 
@@ -103,7 +103,7 @@ pub(super) fn shown(text: &str) -> &str {
 ///
 /// Bounded by what a report takes of such a list. What is beyond it is left out: it is not worth losing the package for.
 #[derive(Debug, Default)]
-pub(super) struct Listed {
+pub(in crate::extract) struct Listed {
     texts: Vec<String>,
     seen: BTreeSet<String>,
     bytes: u64,
@@ -116,7 +116,7 @@ impl Listed {
     const HEAD: u64 = 5;
 
     /// Adds a text, unless it is empty or there.
-    pub(super) fn add(&mut self, text: &str, limits: &Limits) {
+    pub(in crate::extract) fn add(&mut self, text: &str, limits: &Limits) {
         let Some(text) = optional(Some(text), limits) else { return };
         let bytes = self.bytes.saturating_add(to_u64(text.len())).saturating_add(Self::HEAD);
         if bytes <= Self::MOST && self.seen.insert(text.clone()) {
@@ -126,7 +126,7 @@ impl Listed {
     }
 
     /// The list.
-    pub(super) fn into_vec(self) -> Vec<String> {
+    pub(in crate::extract) fn into_vec(self) -> Vec<String> {
         self.texts
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// What is wanted of a value: nothing of any kind of value, unless a function says otherwise.
-pub(super) trait Wanted {
+pub(in crate::extract) trait Wanted {
     /// The value is a text.
     fn text(&mut self, _text: &str) {}
 
@@ -28,7 +28,7 @@ pub(super) trait Wanted {
 }
 
 /// Reads what is wanted of the value that `content` is. After an error `wanted` has what was read before.
-pub(super) fn read(content: &str, wanted: &mut impl Wanted) -> Result<(), serde_json::Error> {
+pub(in crate::extract) fn read(content: &str, wanted: &mut impl Wanted) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(content);
     Take(wanted).deserialize(&mut deserializer)?;
     deserializer.end()
@@ -36,32 +36,32 @@ pub(super) fn read(content: &str, wanted: &mut impl Wanted) -> Result<(), serde_
 
 /// The value of one member of an object.
 #[derive(Debug)]
-pub(super) struct Member<'a, A>(&'a mut A);
+pub(in crate::extract) struct Member<'a, A>(&'a mut A);
 
 impl<'de, A: MapAccess<'de>> Member<'_, A> {
     /// Leaves it out.
-    pub(super) fn skip(self) -> Result<(), A::Error> {
+    pub(in crate::extract) fn skip(self) -> Result<(), A::Error> {
         self.0.next_value::<IgnoredAny>().map(drop)
     }
 
     /// Reads it.
-    pub(super) fn read(self, wanted: &mut impl Wanted) -> Result<(), A::Error> {
+    pub(in crate::extract) fn read(self, wanted: &mut impl Wanted) -> Result<(), A::Error> {
         self.0.next_value_seed(Take(wanted))
     }
 }
 
 /// One element of a list, or its end.
 #[derive(Debug)]
-pub(super) struct Element<'a, A>(&'a mut A);
+pub(in crate::extract) struct Element<'a, A>(&'a mut A);
 
 impl<'de, A: SeqAccess<'de>> Element<'_, A> {
     /// Leaves it out, and says whether there was one.
-    pub(super) fn skip(self) -> Result<bool, A::Error> {
+    pub(in crate::extract) fn skip(self) -> Result<bool, A::Error> {
         Ok(self.0.next_element::<IgnoredAny>()?.is_some())
     }
 
     /// Reads it, and says whether there was one.
-    pub(super) fn read(self, wanted: &mut impl Wanted) -> Result<bool, A::Error> {
+    pub(in crate::extract) fn read(self, wanted: &mut impl Wanted) -> Result<bool, A::Error> {
         Ok(self.0.next_element_seed(Take(wanted))?.is_some())
     }
 }
@@ -83,7 +83,7 @@ impl Wanted for bool {
 /// The texts of a value that is one, or a list of them. Instead of a text, an object may have it as its `type` or `name`:
 /// so licences were written in `package.json` once.
 #[derive(Debug)]
-pub(super) struct Texts<F>(pub(super) F);
+pub(in crate::extract) struct Texts<F>(pub(in crate::extract) F);
 
 impl<F: FnMut(&str)> Wanted for Texts<F> {
     fn text(&mut self, text: &str) {
@@ -101,7 +101,7 @@ impl<F: FnMut(&str)> Wanted for Texts<F> {
 
 /// The names of the members of an object, each with its value if that is a text.
 #[derive(Debug)]
-pub(super) struct Names<F>(pub(super) F);
+pub(in crate::extract) struct Names<F>(pub(in crate::extract) F);
 
 impl<F: FnMut(&str, Option<&str>)> Wanted for Names<F> {
     fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, member: Member<'_, A>) -> Result<(), A::Error> {

@@ -1,0 +1,7 @@
+//! Which packages need each other.
+
+mod present;
+mod relations;
+
+pub(super) use present::keep_what_is_there;
+pub(super) use relations::Relations;
