@@ -9,25 +9,62 @@ use crate::{kept, tool};
 
 /// A Debian system as `debootstrap` installs it, from the first source of this machine's apt that has one.
 pub fn system() -> PathBuf {
-    kept::tree("debian-minbase", |folder| {
-        let root = folder.join("root");
-        let targets = tool::run(Command::new("apt-get").args([
-            "indextargets",
-            "--format=$(SITE) $(RELEASE) $(COMPONENT)",
-            "Created-By: Packages",
-        ]));
-        let known = |release: &str| Path::new("/usr/share/debootstrap/scripts").join(release).exists();
-        let source = targets.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
-            [site, release, "main"] if known(release) => Some((site.to_owned(), release.to_owned())),
-            _ => None,
-        });
-        let (site, release) =
-            source.unwrap_or_else(|| panic!("debootstrap can install from none of these sources\n{targets}"));
-        tool::run(Command::new("debootstrap").args(["--variant=minbase", &release]).arg(&root).arg(site));
-        // A package's archive is no part of what it installed.
-        fs::remove_dir_all(root.join("var/cache/apt/archives")).unwrap();
-    })
-    .join("root")
+    kept::tree("debian-minbase", |folder| install(&[], &folder.join("root"))).join("root")
+}
+
+/// What brings packages of every language into a Debian system, a kernel, and programs of Go and Rust.
+const LANGUAGES: [&str; 22] = [
+    "docker.io",
+    "libjackson2-databind-java",
+    "liblog4j2-java",
+    "libmaven3-core-java",
+    "libspring-web-java",
+    "libtomcat9-java",
+    "linux-image-cloud-amd64",
+    "nginx",
+    "npm",
+    "openssh-server",
+    "phpunit",
+    "postgresql-client",
+    "python3",
+    "python3-boto3",
+    "python3-cryptography",
+    "python3-django",
+    "python3-flask",
+    "python3-numpy",
+    "python3-pip",
+    "rclone",
+    "ripgrep",
+    "ruby-rails",
+];
+
+/// A Debian system with hundreds of packages, with all languages among them.
+pub fn with_languages() -> PathBuf {
+    kept::tree("debian-languages-1", |folder| install(&LANGUAGES, &folder.join("root"))).join("root")
+}
+
+/// Installs a minimal system and these packages into `root`.
+fn install(packages: &[&str], root: &Path) {
+    let targets = tool::run(Command::new("apt-get").args([
+        "indextargets",
+        "--format=$(SITE) $(RELEASE) $(COMPONENT)",
+        "Created-By: Packages",
+    ]));
+    let known = |release: &str| Path::new("/usr/share/debootstrap/scripts").join(release).exists();
+    let source = targets.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+        [site, release, "main"] if known(release) => Some((site.to_owned(), release.to_owned())),
+        _ => None,
+    });
+    let (site, release) =
+        source.unwrap_or_else(|| panic!("debootstrap can install from none of these sources\n{targets}"));
+    let mut debootstrap = Command::new("debootstrap");
+    debootstrap.args(["--variant=minbase", &release]);
+    if !packages.is_empty() {
+        debootstrap.arg(format!("--include={}", packages.join(",")));
+    }
+    tool::run(debootstrap.arg(root).arg(site));
+    // A package's archive is no part of what it installed.
+    fs::remove_dir_all(root.join("var/cache/apt/archives")).unwrap();
 }
 
 /// Packages that are made here, installed with dpkg in a tree of its own.

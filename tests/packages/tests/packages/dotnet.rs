@@ -4,23 +4,12 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use agentless_core::package::PackageKind;
-use agentless_package_tests::{kept, ours, tool};
-
-/// Five applications, a framework, and a library, each with a version of Python.
-const WHEELS: [(&str, &str); 3] =
-    [("azureml-dataprep==2.0.0", "3.8"), ("dotnetcore2==3.1.23", "3.8"), ("pythonnet==3.2.1", "3.12")];
+use agentless_package_tests::corpus::dotnet_wheels;
+use agentless_package_tests::{ours, tool};
 
 #[test]
 fn what_the_sdk_recorded_is_found() {
-    let wheels = kept::tree("dotnet-wheels", |tree| {
-        for (wheel, python) in WHEELS {
-            let mut pip = Command::new("python3");
-            pip.args(["-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"]);
-            // They are not run: the version of Python is one that they were made for.
-            pip.args(["--platform", "manylinux1_x86_64", "--python-version", python]);
-            tool::run(pip.arg(wheel).arg("--dest").arg(tree));
-        }
-    });
+    let wheels = dotnet_wheels();
     let root = tempfile::tempdir().unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packages/deps_json.py");
     let files = std::fs::read_dir(wheels).unwrap().map(|entry| entry.unwrap().path());

@@ -1,43 +1,23 @@
 //! Java archives: jars of Debian, against Python's `zipfile` and Debian's own Maven repository.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use agentless_core::package::{Certainty, Package, PackageKind};
-use agentless_package_tests::{kept, ours, tool, unpacked};
-
-/// Libraries that Maven built and libraries that others did, with and without a version in their names.
-const LIBRARIES: [&str; 13] = [
-    "junit4",
-    "libasm-java",
-    "libbcprov-java",
-    "libcommons-compress-java",
-    "libcommons-io-java",
-    "libcommons-lang3-java",
-    "libguava-java",
-    "libjackson2-core-java",
-    "liblog4j2-java",
-    "libmaven3-core-java",
-    "libservlet-api-java",
-    "libslf4j-java",
-    "libspring-core-java",
-];
-
-fn libraries() -> PathBuf {
-    kept::tree("java-libraries", |tree| unpacked::unpack(&LIBRARIES, tree))
-}
+use agentless_package_tests::corpus::java_libraries;
+use agentless_package_tests::{ours, tool};
 
 #[test]
 fn what_maven_recorded_is_found() {
-    let tree = libraries();
+    let tree = java_libraries();
     let compared = compare(&tree);
     assert!(compared > 30, "{compared}");
 }
 
 #[test]
 fn what_maven_recorded_is_found_in_archives_in_archives() {
-    let libraries = libraries();
+    let libraries = java_libraries();
     let target = tempfile::tempdir().unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packages/fat_jars.py");
     tool::run(Command::new("python3").arg(script).arg(libraries).arg(target.path()));
@@ -91,7 +71,7 @@ fn compare(root: &Path) -> usize {
 /// Debian links every library into a Maven repository, whose folders are group, artifact and version.
 #[test]
 fn what_maven_did_not_record_is_guessed_well() {
-    let tree = libraries();
+    let tree = java_libraries();
     let mut real: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
     let listed =
         tool::run(Command::new("find").arg(tree.join("usr/share/maven-repo")).args(["-name", "*.jar"]));

@@ -15,4 +15,5 @@ mod python;
 mod rpm;
 mod ruby;
 mod rust;
+mod support_table;
 mod zip;

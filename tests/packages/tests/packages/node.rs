@@ -6,23 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use agentless_core::package::PackageKind;
+use agentless_package_tests::corpus::{APPLICATION, node_modules, npm};
 use agentless_package_tests::{kept, ours, tool};
 use serde_json::Value;
-
-/// An application. `rxjs` has files named `package.json` that are no packages, `toposort-class` has odd members, and
-/// `is-old` is another package under that name.
-const APPLICATION: &str = r#"{"name": "application", "version": "1.0.0", "dependencies":
-    {"@babel/code-frame": "7.26.2", "express": "4.18.2", "is-old": "npm:is-odd@3.0.1", "rxjs": "7.8.1",
-    "toposort-class": "1.0.1"}}"#;
 
 type NamesAndVersions = BTreeSet<(String, String)>;
 
 #[test]
 fn what_npm_installed() {
-    let root = kept::tree("node-npm-1", |folder| {
-        fs::write(folder.join("package.json"), APPLICATION).unwrap();
-        tool::run(npm(folder).args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]));
-    });
+    let root = node_modules();
     // With `--long`, the name under which a package is published.
     let listed: Value =
         serde_json::from_str(&tool::run(npm(&root).args(["ls", "--all", "--json", "--long"]))).unwrap();
@@ -108,12 +100,6 @@ fn of_pnpm(package: &Value, packages: &mut NamesAndVersions) {
 fn name_and_version(text: &str) -> (String, String) {
     let (name, version) = text.rsplit_once('@').unwrap();
     (name.to_owned(), version.to_owned())
-}
-
-fn npm(folder: &Path) -> Command {
-    let mut command = Command::new("npm");
-    command.current_dir(folder);
-    command
 }
 
 fn yarn(folder: &Path) -> Command {

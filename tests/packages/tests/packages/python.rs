@@ -8,26 +8,9 @@ use std::process::Command;
 
 use agentless_core::findings::Findings;
 use agentless_core::package::{Package, PackageKind};
+use agentless_package_tests::corpus::{DISTRIBUTIONS, environment, pip};
 use agentless_package_tests::{kept, ours, tool};
 use serde_json::Value;
-
-/// Distributions whose names, versions, licences and needs are written in each way there is: names with capitals, dots and
-/// underscores, local versions, licences as expressions, classifiers and texts.
-const DISTRIBUTIONS: &[&str] = &[
-    "Flask==3.0.3",
-    "PyYAML==6.0.2",
-    "Pygments==2.18.0",
-    "attrs==24.2.0",
-    "backports.tarfile==1.2.0",
-    "importlib_metadata==8.5.0",
-    "jaraco.functools==4.1.0",
-    "python-dateutil==2.9.0.post0",
-    "pytz==2024.2",
-    "requests==2.32.3",
-    "ruamel.yaml==0.18.6",
-    "typing_extensions==4.12.2",
-    "zope.interface==7.2",
-];
 
 #[test]
 fn a_virtual_environment() {
@@ -118,22 +101,6 @@ fn wheels() {
     assert_eq!(findings.gaps, []);
     assert_eq!(ours::names_and_versions(&findings, PackageKind::Pypi), expected);
     assert_eq!(expected.len(), 3);
-}
-
-/// A virtual environment with some distributions and what they need.
-fn environment() -> PathBuf {
-    kept::tree("python-1", |folder| {
-        tool::run(Command::new("python3").args(["-m", "venv"]).arg(folder));
-        tool::run(pip(folder).args(["install", "--quiet", "--only-binary", ":all:"]).args(DISTRIBUTIONS));
-    })
-}
-
-/// The environment's own `pip`.
-fn pip(environment: &Path) -> Command {
-    let mut command = Command::new(environment.join("bin/python"));
-    command.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]);
-    command.env_remove("PYTHONPATH");
-    command
 }
 
 /// What `pip list` says.
