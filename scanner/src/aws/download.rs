@@ -112,7 +112,8 @@ impl Downloader {
     }
 
     async fn get(&self, url: &str, range: Range<u64>, most: u64) -> Result<Part, DownloadError> {
-        if !url.starts_with("https://") && !(self.is_loopback && is_loopback(url)) {
+        let is_private = url.starts_with("https://") || (self.is_loopback && is_loopback(url));
+        if !is_private {
             return Err(DownloadError::Address);
         }
         let passing = |problem: String| DownloadError::Passing { problem };

@@ -243,13 +243,12 @@ fn image(uri: &str) -> Option<(Repository, Reference)> {
     if registry.len() != 12 || !rest.starts_with("dkr.ecr") {
         return None;
     }
-    let (name, reference) = match path.split_once('@') {
+    let (name, reference) = if let Some((name, digest)) = path.split_once('@') {
         // A tag before a digest says nothing more.
-        Some((name, digest)) => (name.split(':').next()?, Reference::Digest(digest.to_owned())),
-        None => {
-            let (name, tag) = path.split_once(':').unwrap_or((path, "latest"));
-            (name, Reference::Tag(tag.to_owned()))
-        }
+        (name.split(':').next()?, Reference::Digest(digest.to_owned()))
+    } else {
+        let (name, tag) = path.split_once(':').unwrap_or((path, "latest"));
+        (name, Reference::Tag(tag.to_owned()))
     };
     Some((Repository { registry: registry.to_owned(), name: name.to_owned() }, reference))
 }

@@ -6,8 +6,11 @@ use std::process::Command;
 
 use crate::{debian, kept, rpm, tool, unpacked};
 
+/// A tree by its name, and what makes it.
+type Root = (&'static str, fn() -> PathBuf);
+
 /// Trees by their names in tables, and what makes them.
-pub const ROOTS: [(&str, fn() -> PathBuf); 10] = [
+pub const ROOTS: [Root; 10] = [
     ("debian", debian::with_languages),
     ("rpm-sqlite", || rpm_root("rpm-root-sqlite-1", rpm::sqlite)),
     ("rpm-ndb", || rpm_root("rpm-root-ndb-1", rpm::ndb)),

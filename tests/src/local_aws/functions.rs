@@ -3,6 +3,7 @@
 //! moto knows functions and layers, but serves no bytes of them; of ECR it knows neither digests that are right nor URLs of
 //! layers. The code is learned from the calls that create functions and layers. Ranges and expiry are those of S3: "`GetObject`"
 //! in its API reference, "Sharing objects with presigned URLs" in its user guide.
+#![expect(clippy::indexing_slicing, reason = "what a JSON value does not have is null")]
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

