@@ -83,7 +83,7 @@ impl Jar<'_> {
     pub(super) fn identity(&self) -> Option<Identity> {
         let manifest = self.manifest;
         let FileName { artifact: in_name, version: in_name_version } = FileName::split(self.file_name);
-        let in_name = Some(in_name).filter(|name| is_artifact(name));
+        let in_name = Some(in_name).filter(|name| is_file_of_artifact(name));
         let dotted = [&manifest.symbolic_name, &manifest.module_name].into_iter().flatten();
         // A module's name without a domain is that of an artifact of the same times.
         let module = manifest.module_name.as_deref().filter(|name| !name.contains('.'));
@@ -167,6 +167,12 @@ fn only(poms: &[&Pom], is_so: impl Fn(&Pom) -> bool) -> Option<usize> {
     found.next().filter(|_| found.next().is_none())
 }
 
+/// Whether an archive of this name, without ending and version, can be an artifact. Few have capitals, such as
+/// `tomcat-i18n-pt-BR`; a title with some is one for people.
+fn is_file_of_artifact(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase()) && is_artifact(&name.to_ascii_lowercase())
+}
+
 /// Whether it can be the name of an artifact: lower-case letters, digits, and what is between them.
 fn is_artifact(name: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
@@ -211,6 +217,13 @@ mod tests {
                  Implementation-Vendor-Id: org.bouncycastle\n",
                 "org.bouncycastle:bcprov-jdk18on",
                 "1.72",
+                Guessed,
+            ),
+            (
+                "tomcat-i18n-pt-BR.jar",
+                "Implementation-Title: Apache Tomcat\nImplementation-Version: 9.0.70\n",
+                "org.apache.tomcat:tomcat-i18n-pt-BR",
+                "9.0.70",
                 Guessed,
             ),
             (
