@@ -66,7 +66,7 @@ pub(super) fn attempt(attempt: &str, hijacked: &mut Hijacked) -> Option<String> 
         }
         "gaps-without-end" => {
             hijacked.begin_tree();
-            send_often(&Part::Gaps(vec![gap("x".to_owned()); 10_000]), 1000);
+            send_often(&Part::Gaps(vec![gap("x".to_owned()); 5000]), 2000);
         }
         "reasons-without-end" => {
             hijacked.begin_tree();
@@ -117,7 +117,7 @@ impl Hijacked {
 
 /// Sends a part again and again, until nobody takes it.
 fn send_often(part: &Part, times: u32) {
-    let message = rmp_serde::to_vec(&FromChild::Part(part.clone())).unwrap();
+    let message = rmp_serde::to_vec_named(&FromChild::Part(part.clone())).unwrap();
     for _ in 0..times {
         if !send_frame(0, &message) {
             return;
@@ -130,7 +130,7 @@ fn send_packages(digits: usize, at_once: u32, times: u32) {
     for part in 0..times {
         let numbers = part * at_once..(part + 1) * at_once;
         let packages = numbers.map(|number| package(format!("{number:0>digits$}"))).collect();
-        let message = rmp_serde::to_vec(&FromChild::Part(Part::Packages(packages))).unwrap();
+        let message = rmp_serde::to_vec_named(&FromChild::Part(Part::Packages(packages))).unwrap();
         if !send_frame(0, &message) {
             return;
         }
@@ -142,7 +142,7 @@ fn send_package_with_name(encoded: &[u8]) {
     const NAME: &[u8] = b"\xaaabcdefghij";
 
     let package = package("abcdefghij".to_owned());
-    let mut message = rmp_serde::to_vec(&FromChild::Part(Part::Packages(vec![package]))).unwrap();
+    let mut message = rmp_serde::to_vec_named(&FromChild::Part(Part::Packages(vec![package]))).unwrap();
     let at = message.windows(NAME.len()).position(|bytes| bytes == NAME).unwrap();
     message.splice(at..at + NAME.len(), encoded.iter().copied());
     send_frame(0, &message);

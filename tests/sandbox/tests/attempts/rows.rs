@@ -216,7 +216,7 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     attempt("reasons of 10 GB in all", "reasons-without-end", Stopped::Check, "unknowns and notes, or more text in them, than the limits").limits(less),
     attempt("a billion empty notes", "notes-without-end", Stopped::Check, "unknowns and notes").limits(less),
     attempt("a device on 200,000 others", "layers-without-end", Stopped::Check, "a report that names 200000 of 1 devices at one place").limits(less),
-    attempt("10 million trees", "trees-without-end", Stopped::Check, "more than 272 trees"),
+    attempt("10 million trees", "trees-without-end", Stopped::Check, "more than 1272 trees"),
     // The end.
     attempt("end without a report", "exit", Stopped::Itself, "exit status: 0"),
     attempt("abort", "abort", Stopped::Itself, "SIGABRT"),
