@@ -72,20 +72,24 @@ impl FileSystem for RemoteDirectory {
         dir: Inode,
         visit: &mut dyn FnMut(DirEntry<'_>) -> ControlFlow<()>,
     ) -> Result<(), FsError> {
+        // All of it before the first entry is shown: whoever looks at it may ask for something else, and the answer to that
+        // would stand behind the rest.
+        let mut parts = Vec::new();
         let mut answer = self.ask(DirectoryRequest::Entries(dir))?;
-        let mut wants_more = true;
         loop {
             let DirectoryAnswer::Entries { entries, more } = answer else { return Err(wrong_answer()) };
-            for (name, inode, file_type) in &entries {
-                wants_more = wants_more
-                    && visit(DirEntry { name, inode: *inode, file_type: *file_type }).is_continue();
-            }
+            parts.push(entries);
             if !more {
-                return Ok(());
+                break;
             }
-            // The rest comes, wanted or not.
             answer = answer_of(self.link.more())?;
         }
+        for (name, inode, file_type) in parts.iter().flatten() {
+            if visit(DirEntry { name, inode: *inode, file_type: *file_type }).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn lookup(&self, dir: Inode, name: &[u8]) -> Result<Option<Inode>, FsError> {
