@@ -69,6 +69,8 @@ model! {
         pub ec2: Value<String>,
         /// IAM.
         pub iam: Value<String>,
+        /// Secrets Manager.
+        pub secretsmanager: Value<String>,
         /// STS.
         pub sts: Value<String>,
     }
@@ -154,7 +156,14 @@ pub(crate) fn schema() -> Schema {
              `AWS_ENDPOINT_URL_EC2` and its like do the same.",
         )
         .attributes(
-            [("autoscaling", "EC2 Auto Scaling"), ("ec2", "EC2"), ("iam", "IAM"), ("sts", "STS")].map(
+            [
+                ("autoscaling", "EC2 Auto Scaling"),
+                ("ec2", "EC2"),
+                ("iam", "IAM"),
+                ("secretsmanager", "Secrets Manager"),
+                ("sts", "STS"),
+            ]
+            .map(
                 |(name, service)| {
                     Attribute::string(name, format!("URL of {service}."))
                         .optional()
@@ -262,7 +271,9 @@ fn refuse_unknown(config: &Config) -> Result<(), Diagnostic> {
             "endpoints",
             config.endpoints.is_unknown()
                 || urls.is_some_and(|urls| {
-                    [&urls.autoscaling, &urls.ec2, &urls.iam, &urls.sts].iter().any(|url| url.is_unknown())
+                    [&urls.autoscaling, &urls.ec2, &urls.iam, &urls.secretsmanager, &urls.sts]
+                        .iter()
+                        .any(|url| url.is_unknown())
                 }),
         ),
     ];
@@ -343,6 +354,7 @@ fn endpoints(config: &Config) -> Endpoints {
         autoscaling: urls.autoscaling.known(),
         ec2: urls.ec2.known(),
         iam: urls.iam.known(),
+        secretsmanager: urls.secretsmanager.known(),
         sts: urls.sts.known(),
     }
 }

@@ -1,0 +1,116 @@
+//! An AWS for the tests of the resources: maps instead of services, a list of the calls, and errors on demand.
+//!
+//! It knows the rules that the resources rely on (what must be empty before it can be deleted, what names are unique)
+//! and nothing else.
+
+mod iam;
+mod launch_templates;
+mod scaling_groups;
+mod security_groups;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+
+use scanner_policy::{AccountId, Region};
+
+use super::{
+    AwsError, Group, Identity, InstanceProfile, LaunchTemplate, Role, Rule, ScalingGroup, Tags,
+    TemplateContent,
+};
+
+/// The account of everything.
+pub(crate) const ACCOUNT: &str = "111122223333";
+
+/// The fake.
+#[derive(Debug, Default)]
+pub(crate) struct FakeAws {
+    world: Mutex<World>,
+}
+
+/// What there is.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    pub(crate) roles: BTreeMap<String, FakeRole>,
+    pub(crate) profiles: BTreeMap<String, InstanceProfile>,
+    pub(crate) groups: BTreeMap<String, (Group, Vec<Rule>)>,
+    pub(crate) templates: BTreeMap<String, (LaunchTemplate, Vec<TemplateContent>)>,
+    pub(crate) scaling_groups: BTreeMap<String, ScalingGroup>,
+    /// For how many more looks a deleted Auto Scaling group is still listed.
+    pub(crate) lingering: u32,
+    /// The next creation of an Auto Scaling group is carried out, its answer lost, and asked for again.
+    pub(crate) loses_group_answer: bool,
+    /// The same for putting a role into an instance profile.
+    pub(crate) loses_profile_answer: bool,
+    /// Every operation, in order.
+    pub(crate) calls: Vec<&'static str>,
+    /// The next answers of an operation, instead of what it would do. `None` lets one through.
+    failures: BTreeMap<&'static str, VecDeque<Option<AwsError>>>,
+    next_id: u32,
+}
+
+/// A role with its policies.
+#[derive(Debug, Default)]
+pub(crate) struct FakeRole {
+    pub(crate) role: Role,
+    pub(crate) inline: BTreeMap<String, String>,
+    pub(crate) attached: Vec<String>,
+}
+
+impl FakeAws {
+    /// To look at what there is, or to change it behind a resource's back.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    /// The next call of `operation` fails.
+    pub(crate) fn fail(&self, operation: &'static str, code: &str, message: &str) {
+        let error = AwsError::answered(operation, code, message);
+        self.world().failures.entry(operation).or_default().push_back(Some(error));
+    }
+
+    /// The operations since the last look.
+    pub(crate) fn take_calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.world().calls)
+    }
+
+    /// The same without those that change nothing.
+    pub(crate) fn take_changes(&self) -> Vec<&'static str> {
+        let mut calls = self.take_calls();
+        calls.retain(|call| {
+            !["Get", "List", "Describe"].iter().any(|verb| call.contains(&format!(":{verb}")))
+        });
+        calls
+    }
+
+    fn call(&self, operation: &'static str) -> Result<MutexGuard<'_, World>, AwsError> {
+        let mut world = self.world();
+        world.calls.push(operation);
+        match world.failures.get_mut(operation).and_then(VecDeque::pop_front).flatten() {
+            Some(error) => Err(error),
+            None => Ok(world),
+        }
+    }
+}
+
+impl World {
+    fn id(&mut self, prefix: &str) -> String {
+        self.next_id += 1;
+        format!("{prefix}-{:017x}", self.next_id)
+    }
+}
+
+fn missing(operation: &'static str) -> AwsError {
+    AwsError::answered(operation, "NoSuchEntity", "not there")
+}
+
+fn retag(tags: &mut Tags, set: &Tags, remove: &[String]) {
+    tags.retain(|key, _| !remove.contains(key));
+    tags.extend(set.clone());
+}
+
+impl Identity for FakeAws {
+    async fn account(&self, _region: &Region) -> Result<AccountId, AwsError> {
+        drop(self.call("sts:GetCallerIdentity")?);
+        Ok(ACCOUNT.parse().unwrap())
+    }
+}

@@ -1,0 +1,84 @@
+//! Auto Scaling groups.
+
+use scanner_policy::Region;
+
+use super::{ACCOUNT, FakeAws, missing, retag};
+use crate::aws::{AwsError, GroupSettings, ScalingGroup, ScalingGroups, Tags};
+
+impl ScalingGroups for FakeAws {
+    async fn create_scaling_group(
+        &self,
+        region: &Region,
+        name: &str,
+        settings: &GroupSettings,
+        tags: &Tags,
+    ) -> Result<(), AwsError> {
+        const OPERATION: &str = "autoscaling:CreateAutoScalingGroup";
+        let mut world = self.call(OPERATION)?;
+        if world.scaling_groups.contains_key(name) {
+            return Err(AwsError::answered(OPERATION, "AlreadyExists", "there is one"));
+        }
+        let desired_capacity = settings.desired_capacity.or(Some(settings.min_size));
+        let group = ScalingGroup {
+            arn: format!(
+                "arn:aws:autoscaling:{region}:{ACCOUNT}:autoScalingGroup:0:autoScalingGroupName/{name}"
+            ),
+            name: name.to_owned(),
+            is_leaving: false,
+            settings: GroupSettings { desired_capacity, ..settings.clone() },
+            tags: tags.clone(),
+        };
+        world.scaling_groups.insert(name.to_owned(), group);
+        if std::mem::take(&mut world.loses_group_answer) {
+            return Err(AwsError::answered(OPERATION, "AlreadyExists", "there is one"));
+        }
+        Ok(())
+    }
+
+    async fn scaling_group(&self, _region: &Region, name: &str) -> Result<Option<ScalingGroup>, AwsError> {
+        let mut world = self.call("autoscaling:DescribeAutoScalingGroups")?;
+        if world.scaling_groups.get(name).is_some_and(|group| group.is_leaving) {
+            match world.lingering.checked_sub(1) {
+                Some(left) => world.lingering = left,
+                None => _ = world.scaling_groups.remove(name),
+            }
+        }
+        Ok(world.scaling_groups.get(name).cloned())
+    }
+
+    async fn update_scaling_group(
+        &self,
+        _region: &Region,
+        name: &str,
+        settings: &GroupSettings,
+    ) -> Result<(), AwsError> {
+        const OPERATION: &str = "autoscaling:UpdateAutoScalingGroup";
+        let mut world = self.call(OPERATION)?;
+        let group = world.scaling_groups.get_mut(name).ok_or_else(|| missing(OPERATION))?;
+        let desired_capacity = settings.desired_capacity.or(group.settings.desired_capacity);
+        group.settings = GroupSettings { desired_capacity, ..settings.clone() };
+        Ok(())
+    }
+
+    async fn tag_scaling_group(
+        &self,
+        _region: &Region,
+        name: &str,
+        set: &Tags,
+        remove: &[String],
+    ) -> Result<(), AwsError> {
+        const OPERATION: &str = "autoscaling:CreateOrUpdateTags";
+        let mut world = self.call(OPERATION)?;
+        let group = world.scaling_groups.get_mut(name).ok_or_else(|| missing(OPERATION))?;
+        retag(&mut group.tags, set, remove);
+        Ok(())
+    }
+
+    async fn delete_scaling_group(&self, _region: &Region, name: &str) -> Result<(), AwsError> {
+        let mut world = self.call("autoscaling:DeleteAutoScalingGroup")?;
+        if let Some(group) = world.scaling_groups.get_mut(name) {
+            group.is_leaving = true;
+        }
+        Ok(())
+    }
+}
