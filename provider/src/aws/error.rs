@@ -84,6 +84,13 @@ impl AwsError {
         self.kind == Kind::NotFound
     }
 
+    /// Whether the Auto Scaling group that was asked about is not there, or about to go. The service has no code of its
+    /// own for that: it answers `ValidationError` with "… name not found" or "… is pending delete".
+    pub(super) fn is_missing_group(&self) -> bool {
+        let says = |words| self.kind == Kind::Invalid && self.message.contains(words);
+        self.is_not_found() || says("not found") || says("pending delete")
+    }
+
     /// The error as Terraform's users see it: what failed, why, and what to do.
     pub fn diagnostic(&self, summary: impl Into<String>) -> Diagnostic {
         Diagnostic::error(summary, format!("{self}\n\n{}", self.advice()))
@@ -195,13 +202,14 @@ impl Kind {
             | "DeleteConflict"
             | "DependencyViolation"
             | "IncorrectState"
+            | "InstanceRefreshInProgress"
             | "ResourceContention"
             | "ResourceContentionFault"
             | "ResourceInUse"
             | "ResourceInUseFault"
             | "ScalingActivityInProgress"
             | "ScalingActivityInProgressFault" => Self::InUse,
-            "NoSuchEntity" => Self::NotFound,
+            "InvalidInstanceType" | "NoSuchEntity" => Self::NotFound,
             "InternalError"
             | "InternalFailure"
             | "RequestLimitExceeded"
@@ -226,6 +234,10 @@ fn also_needed(operation: &str) -> &'static str {
     match operation {
         "autoscaling:CreateAutoScalingGroup" | "autoscaling:UpdateAutoScalingGroup" => {
             " or one that AWS checks with it (ec2:RunInstances, ec2:CreateTags, and iam:PassRole for the instances' role)"
+        }
+        "autoscaling:StartInstanceRefresh" => {
+            " or one that AWS checks with it (ec2:RunInstances, ec2:CreateTags, iam:PassRole for the instances' role, and \
+             cloudwatch:DescribeAlarms where alarms are named)"
         }
         "iam:AddRoleToInstanceProfile" => " or iam:PassRole for the role",
         _ => "",

@@ -1,7 +1,7 @@
 //! The slices of AWS that the resources call.
 //!
 //! One narrow trait per concept, in our own types: [`Identity`], [`Iam`], [`SecurityGroups`], [`LaunchTemplates`],
-//! [`ScalingGroups`]. [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method takes
+//! [`ScalingGroups`], [`InstanceRefreshes`], [`LifecycleHooks`]. [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method takes
 //! the region: one provider block serves all of them. Nothing here knows Terraform but [`retry`] and
 //! [`AwsError::diagnostic`], which say things to its users.
 
@@ -10,7 +10,9 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod iam;
+mod instance_refreshes;
 mod launch_templates;
+mod lifecycle_hooks;
 mod retry;
 mod scaling_groups;
 mod security_groups;
@@ -20,9 +22,12 @@ use std::collections::BTreeMap;
 pub use clients::{Aws, Endpoints, Identity};
 pub use error::{AwsError, Kind};
 pub use iam::{Iam, InstanceProfile, NewInstanceProfile, NewRole, Role};
+pub use instance_refreshes::{InstanceRefreshes, NewRefresh, Refresh, RefreshStatus};
 pub use launch_templates::{
-    Image, LaunchTemplate, LaunchTemplates, MetadataOptions, RootVolume, TemplateContent, TemplateRef,
+    DEFAULT_ROOT_DEVICE, Image, LaunchTemplate, LaunchTemplates, MetadataOptions, RootVolume,
+    TemplateContent, TemplateRef,
 };
+pub use lifecycle_hooks::{Hook, LifecycleHooks};
 pub use retry::{IAM_PROPAGATION, Pace, retry};
 pub use scaling_groups::{GroupSettings, ScalingGroup, ScalingGroups};
 pub use security_groups::{Group, NewGroup, Peer, Rule, RuleSpec, SecurityGroups};

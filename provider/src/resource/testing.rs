@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
 use crate::sdk::plan::{Computed, merge, propose, replacements};
@@ -24,11 +25,13 @@ pub(super) struct Stage<R: Resource> {
     pub(super) state: Option<R::Model>,
     /// What the next operations find when they ask whether they should stop.
     pub(super) stop: CancellationToken,
+    /// What the resource remembers without showing it.
+    private: BTreeMap<String, Json>,
 }
 
 impl<R: Resource> Stage<R> {
     pub(super) fn new(resource: R) -> Self {
-        Self { resource, state: None, stop: CancellationToken::new() }
+        Self { resource, state: None, stop: CancellationToken::new(), private: BTreeMap::default() }
     }
 
     /// The state, which must be there.
@@ -114,19 +117,21 @@ impl<R: Resource> Stage<R> {
         let ctx = self.context();
         let mut saved = Saved::new();
         let result = match self.state.clone() {
-            None => self.resource.create(&ctx, planned.clone(), &mut saved).await,
-            Some(prior) => self.resource.update(&ctx, prior, planned.clone(), &mut saved).await,
+            // On the heap, as the server has them: they are large.
+            None => Box::pin(self.resource.create(&ctx, planned.clone(), &mut saved)).await,
+            Some(prior) => Box::pin(self.resource.update(&ctx, prior, planned.clone(), &mut saved)).await,
         };
         if let Some(model) = saved.into_inner() {
             self.state = Some(model);
         }
+        self.private = ctx.into_told().private;
         result?;
         conforms(&planned.to_raw(), &self.state().to_raw(), &Path::root());
         Ok(())
     }
 
     fn context(&self) -> Context {
-        Context::new(self.stop.clone(), Duration::from_mins(20), BTreeMap::default())
+        Context::new(self.stop.clone(), Duration::from_mins(20), self.private.clone())
     }
 }
 

@@ -6,8 +6,14 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.responses.amis import AmisResponse
+from moto.ssm import ssm_backends
 
 from .patching import replaces
+
+
+def put_parameter(account: str, region: str, name: str, value: str) -> None:
+    """Put an image's id into a parameter of Systems Manager, for `resolve:ssm:`."""
+    ssm_backends[account][region].put_parameter(name, "", value, "String", "", None, True, [], "aws:ec2:image", None, None)
 
 
 def apply() -> None:

@@ -14,6 +14,7 @@ from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateBacke
 from moto.ec2.responses.launch_templates import LaunchTemplates
 from moto.ec2.utils import parse_user_data
 
+from .instances import resolve
 from .patching import adds, replaces
 
 
@@ -72,6 +73,17 @@ def versions() -> None:
                 }
             }
         )
+
+    @replaces(LaunchTemplates, "describe_launch_template_versions")
+    def describe_launch_template_versions(original: Any, self: Any) -> ActionResult:
+        """With `ResolveAlias`, an image that a parameter of Systems Manager names is told by its id."""
+        reply = original(self)
+        if self._get_bool_param("ResolveAlias", False):
+            for version in reply.result["LaunchTemplateVersions"]:
+                data = version["LaunchTemplateData"]
+                image = resolve(self.ec2_backend, data.get("ImageId", ""))
+                version["LaunchTemplateData"] = {**data, "ImageId": image}
+        return reply
 
     @adds(LaunchTemplates, "delete_launch_template_versions")
     def delete_launch_template_versions(self: Any) -> ActionResult:

@@ -309,6 +309,30 @@ impl LocalAws {
         self.proxy.moto.control("refresh-outcome", &serde_json::json!({"fails": fails})).await
     }
 
+    /// Let the instance refreshes of one group fail for a reason, or succeed again.
+    ///
+    /// # Errors
+    /// When moto cannot be reached.
+    pub async fn let_instance_refreshes_of_group_fail(
+        &self,
+        group: &str,
+        reason: Option<&str>,
+    ) -> Result<(), MotoError> {
+        let request = serde_json::json!({"group": group, "reason": reason});
+        self.proxy.moto.control("group-refresh-outcome", &request).await
+    }
+
+    /// Put the id of an image into a parameter of Systems Manager, so that `resolve:ssm:` finds it.
+    ///
+    /// # Errors
+    /// When moto cannot be reached.
+    pub async fn put_image_parameter(&self, name: &str, image_id: &str) -> Result<(), MotoError> {
+        let request = serde_json::json!({
+            "account": ACCOUNT, "region": self.region(), "name": name, "value": image_id,
+        });
+        self.proxy.moto.control("parameter", &request).await
+    }
+
     /// Serve instance metadata (version 2) to a program as on an instance with this role, which must exist.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Launch templates, their versions, and images.
 
+use std::collections::BTreeSet;
+
 use scanner_policy::Region;
 
 use super::{FakeAws, missing, retag};
@@ -9,7 +11,26 @@ impl LaunchTemplates for FakeAws {
     async fn image(&self, _region: &Region, id: &str) -> Result<Option<Image>, AwsError> {
         drop(self.call("ec2:DescribeImages")?);
         let root_volume_size = if id == "ami-large" { Some(100) } else { None };
-        Ok((id != "ami-gone").then(|| Image { root_device_name: "/dev/sda1".to_owned(), root_volume_size }))
+        let architecture = if id == "ami-intel" { "x86_64" } else { "arm64" };
+        let state = if id == "ami-pending" { "pending" } else { "available" };
+        let root_device_name = if id == "ami-device" { "/dev/xvda" } else { "/dev/sda1" };
+        Ok((id != "ami-gone").then(|| Image {
+            root_device_name: root_device_name.to_owned(),
+            root_volume_size,
+            architecture: Some(architecture.to_owned()),
+            state: Some(state.to_owned()),
+        }))
+    }
+
+    async fn architectures(
+        &self,
+        _region: &Region,
+        instance_type: &str,
+    ) -> Result<Option<BTreeSet<String>>, AwsError> {
+        drop(self.call("ec2:DescribeInstanceTypes")?);
+        let (family, _) = instance_type.split_once('.').unwrap_or_default();
+        let architecture = if family.ends_with('g') { "arm64" } else { "x86_64" };
+        Ok((family != "none").then(|| BTreeSet::from([architecture.to_owned()])))
     }
 
     async fn create_template(
@@ -58,6 +79,16 @@ impl LaunchTemplates for FakeAws {
         let Some((_, versions)) = world.templates.get(&version.id) else { return Ok(None) };
         let number = version.version.parse().unwrap_or(versions.len());
         Ok(versions.get(number - 1).cloned())
+    }
+
+    async fn resolved_image(
+        &self,
+        region: &Region,
+        version: &TemplateRef,
+    ) -> Result<Option<String>, AwsError> {
+        let content = self.content(region, version).await?;
+        // A parameter's value is what its name ends in.
+        Ok(content.map(|content| content.image_id.rsplit('/').next().unwrap_or_default().to_owned()))
     }
 
     async fn tag_template(

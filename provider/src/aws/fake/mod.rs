@@ -4,17 +4,20 @@
 //! and nothing else.
 
 mod iam;
+mod instance_refreshes;
 mod launch_templates;
+mod lifecycle_hooks;
 mod scaling_groups;
 mod security_groups;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
+pub(crate) use instance_refreshes::{Course, FakeRefresh};
 use scanner_policy::{AccountId, Region};
 
 use super::{
-    AwsError, Group, Identity, InstanceProfile, LaunchTemplate, Role, Rule, ScalingGroup, Tags,
+    AwsError, Group, Hook, Identity, InstanceProfile, LaunchTemplate, Role, Rule, ScalingGroup, Tags,
     TemplateContent,
 };
 
@@ -35,6 +38,14 @@ pub(crate) struct World {
     pub(crate) groups: BTreeMap<String, (Group, Vec<Rule>)>,
     pub(crate) templates: BTreeMap<String, (LaunchTemplate, Vec<TemplateContent>)>,
     pub(crate) scaling_groups: BTreeMap<String, ScalingGroup>,
+    /// The lifecycle hooks of each Auto Scaling group.
+    pub(crate) hooks: BTreeMap<String, Vec<Hook>>,
+    /// All instance refreshes, the newest last.
+    pub(crate) refreshes: Vec<FakeRefresh>,
+    /// How instance refreshes go.
+    pub(crate) course: Course,
+    /// The next instance refresh is started, its answer lost, and asked for again.
+    pub(crate) loses_refresh_answer: bool,
     /// For how many more looks a deleted Auto Scaling group is still listed.
     pub(crate) lingering: u32,
     /// The next creation of an Auto Scaling group is carried out, its answer lost, and asked for again.

@@ -3,7 +3,7 @@
 use scanner_policy::Region;
 
 use super::{ACCOUNT, FakeAws, missing, retag};
-use crate::aws::{AwsError, GroupSettings, ScalingGroup, ScalingGroups, Tags};
+use crate::aws::{AwsError, GroupSettings, Hook, ScalingGroup, ScalingGroups, Tags};
 
 impl ScalingGroups for FakeAws {
     async fn create_scaling_group(
@@ -12,6 +12,7 @@ impl ScalingGroups for FakeAws {
         name: &str,
         settings: &GroupSettings,
         tags: &Tags,
+        hooks: &[Hook],
     ) -> Result<(), AwsError> {
         const OPERATION: &str = "autoscaling:CreateAutoScalingGroup";
         let mut world = self.call(OPERATION)?;
@@ -27,7 +28,9 @@ impl ScalingGroups for FakeAws {
             is_leaving: false,
             settings: GroupSettings { desired_capacity, ..settings.clone() },
             tags: tags.clone(),
+            instances: 0,
         };
+        world.hooks.insert(name.to_owned(), hooks.to_vec());
         world.scaling_groups.insert(name.to_owned(), group);
         if std::mem::take(&mut world.loses_group_answer) {
             return Err(AwsError::answered(OPERATION, "AlreadyExists", "there is one"));
@@ -43,7 +46,10 @@ impl ScalingGroups for FakeAws {
                 None => _ = world.scaling_groups.remove(name),
             }
         }
-        Ok(world.scaling_groups.get(name).cloned())
+        Ok(world.scaling_groups.get(name).cloned().map(|group| ScalingGroup {
+            instances: group.settings.desired_capacity.unwrap_or_default().try_into().unwrap(),
+            ..group
+        }))
     }
 
     async fn update_scaling_group(
@@ -55,8 +61,12 @@ impl ScalingGroups for FakeAws {
         const OPERATION: &str = "autoscaling:UpdateAutoScalingGroup";
         let mut world = self.call(OPERATION)?;
         let group = world.scaling_groups.get_mut(name).ok_or_else(|| missing(OPERATION))?;
-        let desired_capacity = settings.desired_capacity.or(group.settings.desired_capacity);
-        group.settings = GroupSettings { desired_capacity, ..settings.clone() };
+        let before = group.settings.clone();
+        group.settings = GroupSettings {
+            desired_capacity: settings.desired_capacity.or(before.desired_capacity),
+            template: settings.template.clone().or(before.template),
+            ..settings.clone()
+        };
         Ok(())
     }
 

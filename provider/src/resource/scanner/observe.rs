@@ -1,8 +1,10 @@
 //! What AWS says: a launch-template version and a group as they show in the state.
 
-use super::schema::{Hardening, Model, ScannerSettings};
+use super::desired::BY_PARAMETER;
+use super::schema::{Hardening, Model};
 use super::user_data::ScannerConfig;
 use crate::aws::{GroupSettings, TemplateContent};
+use crate::sdk::Value;
 
 /// Takes over what a launch-template version says.
 pub(super) fn observe_content(model: &mut Model, content: TemplateContent) {
@@ -20,7 +22,10 @@ pub(super) fn observe_content(model: &mut Model, content: TemplateContent) {
         tags: _,
     } = content;
     let config = ScannerConfig::from_user_data(&user_data);
-    model.image_id = image_id.into();
+    (model.image_id, model.image_parameter) = match image_id.strip_prefix(BY_PARAMETER) {
+        Some(parameter) => (Value::Null, parameter.into()),
+        None => (image_id.into(), Value::Null),
+    };
     model.instance_type = instance_type.into();
     model.instance_profile_arn = instance_profile_arn.into();
     model.security_group_ids = security_group_ids.into();
@@ -29,11 +34,7 @@ pub(super) fn observe_content(model: &mut Model, content: TemplateContent) {
     model.user_data = user_data.into();
     // User data that is not ours shows as such; the settings stay what they were.
     if let Some(config) = config {
-        model.settings = ScannerSettings {
-            log_level: config.log_level.into(),
-            scan_interval_hours: config.scan_interval_hours.into(),
-        }
-        .into();
+        model.settings = config.settings.into();
     }
     model.hardening = Hardening {
         http_tokens: metadata.http_tokens.into(),
@@ -55,6 +56,7 @@ pub(super) fn observe_group(model: &mut Model, settings: GroupSettings) {
     model.desired_capacity = settings.desired_capacity.into();
     model.max_instance_lifetime = settings.max_instance_lifetime.into();
     model.default_instance_warmup = settings.default_instance_warmup.into();
+    model.health_check_grace_period = settings.health_check_grace_period.into();
     model.hardening = Hardening {
         min_healthy_percentage: settings.min_healthy_percentage.into(),
         max_healthy_percentage: settings.max_healthy_percentage.into(),
