@@ -1,13 +1,14 @@
-//! Whether the image fits the scanner: EC2 Auto Scaling accepts one that does not, and then fails to launch anything.
+//! What is refused: configurations that contradict themselves, and images that do not fit. EC2 Auto Scaling accepts the
+//! latter, and then fails to launch anything.
 
 use std::collections::BTreeSet;
 
 use scanner_policy::Region;
 
 use super::schema::Model;
-use super::{Scanner, name_of};
-use crate::aws::{AwsError, Image, Kind, LaunchTemplates, RootVolume, TemplateContent, TemplateRef};
-use crate::sdk::{Context, Diagnostic};
+use super::{Scanner, settings};
+use crate::aws::{AwsError, Image, Kind, LaunchTemplates};
+use crate::sdk::{Context, Diagnostic, Path, Value};
 
 impl<A: LaunchTemplates> Scanner<A> {
     /// Looks the image up and checks it against the plan, as far as that is known. `argument` is the one that names it.
@@ -62,41 +63,6 @@ impl<A: LaunchTemplates> Scanner<A> {
             Err(error) => Err(failed(error).at("instance_type")),
         }
     }
-
-    /// Checks the image that `template` names by a parameter, before anything is launched from it. Only the template
-    /// tells which image that is; where its root device has another name than `content` says, a further version is made
-    /// that names it so, or the root volume would be the image's own, encrypted or not. The version to launch.
-    pub(super) async fn launchable(
-        &self,
-        ctx: &Context,
-        region: &Region,
-        plan: &Model,
-        template: TemplateRef,
-        content: TemplateContent,
-    ) -> Result<TemplateRef, Diagnostic> {
-        const ARGUMENT: &str = "image_parameter";
-        let Some(parameter) = plan.image_parameter.as_str() else { return Ok(template) };
-        let failed = |error: AwsError| {
-            let name = name_of(plan);
-            error
-                .diagnostic(format!("Could not prepare the image of scanner {name:?} in {region}"))
-                .at(ARGUMENT)
-        };
-        let image_id = self.aws.resolved_image(region, &template).await.map_err(failed)?;
-        let Some(image_id) = image_id.filter(|id| id.starts_with("ami-")) else {
-            let summary = format!("The parameter {parameter} names no image");
-            let detail = "Its value must be the id of an AMI, such as ami-0123456789abcdef0.";
-            return Err(Diagnostic::error(summary, detail).at(ARGUMENT));
-        };
-        let image = self.checked_image(ctx, region, &image_id, plan, ARGUMENT).await?;
-        if image.root_device_name == content.root_volume.device_name {
-            return Ok(template);
-        }
-        let root_volume = RootVolume { device_name: image.root_device_name, ..content.root_volume };
-        let content = TemplateContent { root_volume, ..content };
-        let number = self.aws.create_version(region, &template.id, &content).await.map_err(failed)?;
-        Ok(TemplateRef { version: number.to_string(), ..template })
-    }
 }
 
 /// Whether instances of the planned type and volume can boot the image.
@@ -134,4 +100,49 @@ fn fits(
         );
     }
     Ok(())
+}
+
+/// What is wrong with a configuration beyond single attributes.
+pub(super) fn problems(config: &Model) -> Vec<Diagnostic> {
+    // A bound that is not given is its default, 1; one that is not known yet is checked when it is.
+    let bound = |value: &Value<i32>| if value.is_unknown() { None } else { Some((*value).unwrap_or(1)) };
+    let (min, max) = (bound(&config.min_size), bound(&config.max_size));
+    let mut problems = Vec::new();
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        let default = if config.max_size.is_null() { ", its default" } else { "" };
+        let detail = format!("min_size is {min}, but max_size is {max}{default}.");
+        problems.push(Diagnostic::error("min_size is larger than max_size", detail).at("min_size"));
+    }
+    if let Some(desired) = config.desired_capacity.get()
+        && (min.is_some_and(|min| *desired < min) || max.is_some_and(|max| *desired > max))
+    {
+        let detail = format!(
+            "desired_capacity is {desired}, but must lie between min_size and max_size; each is 1 by default."
+        );
+        let summary = "desired_capacity is out of bounds";
+        problems.push(Diagnostic::error(summary, detail).at("desired_capacity"));
+    }
+    let by_parameter = config.image_parameter.is_known();
+    if by_parameter && config.image_id.is_known() {
+        let detail = "image_id and image_parameter name the image in two ways. Keep one of them.";
+        problems.push(Diagnostic::error("The image is named twice", detail).at("image_parameter"));
+    } else if config.image_id.is_null() && config.image_parameter.is_null() {
+        let detail = "Set image_id, or image_parameter for the parameter of Systems Manager that has the id.";
+        problems.push(Diagnostic::error("No image is named", detail).at("image_id"));
+    }
+    let rolls_back = config.instance_refresh.get().and_then(|refresh| refresh.auto_rollback.get());
+    if by_parameter && rolls_back == Some(&true) {
+        let detail = "EC2 Auto Scaling refuses automatic rollback for a group whose image is given by a parameter: it \
+                      could not know which image to go back to. Name the image by image_id, or leave \
+                      auto_rollback out.";
+        let path = Path::from("instance_refresh").attribute("auto_rollback");
+        let summary = "Rollback is not possible with image_parameter";
+        problems.push(Diagnostic::error(summary, detail).at(path));
+    }
+    if let Some(settings) = config.settings.get() {
+        problems.extend(settings::problems(settings));
+    }
+    problems
 }

@@ -4,12 +4,13 @@ use scanner_policy::Region;
 use serde_json::{Value as Json, json};
 
 use super::desired::of_template;
+use super::group::is_unpropagated;
+use super::lifecycle::new_refresh;
 use super::schema::{Hardening, Model};
-use super::{Scanner, is_unpropagated};
-use crate::aws::{
-    IAM_PROPAGATION, InstanceRefreshes, Kind, NewRefresh, Pace, Refresh, RefreshStatus, TemplateRef, retry,
-};
-use crate::sdk::{Context, Diagnostic};
+use super::template::Launch;
+use super::{Machines, Scanner, name_of};
+use crate::aws::{IAM_PROPAGATION, Kind, NewRefresh, Pace, Refresh, RefreshStatus, TemplateRef, retry};
+use crate::sdk::{Context, Diagnostic, Saved, Value};
 
 /// Where private state has the versions that this resource has made.
 const VERSIONS: &str = "launch_template_versions";
@@ -53,7 +54,39 @@ pub(super) fn is_trusted(ctx: &Context, prior: &Model, in_use: &TemplateRef) -> 
         && if ours.is_empty() { is_hardened } else { ours.contains(&in_use.version) }
 }
 
-impl<A: InstanceRefreshes> Scanner<A> {
+impl<A: Machines> Scanner<A> {
+    /// Replaces the instances by ones of the new version, and saves what came of it. `so_far` is what the state is before.
+    ///
+    /// # Errors
+    /// The refresh could not be started, has failed, or is not waited for any longer.
+    pub(super) async fn replace_instances(
+        &self,
+        ctx: &Context,
+        region: &Region,
+        so_far: &Model,
+        updated: &Model,
+        launch: &Launch,
+        state: &mut Saved<Model>,
+    ) -> Result<(), Diagnostic> {
+        let name = name_of(updated);
+        let by_id = so_far.image_parameter.is_null() && updated.image_parameter.is_null();
+        let refresh = new_refresh(updated, launch.template.clone(), launch.stays && by_id);
+        let id = self.start_refresh(ctx, region, name, &refresh).await?;
+        // From now on this is what the group is on its way to, as a plan sees it as well.
+        state.save(updated.clone());
+        if updated.instance_refresh.get().is_some_and(|refresh| refresh.wait == Value::Known(false)) {
+            return Ok(());
+        }
+        let ended = self.ended_refresh(ctx, region, name, &id).await?;
+        let Some(failure) = failure(&ended, region, name) else { return Ok(()) };
+        match self.observed(region, updated.clone()).await {
+            Ok(Some(actual)) => state.save(actual),
+            // The next plan looks again.
+            Ok(None) | Err(_) => state.save(so_far.clone()),
+        }
+        Err(failure)
+    }
+
     /// Makes room for a change of what the group launches, which EC2 Auto Scaling refuses while a refresh is under way:
     /// cancels it, or waits until it is cancelled or rolled back. Whether one was cancelled: then instances may be of
     /// two kinds.
@@ -91,7 +124,7 @@ impl<A: InstanceRefreshes> Scanner<A> {
     }
 
     /// Starts a refresh and returns its id.
-    pub(super) async fn start_refresh(
+    async fn start_refresh(
         &self,
         ctx: &Context,
         region: &Region,
@@ -123,7 +156,7 @@ impl<A: InstanceRefreshes> Scanner<A> {
     ///
     /// # Errors
     /// The user does not wait for it any longer, and is told that it goes on.
-    pub(super) async fn ended_refresh(
+    async fn ended_refresh(
         &self,
         ctx: &Context,
         region: &Region,
@@ -157,7 +190,7 @@ impl<A: InstanceRefreshes> Scanner<A> {
 }
 
 /// What the user is told of a refresh that has ended, when it was no success.
-pub(super) fn failure(refresh: &Refresh, region: &Region, name: &str) -> Option<Diagnostic> {
+fn failure(refresh: &Refresh, region: &Region, name: &str) -> Option<Diagnostic> {
     let (what, then) = match refresh.status {
         RefreshStatus::Successful | RefreshStatus::Advancing | RefreshStatus::Leaving => return None,
         RefreshStatus::Failed => (

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use super::super::testing::{Action, Stage};
 use scanner_policy::tags;
 
+use super::desired::group_settings;
 use super::user_data::ScannerConfig;
 use super::*;
 use crate::aws::fake::FakeAws;
-use crate::aws::{GroupSettings, MetadataOptions, Tags};
+use crate::aws::{GroupSettings, MetadataOptions, ScalingGroups, Tags, TemplateContent, TemplateRef};
 
 const PROFILE: &str = "arn:aws:iam::111122223333:instance-profile/scanner";
 
