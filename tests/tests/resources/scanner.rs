@@ -8,6 +8,7 @@ use crate::shared;
 use crate::shared::{assert_repaired, autoscaling, ec2, image, local_aws, network, terraform, text, unique};
 
 mod drift;
+mod faults;
 mod lifecycle;
 
 const SCANNER: &str = "datadog_agentless_scanner.this";
