@@ -1,5 +1,7 @@
 //! The Auto Scaling group: made, changed, and told from those of others.
 
+use std::time::Duration;
+
 use scanner_policy::Region;
 
 use super::super::tagging::Change;
@@ -105,12 +107,13 @@ impl<A: Machines> Scanner<A> {
             updated.desired_capacity.known().filter(|_| updated.desired_capacity != prior.desired_capacity);
         let template = (launch.is_new && !launch.stays).then(|| launch.template.clone());
         let settings = group_settings(updated, template, desired);
-        let what = format!("waiting until EC2 Auto Scaling knows the instance profile of scanner {name:?}");
-        let update = retry(ctx, IAM_PROPAGATION, &what, is_unpropagated, || {
+        let what = format!("waiting until EC2 Auto Scaling accepts the change of scanner {name:?}");
+        let not_yet = |error: &AwsError| is_unpropagated(error) || is_busy(error);
+        let update = retry(ctx, IAM_PROPAGATION, &what, not_yet, || {
             self.aws.update_scaling_group(region, name, &settings)
         });
         // Side by side, and each to its end: what was sent must not be forgotten because another call failed.
-        let (group, hooks) = tokio::join!(update, self.put_hooks(region, name, prior, updated));
+        let (group, hooks) = tokio::join!(update, self.put_hooks(ctx, region, prior, updated));
         group?.map_err(failed)?;
         let so_far = if launch.stays { not_launched_yet(prior, updated.clone()) } else { updated.clone() };
         let untagged = Model { tags: prior.tags.clone(), tags_all: prior.tags_all.clone(), ..so_far.clone() };
@@ -118,7 +121,7 @@ impl<A: Machines> Scanner<A> {
             // Whatever became of them, the next plan finds out.
             let (launch_hook, termination_hook) = (prior.launch_hook.clone(), prior.termination_hook.clone());
             state.save(Model { launch_hook, termination_hook, ..untagged });
-            return Err(failed(error));
+            return Err(error);
         }
         state.save(untagged);
 
@@ -138,20 +141,35 @@ impl<A: Machines> Scanner<A> {
     /// Sets the group's hooks of ours as planned. Others are left alone.
     async fn put_hooks(
         &self,
+        ctx: &Context,
         region: &Region,
-        name: &str,
         prior: &Model,
         plan: &Model,
-    ) -> Result<(), AwsError> {
+    ) -> Result<(), Diagnostic> {
+        let name = name_of(plan);
+        let failed = |error: AwsError| {
+            error.diagnostic(format!("Could not set the lifecycle hooks of scanner {name:?} in {region}"))
+        };
+        let what = format!("waiting until EC2 Auto Scaling accepts the lifecycle hooks of scanner {name:?}");
         let (have, want) = (wanted_hooks(prior), wanted_hooks(plan));
         for hook in want.iter().filter(|hook| !have.contains(hook)) {
-            self.aws.put_hook(region, name, hook).await?;
+            let put = || self.aws.put_hook(region, name, hook);
+            retry(ctx, CONTENTION, &what, is_busy, put).await?.map_err(failed)?;
         }
         for hook in have.iter().filter(|hook| want.iter().all(|other| other.name != hook.name)) {
-            self.aws.delete_hook(region, name, &hook.name).await?;
+            let delete = || self.aws.delete_hook(region, name, &hook.name);
+            retry(ctx, CONTENTION, &what, is_busy, delete).await?.map_err(failed)?;
         }
         Ok(())
     }
+}
+
+/// How long another change of the group, such as one of our own side by side, may keep it from being changed.
+const CONTENTION: Duration = Duration::from_mins(2);
+
+/// Whether another change or a scaling activity is in the way (`ResourceContention`, `ScalingActivityInProgress`).
+fn is_busy(error: &AwsError) -> bool {
+    error.kind() == Kind::InUse
 }
 
 /// Whether the group of the scanner's name is the scanner's. A creation that failed half-way has a template, but no

@@ -59,6 +59,19 @@ async fn hooks_come_change_and_go() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn changes_that_meet_are_made_one_after_the_other() {
+    let (aws, mut stage) = start();
+    stage.apply(&config()).await.unwrap();
+    for operation in ["autoscaling:UpdateAutoScalingGroup", "autoscaling:PutLifecycleHook"] {
+        for code in ["ResourceContention", "ScalingActivityInProgress"] {
+            aws.fail(operation, code, "another update is pending");
+        }
+    }
+    stage.apply(&Model { max_size: 2.into(), ..hooked() }).await.unwrap();
+    assert_eq!(hooks(&aws).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn hooks_of_ours_that_somebody_changes_are_set_right_and_others_left_alone() {
     let (aws, mut stage) = start();
     stage.apply(&hooked()).await.unwrap();
