@@ -18,6 +18,8 @@ pub enum Role {
     Resource,
     /// Of a data source.
     DataSource,
+    /// Of an ephemeral resource.
+    EphemeralResource,
 }
 
 impl Schema {
