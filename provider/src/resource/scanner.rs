@@ -13,6 +13,7 @@ pub use schema::{Hardening, Model, ScannerSettings};
 
 use self::desired::{complete, content, group_settings, left_alone, needs_version, user_data};
 use self::observe::{observe_content, observe_group};
+use super::identity::{self, Parts};
 use super::place::{parse_import_id, plan_region, region_of};
 use super::tagging::{self, Change};
 use crate::aws::{
@@ -20,7 +21,7 @@ use crate::aws::{
     TemplateRef, retry,
 };
 use crate::config::Settings;
-use crate::sdk::{Context, Diagnostic, Resource, Saved, Schema, Value};
+use crate::sdk::{Context, Diagnostic, Identity as ResourceIdentity, Resource, Saved, Schema, Value};
 
 /// Manages one scanner.
 #[derive(Debug)]
@@ -245,6 +246,14 @@ impl<A: LaunchTemplates + ScalingGroups> Resource for Scanner<A> {
             self.aws.delete_template(&region, template).await.map_err(failed)?;
         }
         Ok(())
+    }
+
+    fn identity() -> Option<ResourceIdentity<Model>> {
+        Some(identity::by_name(
+            |model: &Model| Parts { arn: &model.arn, region: &model.region, name: &model.name },
+            |name, region| Model { id: name.clone(), name, region, ..Model::default() },
+            "The name of the Auto Scaling group.",
+        ))
     }
 
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {

@@ -11,4 +11,5 @@ mod provider;
 mod role;
 mod scanner;
 mod security_group;
+mod session;
 mod shared;

@@ -7,6 +7,7 @@ mod iam;
 mod launch_templates;
 mod scaling_groups;
 mod security_groups;
+mod sessions;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
@@ -14,8 +15,8 @@ use std::sync::{Mutex, MutexGuard};
 use scanner_policy::{AccountId, Region};
 
 use super::{
-    AwsError, Group, Identity, InstanceProfile, LaunchTemplate, Role, Rule, ScalingGroup, Tags,
-    TemplateContent,
+    AwsError, Group, Identity, InstanceProfile, LaunchTemplate, Role, Rule, ScalingGroup, SessionRequest,
+    Tags, TemplateContent,
 };
 
 /// The account of everything.
@@ -35,6 +36,8 @@ pub(crate) struct World {
     pub(crate) groups: BTreeMap<String, (Group, Vec<Rule>)>,
     pub(crate) templates: BTreeMap<String, (LaunchTemplate, Vec<TemplateContent>)>,
     pub(crate) scaling_groups: BTreeMap<String, ScalingGroup>,
+    /// What sessions were asked for with.
+    pub(crate) sessions: Vec<SessionRequest>,
     /// For how many more looks a deleted Auto Scaling group is still listed.
     pub(crate) lingering: u32,
     /// The next creation of an Auto Scaling group is carried out, its answer lost, and asked for again.

@@ -27,6 +27,15 @@ pub(crate) fn resource(name: &str, schema: &Schema, example: &str, import: &str)
     page
 }
 
+/// `docs/ephemeral-resources/NAME.md`.
+pub(crate) fn ephemeral_resource(name: &str, schema: &Schema, example: &str) -> String {
+    let mut page = front_matter(&format!("{name} Ephemeral Resource - {PROVIDER}"), &schema.description);
+    line(&mut page, &format!("# {name} (Ephemeral Resource)\n\n{}\n", schema.description));
+    line(&mut page, &code("## Example Usage", "terraform", example));
+    page.push_str(&schema_section(schema));
+    page
+}
+
 fn front_matter(title: &str, description: &str) -> String {
     let summary = description.lines().next().unwrap_or_default();
     format!("---\npage_title: \"{title}\"\nsubcategory: \"\"\ndescription: |-\n  {summary}\n---\n\n")
