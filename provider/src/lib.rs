@@ -1,8 +1,9 @@
 //! The Terraform provider: [`sdk`] knows Terraform and nothing of scanning, [`aws`] is the part of AWS that is needed,
-//! and [`resource`] and [`ephemeral_resource`] put the two together. [`provider::Agentless`] is the provider as a whole.
+//! and [`resource`], [`ephemeral_resource`] and [`action`] put the two together. [`provider::Agentless`] is the provider as a whole.
 
 #![forbid(unsafe_code)]
 
+pub mod action;
 pub mod aws;
 pub mod config;
 pub mod ephemeral_resource;

@@ -1,5 +1,6 @@
 //! [`Agentless`]: the provider as a whole.
 
+use crate::action::rotate::Rotate;
 use crate::config::{self, Client, Config};
 use crate::ephemeral_resource::session::ScannerSession;
 use crate::resource::role::Role;
@@ -31,6 +32,7 @@ impl Provider for Agentless {
             .ephemeral_resource(|client: &Client| {
                 ScannerSession::new(client.aws.clone(), client.settings.clone())
             })
+            .action(|client: &Client| Rotate::new(client.aws.clone(), client.settings.clone()))
     }
 
     fn is_deferred(config: &Config) -> bool {

@@ -195,6 +195,8 @@ impl Kind {
             | "DeleteConflict"
             | "DependencyViolation"
             | "IncorrectState"
+            | "InstanceRefreshInProgress"
+            | "InstanceRefreshInProgressFault"
             | "ResourceContention"
             | "ResourceContentionFault"
             | "ResourceInUse"

@@ -1,7 +1,7 @@
 //! The slices of AWS that the resources call.
 //!
 //! One narrow trait per concept, in our own types: [`Identity`], [`Iam`], [`SecurityGroups`], [`LaunchTemplates`],
-//! [`ScalingGroups`], [`Sessions`]. [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method takes
+//! [`ScalingGroups`], [`Rotations`], [`Sessions`]. [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method takes
 //! the region: one provider block serves all of them. Nothing here knows Terraform but [`retry`] and
 //! [`AwsError::diagnostic`], which say things to its users.
 
@@ -12,6 +12,7 @@ pub(crate) mod fake;
 mod iam;
 mod launch_templates;
 mod retry;
+mod rotations;
 mod scaling_groups;
 mod security_groups;
 mod sessions;
@@ -25,6 +26,7 @@ pub use launch_templates::{
     Image, LaunchTemplate, LaunchTemplates, MetadataOptions, RootVolume, TemplateContent, TemplateRef,
 };
 pub use retry::{IAM_PROPAGATION, Pace, retry};
+pub use rotations::{Rotation, Rotations};
 pub use scaling_groups::{GroupSettings, ScalingGroup, ScalingGroups};
 pub use security_groups::{Group, NewGroup, Peer, Rule, RuleSpec, SecurityGroups};
 pub use sessions::{Session, SessionRequest, Sessions};

@@ -6,15 +6,15 @@
 use std::fmt::{self, Debug};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value as Json;
 
 use super::plan::merge;
 use super::provider::schema_mistakes;
 use super::{
-    Context, Convert, DataSource, Diagnostic, EphemeralResource, Identity, IdentitySchema, MoveSource,
-    Opened, Path, Raw, Resource, Role, Saved, Schema,
+    Action, Context, Convert, DataSource, Diagnostic, EphemeralResource, Identity, IdentitySchema,
+    MoveSource, Opened, Path, Progress, Raw, Resource, Role, Saved, Schema,
 };
 
 /// A future of a trait object.
@@ -119,6 +119,22 @@ pub(crate) trait ErasedEphemeralResource<C>: Debug + Send + Sync {
         ctx: &'a Context,
     ) -> BoxFuture<'a, Result<Option<SystemTime>, Diagnostic>>;
     fn close<'a>(&'a self, client: &'a C, ctx: &'a Context) -> BoxFuture<'a, Result<(), Diagnostic>>;
+}
+
+/// An [`Action`] without its type.
+pub(crate) trait ErasedAction<C>: Debug + Send + Sync {
+    fn name(&self) -> &'static str;
+    fn schema(&self) -> &Schema;
+    fn mistakes(&self) -> Vec<String>;
+    fn validate(&self, config: &Raw) -> Vec<Diagnostic>;
+    fn time_limit(&self, config: &Raw) -> Result<Duration, Diagnostic>;
+    fn invoke<'a>(
+        &'a self,
+        client: &'a C,
+        ctx: &'a Context,
+        config: &'a Raw,
+        progress: &'a Progress,
+    ) -> BoxFuture<'a, Result<(), Diagnostic>>;
 }
 
 /// A resource or data source of type `T`, made from a client `C` when it is needed.
@@ -359,5 +375,40 @@ impl<E: EphemeralResource, C: Send + Sync + 'static> ErasedEphemeralResource<C> 
 
     fn close<'a>(&'a self, client: &'a C, ctx: &'a Context) -> BoxFuture<'a, Result<(), Diagnostic>> {
         Box::pin(async move { (self.make)(client).close(ctx).await })
+    }
+}
+
+impl<A: Action, C: Send + Sync + 'static> ErasedAction<C> for Made<A, C> {
+    fn name(&self) -> &'static str {
+        A::NAME
+    }
+
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn mistakes(&self) -> Vec<String> {
+        schema_mistakes::<A::Model>(A::NAME, &self.schema, Role::Action)
+    }
+
+    fn validate(&self, config: &Raw) -> Vec<Diagnostic> {
+        match root(config) {
+            Ok(model) => A::validate(&model),
+            Err(diagnostic) => vec![diagnostic],
+        }
+    }
+
+    fn time_limit(&self, config: &Raw) -> Result<Duration, Diagnostic> {
+        Ok(A::time_limit(&root(config)?))
+    }
+
+    fn invoke<'a>(
+        &'a self,
+        client: &'a C,
+        ctx: &'a Context,
+        config: &'a Raw,
+        progress: &'a Progress,
+    ) -> BoxFuture<'a, Result<(), Diagnostic>> {
+        Box::pin(async move { (self.make)(client).invoke(ctx, root(config)?, progress).await })
     }
 }

@@ -18,6 +18,7 @@ pub fn provider_schemas<P: Provider>() -> Json {
         ("resource_schemas", catalog.resources().map(named).collect::<Map<_, _>>()),
         ("data_source_schemas", catalog.data_sources().map(named).collect()),
         ("ephemeral_resource_schemas", catalog.ephemeral_resources().map(named).collect()),
+        ("action_schemas", catalog.actions().map(named).collect()),
         (
             "resource_identity_schemas",
             catalog

@@ -6,7 +6,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | what a provider implements, and its `main` | [`Resource`], [`DataSource`], [`EphemeralResource`], [`Provider`], [`serve`](serve()) |
+//! | what a provider implements, and its `main` | [`Resource`], [`DataSource`], [`EphemeralResource`], [`Action`], [`Provider`], [`serve`](serve()) |
 //! | what a user may write | [`Schema`], [`Attribute`], [`Block`], [`validator`] |
 //! | what names a thing for good, and where it is moved from | [`Identity`], [`MoveSource`] |
 //! | what a resource works with | [`model!`](crate::model), [`Value`], [`Context`], [`Saved`], [`Diagnostic`] |
@@ -131,6 +131,7 @@
 //! # });
 //! ```
 
+mod action;
 mod context;
 mod cty;
 mod data_source;
@@ -154,6 +155,7 @@ mod validate;
 pub mod validator;
 mod value;
 
+pub use action::{Action, Progress};
 pub use context::Context;
 pub use cty::{Number, NumberError, Path, Raw, Step, Type, TypeError};
 pub use data_source::DataSource;

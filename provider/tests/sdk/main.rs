@@ -12,6 +12,7 @@
     reason = "what fails in a helper of a test fails the test"
 )]
 
+mod action;
 mod client;
 mod deferral;
 mod ephemeral;

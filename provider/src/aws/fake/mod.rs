@@ -5,6 +5,7 @@
 
 mod iam;
 mod launch_templates;
+mod rotations;
 mod scaling_groups;
 mod security_groups;
 mod sessions;
@@ -15,8 +16,8 @@ use std::sync::{Mutex, MutexGuard};
 use scanner_policy::{AccountId, Region};
 
 use super::{
-    AwsError, Group, Identity, InstanceProfile, LaunchTemplate, Role, Rule, ScalingGroup, SessionRequest,
-    Tags, TemplateContent,
+    AwsError, Group, Identity, InstanceProfile, LaunchTemplate, Role, Rotation, Rule, ScalingGroup,
+    SessionRequest, Tags, TemplateContent,
 };
 
 /// The account of everything.
@@ -36,6 +37,8 @@ pub(crate) struct World {
     pub(crate) groups: BTreeMap<String, (Group, Vec<Rule>)>,
     pub(crate) templates: BTreeMap<String, (LaunchTemplate, Vec<TemplateContent>)>,
     pub(crate) scaling_groups: BTreeMap<String, ScalingGroup>,
+    /// What the next looks at a rotation find.
+    pub(crate) rotations: VecDeque<Rotation>,
     /// What sessions were asked for with.
     pub(crate) sessions: Vec<SessionRequest>,
     /// For how many more looks a deleted Auto Scaling group is still listed.

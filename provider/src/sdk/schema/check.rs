@@ -20,6 +20,8 @@ pub enum Role {
     DataSource,
     /// Of an ephemeral resource.
     EphemeralResource,
+    /// Of an action.
+    Action,
 }
 
 impl Schema {
@@ -34,6 +36,9 @@ impl Schema {
                     || attribute.replaces.is_some()
                 {
                     mistakes.push(format!("{path}: only an attribute of a resource is planned"));
+                }
+                if role == Role::Action && attribute.is_computed() {
+                    mistakes.push(format!("{path}: an action has no result"));
                 }
                 if role == Role::Provider && attribute.is_computed() {
                     mistakes.push(format!("{path}: nothing in a provider's configuration is computed"));

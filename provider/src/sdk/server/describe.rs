@@ -19,6 +19,12 @@ impl<P: Provider> Server<P> {
                 .ephemeral_resources()
                 .map(named)
                 .collect::<HashMap<_, _>>(),
+            action_schemas: self
+                .catalog
+                .actions()
+                .map(named)
+                .map(|(name, schema)| (name, proto::ActionSchema { schema: Some(schema) }))
+                .collect::<HashMap<_, _>>(),
             diagnostics: Vec::new(),
             server_capabilities: Some(capabilities()),
         }

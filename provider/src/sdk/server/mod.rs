@@ -4,6 +4,7 @@
 //! The work runs in a task of its own, so that it is not abandoned half-way when the connection breaks, and a panic in
 //! it becomes a diagnostic.
 
+mod action;
 mod apply;
 mod describe;
 mod ephemeral;
@@ -25,7 +26,7 @@ pub(crate) use stop::Stop;
 pub(crate) use upgrade::upgraded;
 
 use super::context::Private;
-use super::erased::{ErasedDataSource, ErasedEphemeralResource, ErasedResource};
+use super::erased::{ErasedAction, ErasedDataSource, ErasedEphemeralResource, ErasedResource};
 use super::proto::tfplugin6 as proto;
 use super::timeouts::parse_duration;
 use super::{Catalog, Context, Diagnostic, Provider, Raw, Schema};
@@ -106,6 +107,12 @@ impl<P: Provider> Server<P> {
     ) -> Result<&dyn ErasedEphemeralResource<P::Client>, Diagnostic> {
         let all = self.catalog.ephemeral_resources.iter().map(AsRef::as_ref);
         named::<P, _>(all, |ephemeral| ephemeral.name(), "ephemeral resource", type_name)
+    }
+
+    /// The action of the full name `type_name`.
+    fn action(&self, type_name: &str) -> Result<&dyn ErasedAction<P::Client>, Diagnostic> {
+        let actions = self.catalog.actions.iter().map(AsRef::as_ref);
+        named::<P, _>(actions, |action| action.name(), "action", type_name)
     }
 
     /// The context of an operation without `timeouts`.

@@ -1,9 +1,11 @@
 //! The service itself: one method a procedure, each no more than a call of what does the work.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::wire::{decode, diagnostics};
@@ -46,7 +48,7 @@ impl<P: Provider> proto::provider_server::Provider for Service<P> {
         &self,
         _: Request<proto::get_metadata::Request>,
     ) -> Answer<proto::get_metadata::Response> {
-        use proto::get_metadata::{DataSource, EphemeralResource, Resource};
+        use proto::get_metadata::{Action, DataSource, EphemeralResource, Resource};
         let full = |name: &str| format!("{}{name}", P::PREFIX);
         let catalog = &self.0.catalog;
         Ok(Response::new(proto::get_metadata::Response {
@@ -56,6 +58,7 @@ impl<P: Provider> proto::provider_server::Provider for Service<P> {
                 .data_sources()
                 .map(|(name, _)| DataSource { type_name: full(name) })
                 .collect(),
+            actions: catalog.actions().map(|(name, _)| Action { type_name: full(name) }).collect(),
             ephemeral_resources: catalog
                 .ephemeral_resources()
                 .map(|(name, _)| EphemeralResource { type_name: full(name) })
@@ -305,6 +308,48 @@ impl<P: Provider> proto::provider_server::Provider for Service<P> {
             server.close(request).await
         })
         .await
+    }
+
+    async fn validate_action_config(
+        &self,
+        request: Request<proto::validate_action_config::Request>,
+    ) -> Answer<proto::validate_action_config::Response> {
+        let request = request.into_inner();
+        let subject = request.action_type.clone();
+        self.run("ValidateActionConfig", &subject, async move |server: Arc<Server<P>>| {
+            let client = Client { write_only: false };
+            let found = match server.action(&request.action_type) {
+                Ok(action) => {
+                    let further = |config: &Raw| action.validate(config);
+                    check(action.schema(), request.config.as_ref(), client, further).await
+                }
+                Err(diagnostic) => vec![diagnostic],
+            };
+            proto::validate_action_config::Response { diagnostics: diagnostics(found) }
+        })
+        .await
+    }
+
+    async fn plan_action(
+        &self,
+        request: Request<proto::plan_action::Request>,
+    ) -> Answer<proto::plan_action::Response> {
+        let request = request.into_inner();
+        let subject = request.action_type.clone();
+        self.run("PlanAction", &subject, async move |server: Arc<Server<P>>| server.plan_action(&request))
+            .await
+    }
+
+    type InvokeActionStream =
+        Pin<Box<dyn Stream<Item = Result<proto::invoke_action::Event, Status>> + Send + 'static>>;
+
+    async fn invoke_action(
+        &self,
+        request: Request<proto::invoke_action::Request>,
+    ) -> Answer<Self::InvokeActionStream> {
+        let request = request.into_inner();
+        tracing::debug!(tf_rpc = "InvokeAction", tf_resource_type = request.action_type, "received request");
+        Ok(Response::new(Box::pin(Arc::clone(&self.0).invoke(request).map(Ok))))
     }
 }
 

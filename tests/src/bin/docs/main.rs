@@ -1,6 +1,6 @@
 //! `cargo docs`: writes what is generated from the provider's schemas.
 //!
-//! - `docs/index.md`, `docs/resources/*.md` and `docs/ephemeral-resources/*.md`: the pages that the Terraform Registry shows, made from the descriptions
+//! - `docs/index.md`, `docs/resources/*.md`, `docs/ephemeral-resources/*.md` and `docs/actions/*.md`: the pages that the Terraform Registry shows, made from the descriptions
 //!   in the schemas and the files in `examples/`;
 //! - `provider/schema.json`: the provider's public interface, so that a review shows how it changes;
 //! - `provider/state/`: what states of each resource and schema version look like, which users have stored.
@@ -90,6 +90,12 @@ fn files(root: &Path) -> Result<BTreeMap<PathBuf, String>, Error> {
         let example = examples.read(&format!("ephemeral-resources/{full_name}/ephemeral-resource.tf"))?;
         let page = page::ephemeral_resource(&full_name, schema, &example);
         files.insert(PathBuf::from(format!("docs/ephemeral-resources/{name}.md")), page);
+    }
+    for (name, schema) in Agentless::catalog().actions() {
+        let full_name = format!("{}{name}", Agentless::PREFIX);
+        let example = examples.read(&format!("actions/{full_name}/action.tf"))?;
+        let page = page::action(&full_name, schema, &example);
+        files.insert(PathBuf::from(format!("docs/actions/{name}.md")), page);
     }
     let schemas = provider_schemas::<Agentless>();
     files.insert(PathBuf::from("provider/schema.json"), format!("{schemas:#}\n"));

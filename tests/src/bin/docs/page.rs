@@ -36,6 +36,15 @@ pub(crate) fn ephemeral_resource(name: &str, schema: &Schema, example: &str) -> 
     page
 }
 
+/// `docs/actions/NAME.md`.
+pub(crate) fn action(name: &str, schema: &Schema, example: &str) -> String {
+    let mut page = front_matter(&format!("{name} Action - {PROVIDER}"), &schema.description);
+    line(&mut page, &format!("# {name} (Action)\n\n{}\n", schema.description));
+    line(&mut page, &code("## Example Usage", "terraform", example));
+    page.push_str(&schema_section(schema));
+    page
+}
+
 fn front_matter(title: &str, description: &str) -> String {
     let summary = description.lines().next().unwrap_or_default();
     format!("---\npage_title: \"{title}\"\nsubcategory: \"\"\ndescription: |-\n  {summary}\n---\n\n")
