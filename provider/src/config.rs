@@ -388,4 +388,16 @@ mod tests {
         assert_eq!(error.path, Path::from("secret_key"));
         assert!(error.detail.contains("-target"), "{}", error.detail);
     }
+
+    #[test]
+    fn only_what_nothing_can_be_done_without_defers() {
+        let region = Config { region: Value::Unknown, default_tags: Value::Unknown, ..Config::default() };
+        assert_eq!(unknown_argument(&region), None);
+        assert_eq!(unknown_argument(&keys("AKIA".into(), Value::Unknown)), Some("secret_key"));
+        let role = AssumeRole { external_id: Value::Unknown, ..AssumeRole::default() };
+        assert_eq!(
+            unknown_argument(&Config { assume_role: role.into(), ..Config::default() }),
+            Some("assume_role")
+        );
+    }
 }

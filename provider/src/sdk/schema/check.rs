@@ -190,6 +190,8 @@ mod tests {
         assert_eq!(schema.mistakes(Role::DataSource), ["port: only an attribute of a resource is planned"]);
         let schema = Schema::new("Test.").attribute(Attribute::string("arn", "ARN.").computed());
         assert_eq!(schema.mistakes(Role::DataSource), Vec::<String>::new());
+        assert_eq!(schema.mistakes(Role::EphemeralResource), Vec::<String>::new());
+        assert_eq!(schema.mistakes(Role::Action), ["arn: an action has no result"]);
         assert_eq!(
             schema.mistakes(Role::Provider),
             ["arn: nothing in a provider's configuration is computed"]

@@ -78,11 +78,13 @@ fn files(root: &Path) -> Result<BTreeMap<PathBuf, String>, Error> {
     let mut files = BTreeMap::new();
     let provider = examples.read("provider/provider.tf")?;
     files.insert(PathBuf::from("docs/index.md"), page::index(&Agentless::schema(), &provider));
+    let identities: BTreeMap<_, _> = Agentless::catalog().identities().collect();
     for (name, schema) in Agentless::catalog().resources() {
         let full_name = format!("{}{name}", Agentless::PREFIX);
         let example = examples.read(&format!("resources/{full_name}/resource.tf"))?;
         let import = examples.read(&format!("resources/{full_name}/import.sh"))?;
-        let page = page::resource(&full_name, schema, &example, &import);
+        let identity = identities.get(name);
+        let page = page::resource(&full_name, schema, identity, &example, &import);
         files.insert(PathBuf::from(format!("docs/resources/{name}.md")), page);
     }
     for (name, schema) in Agentless::catalog().ephemeral_resources() {
