@@ -1,6 +1,8 @@
 //! [`Agentless`]: the provider as a whole.
 
+use crate::action::rotate::Rotate;
 use crate::config::{self, Client, Config};
+use crate::ephemeral_resource::session::ScannerSession;
 use crate::resource::role::Role;
 use crate::resource::scanner::Scanner;
 use crate::resource::security_group::SecurityGroup;
@@ -27,6 +29,14 @@ impl Provider for Agentless {
             .resource(|client: &Client| Scanner::new(client.aws.clone(), client.settings.clone()))
             .resource(|client: &Client| Role::new(client.aws.clone(), client.settings.clone()))
             .resource(|client: &Client| SecurityGroup::new(client.aws.clone(), client.settings.clone()))
+            .ephemeral_resource(|client: &Client| {
+                ScannerSession::new(client.aws.clone(), client.settings.clone())
+            })
+            .action(|client: &Client| Rotate::new(client.aws.clone(), client.settings.clone()))
+    }
+
+    fn is_deferred(config: &Config) -> bool {
+        config::unknown_argument(config).is_some()
     }
 
     fn validate(config: &Config) -> Vec<Diagnostic> {

@@ -203,6 +203,7 @@ impl Kind {
             | "DependencyViolation"
             | "IncorrectState"
             | "InstanceRefreshInProgress"
+            | "InstanceRefreshInProgressFault"
             | "ResourceContention"
             | "ResourceContentionFault"
             | "ResourceInUse"

@@ -1,7 +1,10 @@
 //! [`InstanceRefreshes`]: replacing the instances of an Auto Scaling group by ones of another configuration.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
+use aws_sdk_autoscaling::operation::describe_instance_refreshes::builders::DescribeInstanceRefreshesFluentBuilder;
+use aws_sdk_autoscaling::operation::start_instance_refresh::builders::StartInstanceRefreshFluentBuilder;
 use aws_sdk_autoscaling::types::{
     AlarmSpecification, DesiredConfiguration, InstanceRefreshStatus, LaunchTemplateSpecification,
     RefreshPreferences, RefreshStrategy,
@@ -66,6 +69,20 @@ pub enum RefreshStatus {
     RollbackFailed,
 }
 
+impl fmt::Display for RefreshStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Advancing => "in progress",
+            Self::Leaving => "being cancelled or rolled back",
+            Self::Successful => "successful",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::RolledBack => "rolled back",
+            Self::RollbackFailed => "failed, and so did its rollback",
+        })
+    }
+}
+
 impl Refresh {
     /// Whether it is under way, so that no other one can start.
     pub fn is_active(&self) -> bool {
@@ -82,6 +99,9 @@ impl Refresh {
 pub trait InstanceRefreshes: Send + Sync + 'static {
     /// Starts to replace the instances of a group, and returns the id of the refresh.
     fn start_refresh(&self, region: &Region, group: &str, refresh: &NewRefresh) -> impl Answer<String>;
+    /// Starts to replace all instances of a group by ones of what it launches already, as its maintenance policy says, and
+    /// returns the id of the refresh.
+    fn start_rotation(&self, region: &Region, group: &str) -> impl Answer<String>;
     /// Looks a refresh up.
     fn refresh(&self, region: &Region, group: &str, id: &str) -> impl Answer<Option<Refresh>>;
     /// The newest refresh of a group. There is none where there is no group.
@@ -97,7 +117,6 @@ impl InstanceRefreshes for Aws {
         group: &str,
         refresh: &NewRefresh,
     ) -> Result<String, AwsError> {
-        const OPERATION: &str = "autoscaling:StartInstanceRefresh";
         let TemplateRef { id, version } = &refresh.template;
         let template = LaunchTemplateSpecification::builder().launch_template_id(id).version(version).build();
         let mut preferences = RefreshPreferences::builder()
@@ -114,18 +133,16 @@ impl InstanceRefreshes for Aws {
             let alarms = AlarmSpecification::builder().set_alarms(alarms).build();
             preferences = preferences.alarm_specification(alarms);
         }
-        let answer = self
-            .clients(region)
-            .autoscaling
-            .start_instance_refresh()
-            .auto_scaling_group_name(group)
-            .strategy(RefreshStrategy::Rolling)
-            .desired_configuration(DesiredConfiguration::builder().launch_template(template).build())
-            .preferences(preferences.build())
-            .send()
+        let request =
+            self.clients(region).autoscaling.start_instance_refresh().auto_scaling_group_name(group);
+        let desired = DesiredConfiguration::builder().launch_template(template).build();
+        let request = request.strategy(RefreshStrategy::Rolling).desired_configuration(desired);
+        started(request.preferences(preferences.build())).await
+    }
+
+    async fn start_rotation(&self, region: &Region, group: &str) -> Result<String, AwsError> {
+        started(self.clients(region).autoscaling.start_instance_refresh().auto_scaling_group_name(group))
             .await
-            .map_err(failed(OPERATION))?;
-        answer.instance_refresh_id.ok_or_else(|| AwsError::malformed(OPERATION, "instance refresh id"))
     }
 
     async fn refresh(&self, region: &Region, group: &str, id: &str) -> Result<Option<Refresh>, AwsError> {
@@ -148,10 +165,14 @@ impl InstanceRefreshes for Aws {
     }
 }
 
+async fn started(request: StartInstanceRefreshFluentBuilder) -> Result<String, AwsError> {
+    const OPERATION: &str = "autoscaling:StartInstanceRefresh";
+    let answer = request.send().await.map_err(failed(OPERATION))?;
+    answer.instance_refresh_id.ok_or_else(|| AwsError::malformed(OPERATION, "instance refresh id"))
+}
+
 /// The first of the answer: EC2 Auto Scaling lists the newest first.
-async fn first(
-    request: aws_sdk_autoscaling::operation::describe_instance_refreshes::builders::DescribeInstanceRefreshesFluentBuilder,
-) -> Result<Option<Refresh>, AwsError> {
+async fn first(request: DescribeInstanceRefreshesFluentBuilder) -> Result<Option<Refresh>, AwsError> {
     let answer = match request.send().await.map_err(failed("autoscaling:DescribeInstanceRefreshes")) {
         Ok(answer) => answer,
         Err(error) if error.is_missing_group() => return Ok(None),

@@ -1,7 +1,8 @@
 //! The slices of AWS that the resources call.
 //!
 //! One narrow trait per concept, in our own types: [`Identity`], [`Iam`], [`SecurityGroups`], [`LaunchTemplates`],
-//! [`ScalingGroups`], [`InstanceRefreshes`], [`LifecycleHooks`]. [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method takes
+//! [`ScalingGroups`], [`InstanceRefreshes`], [`LifecycleHooks`], [`Sessions`]. [`Aws`] implements them over the SDK, the
+//! tests of the resources over a map. Every method takes
 //! the region: one provider block serves all of them. Nothing here knows Terraform but [`retry`] and
 //! [`AwsError::diagnostic`], which say things to its users.
 
@@ -16,6 +17,7 @@ mod lifecycle_hooks;
 mod retry;
 mod scaling_groups;
 mod security_groups;
+mod sessions;
 
 use std::collections::BTreeMap;
 
@@ -31,6 +33,7 @@ pub use lifecycle_hooks::{Hook, LifecycleHooks};
 pub use retry::{IAM_PROPAGATION, Pace, retry};
 pub use scaling_groups::{GroupSettings, ScalingGroup, ScalingGroups};
 pub use security_groups::{Group, NewGroup, Peer, Rule, RuleSpec, SecurityGroups};
+pub use sessions::{Session, SessionRequest, Sessions};
 
 /// Tags of one resource, by key.
 pub type Tags = BTreeMap<String, String>;

@@ -11,7 +11,7 @@ use super::error::failed;
 use super::{Answer, Aws, AwsError, Hook, Tags, TemplateRef, without_reserved};
 
 /// What a group is told to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct GroupSettings {
     /// What it launches. None where the group launches by other means, such as a mix of instance types; in an update,
     /// none leaves it as it is.
@@ -37,7 +37,7 @@ pub struct GroupSettings {
 }
 
 /// A group, as EC2 Auto Scaling has it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ScalingGroup {
     /// Its ARN.
     pub arn: String,

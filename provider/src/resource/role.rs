@@ -7,17 +7,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use scanner_policy::{PolicyDocument, Region};
+use serde_json::Value as Json;
 
 pub use schema::Model;
 
 use self::policy::{imported, keep_if_equal, render};
+use super::identity::{self, Parts};
 use super::place::{plan_region, region_of};
 use super::tagging::{self, Change};
 use crate::aws::{
     AwsError, IAM_PROPAGATION, Iam, Identity, InstanceProfile, Kind, NewInstanceProfile, NewRole, retry,
 };
 use crate::config::Settings;
-use crate::sdk::{Context, Diagnostic, Resource, Saved, Schema, Value};
+use crate::sdk::{
+    Context, Diagnostic, Identity as ResourceIdentity, MoveSource, Resource, Saved, Schema, Value,
+};
 
 /// The name of the one inline policy.
 const POLICY_NAME: &str = "agentless-scanner";
@@ -217,6 +221,31 @@ impl<A: Identity + Iam> Resource for Role<A> {
         let answer =
             retry(ctx, IAM_PROPAGATION, &what, in_use, || self.aws.delete_role(&region, name)).await?;
         answer.map_err(failed)
+    }
+
+    fn identity() -> Option<ResourceIdentity<Model>> {
+        Some(identity::by_name(
+            |model: &Model| Parts { arn: &model.arn, region: &model.region, name: &model.name },
+            |name, region| Model { id: name.clone(), name, region, ..Model::default() },
+            "The name of the role.",
+        ))
+    }
+
+    fn move_from(source: &MoveSource) -> Result<Option<Model>, Diagnostic> {
+        if !source.is("hashicorp/aws", "aws_iam_role") {
+            return Ok(None);
+        }
+        let session = source.state.get("max_session_duration").and_then(Json::as_i64);
+        Ok(Some(Model {
+            id: source.text("name").into(),
+            arn: source.text("arn").into(),
+            name: source.text("name").into(),
+            path: source.text("path").into(),
+            permissions_boundary: source.text("permissions_boundary").into(),
+            max_session_duration: session.and_then(|seconds| seconds.try_into().ok()).into(),
+            tags: tagging::moved(source),
+            ..Model::default()
+        }))
     }
 
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {

@@ -19,13 +19,14 @@ pub use settings::{Account, DatadogSink, HttpsSink, RateLimits, S3Sink, ScannerS
 
 use self::desired::{complete, left_alone, needs_refresh, needs_version, user_data};
 use self::group::is_ours;
+use super::identity::{self, Parts};
 use super::place::{parse_import_id, plan_region, region_of};
 use super::tagging;
 use crate::aws::{
     AwsError, InstanceRefreshes, Kind, LaunchTemplates, LifecycleHooks, Pace, ScalingGroups, retry,
 };
 use crate::config::Settings;
-use crate::sdk::{Context, Diagnostic, Resource, Saved, Schema, Value};
+use crate::sdk::{Context, Diagnostic, Identity as ResourceIdentity, Resource, Saved, Schema, Value};
 
 /// Manages one scanner.
 #[derive(Debug)]
@@ -193,6 +194,14 @@ impl<A: Machines> Resource for Scanner<A> {
             self.aws.delete_template(&region, template).await.map_err(failed)?;
         }
         Ok(())
+    }
+
+    fn identity() -> Option<ResourceIdentity<Model>> {
+        Some(identity::by_name(
+            |model: &Model| Parts { arn: &model.arn, region: &model.region, name: &model.name },
+            |name, region| Model { id: name.clone(), name, region, ..Model::default() },
+            "The name of the Auto Scaling group.",
+        ))
     }
 
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {

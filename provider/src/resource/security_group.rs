@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use scanner_policy::Region;
 
+use super::identity::{self, Parts};
 use super::ids::{id, is_id};
 use super::place::{parse_import_id, plan_region, region_attribute, region_of};
 use super::tagging::{self, Change};
@@ -13,8 +14,8 @@ use crate::aws::{Group, Identity, Kind, NewGroup, Pace, Peer, Rule, RuleSpec, Se
 use crate::config::Settings;
 use crate::model;
 use crate::sdk::{
-    Attribute, Context, Diagnostic, Raw, Resource, Saved, Schema, TimeoutDefaults, Timeouts, Type, Value,
-    validator,
+    Attribute, Context, Diagnostic, Identity as ResourceIdentity, MoveSource, Raw, Resource, Saved, Schema,
+    TimeoutDefaults, Timeouts, Type, Value, validator,
 };
 
 /// The only port that traffic may go out to: HTTPS.
@@ -253,6 +254,32 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
         retry(ctx, ctx.remaining(), &what, in_use, || self.aws.delete_group(&region, id))
             .await?
             .map_err(|error| error.diagnostic(format!("Could not delete security group {id} in {region}")))
+    }
+
+    fn identity() -> Option<ResourceIdentity<Model>> {
+        Some(identity::by_id(
+            |model: &Model| Parts { arn: &model.arn, region: &model.region, name: &model.id },
+            |id, region| Model { id, region, ..Model::default() },
+            "The id of the group, such as `sg-0123456789abcdef0`.",
+        ))
+    }
+
+    fn move_from(source: &MoveSource) -> Result<Option<Model>, Diagnostic> {
+        if !source.is("hashicorp/aws", "aws_security_group") {
+            return Ok(None);
+        }
+        let arn = source.text("arn");
+        let region = arn.as_deref().and_then(|arn| arn.split(':').nth(3)).map(str::to_owned);
+        Ok(Some(Model {
+            id: source.text("id").into(),
+            name: source.text("name").into(),
+            description: source.text("description").into(),
+            vpc_id: source.text("vpc_id").into(),
+            region: region.into(),
+            arn: arn.into(),
+            tags: tagging::moved(source),
+            ..Model::default()
+        }))
     }
 
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {

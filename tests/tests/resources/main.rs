@@ -9,6 +9,8 @@ mod example;
 mod interrupt;
 mod provider;
 mod role;
+mod rotate;
 mod scanner;
 mod security_group;
+mod session;
 mod shared;

@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 
 use scanner_policy::Region;
 
-use super::{FakeAws, missing};
+use super::{FakeAws, World, missing};
 use crate::aws::{AwsError, InstanceRefreshes, NewRefresh, Refresh, RefreshStatus, TemplateRef};
 
 /// A refresh of a group, and what it was asked to do.
 #[derive(Clone, Debug)]
 pub(crate) struct FakeRefresh {
     pub(crate) group: String,
-    pub(crate) asked: NewRefresh,
+    /// Nothing for a rotation.
+    pub(crate) asked: Option<NewRefresh>,
     pub(crate) refresh: Refresh,
 }
 
@@ -30,15 +31,38 @@ impl Default for Course {
     }
 }
 
+const START: &str = "autoscaling:StartInstanceRefresh";
+
+impl World {
+    fn is_refreshing(&self, group: &str) -> bool {
+        self.refreshes.iter().any(|other| other.group == group && other.refresh.is_active())
+    }
+
+    fn begin(&mut self, group: &str, asked: Option<&NewRefresh>) -> Result<String, AwsError> {
+        let id = self.id("refresh");
+        let refresh = Refresh {
+            id: id.clone(),
+            status: RefreshStatus::Advancing,
+            reason: None,
+            percentage: 0,
+            template: asked.map(|asked| asked.template.clone()),
+        };
+        self.refreshes.push(FakeRefresh { group: group.to_owned(), asked: asked.cloned(), refresh });
+        if std::mem::take(&mut self.loses_refresh_answer) {
+            return Err(AwsError::answered(START, "InstanceRefreshInProgress", "there is one"));
+        }
+        Ok(id)
+    }
+}
+
 impl InstanceRefreshes for FakeAws {
     async fn start_refresh(&self, _: &Region, group: &str, refresh: &NewRefresh) -> Result<String, AwsError> {
-        const OPERATION: &str = "autoscaling:StartInstanceRefresh";
-        let mut world = self.call(OPERATION)?;
-        if world.refreshes.iter().any(|other| other.group == group && other.refresh.is_active()) {
-            return Err(AwsError::answered(OPERATION, "InstanceRefreshInProgress", "there is one"));
+        let mut world = self.call(START)?;
+        if world.is_refreshing(group) {
+            return Err(AwsError::answered(START, "InstanceRefreshInProgress", "there is one"));
         }
         let settings =
-            world.scaling_groups.get(group).map(|group| &group.settings).ok_or_else(|| missing(OPERATION))?;
+            world.scaling_groups.get(group).map(|group| &group.settings).ok_or_else(|| missing(START))?;
         let from = settings.template.clone().unwrap_or_default();
         let by_parameter = |template: &TemplateRef| {
             let (_, versions) = &world.templates[&template.id];
@@ -50,22 +74,20 @@ impl InstanceRefreshes for FakeAws {
                 || by_parameter(&from)
                 || by_parameter(&refresh.template))
         {
-            return Err(AwsError::answered(OPERATION, "ValidationError", "auto rollback is not possible"));
+            return Err(AwsError::answered(START, "ValidationError", "auto rollback is not possible"));
         }
-        let id = world.id("refresh");
-        let started = Refresh {
-            id: id.clone(),
-            status: RefreshStatus::Advancing,
-            reason: None,
-            percentage: 0,
-            template: Some(refresh.template.clone()),
-        };
-        let started = FakeRefresh { group: group.to_owned(), asked: refresh.clone(), refresh: started };
-        world.refreshes.push(started);
-        if std::mem::take(&mut world.loses_refresh_answer) {
-            return Err(AwsError::answered(OPERATION, "InstanceRefreshInProgress", "there is one"));
+        world.begin(group, Some(refresh))
+    }
+
+    async fn start_rotation(&self, _: &Region, group: &str) -> Result<String, AwsError> {
+        let mut world = self.call(START)?;
+        if world.is_refreshing(group) {
+            return Err(AwsError::answered(START, "InstanceRefreshInProgress", "there is one"));
         }
-        Ok(id)
+        if !world.scaling_groups.contains_key(group) {
+            return Err(missing(START));
+        }
+        world.begin(group, None)
     }
 
     async fn refresh(&self, region: &Region, group: &str, id: &str) -> Result<Option<Refresh>, AwsError> {
@@ -90,6 +112,7 @@ impl InstanceRefreshes for FakeAws {
                 world.course = Course::default();
             }
             if status == RefreshStatus::Successful
+                && template.is_some()
                 && let Some(group) = world.scaling_groups.get_mut(group)
             {
                 group.settings.template = template;

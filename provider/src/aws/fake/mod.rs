@@ -9,6 +9,7 @@ mod launch_templates;
 mod lifecycle_hooks;
 mod scaling_groups;
 mod security_groups;
+mod sessions;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
@@ -17,8 +18,8 @@ pub(crate) use instance_refreshes::{Course, FakeRefresh};
 use scanner_policy::{AccountId, Region};
 
 use super::{
-    AwsError, Group, Hook, Identity, InstanceProfile, LaunchTemplate, Role, Rule, ScalingGroup, Tags,
-    TemplateContent,
+    AwsError, Group, Hook, Identity, InstanceProfile, LaunchTemplate, Role, Rule, ScalingGroup,
+    SessionRequest, Tags, TemplateContent,
 };
 
 /// The account of everything.
@@ -46,6 +47,8 @@ pub(crate) struct World {
     pub(crate) course: Course,
     /// The next instance refresh is started, its answer lost, and asked for again.
     pub(crate) loses_refresh_answer: bool,
+    /// What sessions were asked for with.
+    pub(crate) sessions: Vec<SessionRequest>,
     /// For how many more looks a deleted Auto Scaling group is still listed.
     pub(crate) lingering: u32,
     /// The next creation of an Auto Scaling group is carried out, its answer lost, and asked for again.

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::super::testing::{Action, Stage};
 use super::*;
 use crate::aws::fake::FakeAws;
@@ -298,4 +300,37 @@ async fn a_key_of_another_region_is_refused_when_planned() {
     let error = stage.plan(&Model { kms_key_arns: set([foreign]), ..config() }).await.unwrap_err();
     assert_eq!(error.path, Path::from("kms_key_arns"));
     assert!(error.detail.contains("not in eu-central-1"), "{}", error.detail);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_of_the_aws_provider_becomes_one_of_ours() {
+    let (aws, mut stage) = start();
+    stage.apply(&config()).await.unwrap();
+    {
+        let mut world = aws.world();
+        let fake = world.roles.get_mut("scanner").unwrap();
+        fake.inline = [("scan".to_owned(), "{}".to_owned())].into();
+        fake.attached = vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()];
+        fake.role.tags = [("team".to_owned(), "security".to_owned())].into();
+    }
+    let theirs = serde_json::json!({
+        "arn": "arn:aws:iam::111122223333:role/scanner", "id": "scanner", "name": "scanner", "path": "/",
+        "max_session_duration": 3600, "permissions_boundary": "", "tags": {"team": "security"},
+    });
+    let source = |type_name, state: &Json| {
+        MoveSource::new("registry.terraform.io/hashicorp/aws", type_name, 0, state.clone())
+    };
+    stage.state = Role::<FakeAws>::move_from(&source("aws_iam_role", &theirs)).unwrap();
+    let moved = stage.state().clone();
+    assert_eq!((moved.name.as_str(), &moved.permissions_boundary), (Some("scanner"), &Value::Null));
+    assert_eq!(moved.max_session_duration, 3_600.into());
+
+    let tags: BTreeMap<_, _> = [("team".to_owned(), "security".to_owned())].into();
+    let config = Model { tags: tags.into(), ..config() };
+    assert_eq!(stage.drift(&config).await, Action::Update, "in place: its policies are not ours yet");
+    stage.apply(&config).await.unwrap();
+    assert_eq!(stage.drift(&config).await, Action::Nothing);
+    assert_eq!(aws.world().roles["scanner"].inline.keys().collect::<Vec<_>>(), [POLICY_NAME]);
+
+    assert!(Role::<FakeAws>::move_from(&source("aws_iam_user", &theirs)).unwrap().is_none());
 }

@@ -222,3 +222,26 @@ fn networks_are_written_as_ec2_writes_them() {
         assert!(!is_ipv6_network(bad), "{bad}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_the_aws_provider_becomes_one_of_ours() {
+    let (aws, mut stage) = start();
+    stage.apply(&config()).await.unwrap();
+    let made = stage.state().clone();
+    add_rule(&aws, false, ssh());
+    let theirs = serde_json::json!({
+        "arn": made.arn.as_str(), "id": made.id.as_str(), "name": "scanner", "vpc_id": "vpc-1",
+        "description": made.description.as_str(), "tags": null, "ingress": [{"from_port": 22}],
+    });
+    let source = |provider| MoveSource::new(provider, "aws_security_group", 1, theirs.clone());
+    let moved = SecurityGroup::<FakeAws>::move_from(&source("registry.terraform.io/hashicorp/aws")).unwrap();
+    assert_eq!(moved.as_ref().unwrap().region, "eu-central-1".into());
+    stage.state = moved;
+    assert_eq!(stage.drift(&config()).await, Action::Update, "in place: it allows more than it may");
+    stage.apply(&config()).await.unwrap();
+    assert_eq!(stage.drift(&config()).await, Action::Nothing);
+    assert_eq!(stage.state(), &made);
+
+    let other = SecurityGroup::<FakeAws>::move_from(&source("registry.terraform.io/example/aws"));
+    assert!(other.unwrap().is_none());
+}

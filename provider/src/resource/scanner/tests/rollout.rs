@@ -15,7 +15,7 @@ fn arrange<const N: usize>(aws: &FakeAws, steps: [RefreshStatus; N], reason: &st
 
 /// What the last refresh was asked to do.
 fn asked(aws: &FakeAws) -> crate::aws::NewRefresh {
-    aws.world().refreshes.last().unwrap().asked.clone()
+    aws.world().refreshes.last().unwrap().asked.clone().unwrap()
 }
 
 fn version_in_use(aws: &FakeAws) -> String {
