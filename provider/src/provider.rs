@@ -1,6 +1,7 @@
 //! [`Agentless`]: the provider as a whole.
 
 use crate::config::{self, Client, Config};
+use crate::resource::network::Network;
 use crate::resource::role::Role;
 use crate::resource::scanner::Scanner;
 use crate::resource::security_group::SecurityGroup;
@@ -27,6 +28,7 @@ impl Provider for Agentless {
             .resource(|client: &Client| Scanner::new(client.aws.clone(), client.settings.clone()))
             .resource(|client: &Client| Role::new(client.aws.clone(), client.settings.clone()))
             .resource(|client: &Client| SecurityGroup::new(client.aws.clone(), client.settings.clone()))
+            .resource(|client: &Client| Network::new(client.aws.clone(), client.settings.clone()))
     }
 
     fn validate(config: &Config) -> Vec<Diagnostic> {

@@ -6,6 +6,7 @@
 //! somebody may change behind Terraform's back is a computed attribute that is always planned as it should be.
 
 mod ids;
+pub mod network;
 mod place;
 pub mod role;
 pub mod scanner;

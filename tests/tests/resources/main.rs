@@ -7,6 +7,7 @@
 
 mod example;
 mod interrupt;
+mod network;
 mod provider;
 mod role;
 mod scanner;

@@ -5,6 +5,7 @@
 
 mod iam;
 mod launch_templates;
+mod network;
 mod scaling_groups;
 mod security_groups;
 
@@ -12,6 +13,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
 use scanner_policy::{AccountId, Region};
+
+pub(crate) use network::FakeNetworks;
 
 use super::{
     AwsError, Group, Identity, InstanceProfile, LaunchTemplate, Role, Rule, ScalingGroup, Tags,
@@ -35,6 +38,7 @@ pub(crate) struct World {
     pub(crate) groups: BTreeMap<String, (Group, Vec<Rule>)>,
     pub(crate) templates: BTreeMap<String, (LaunchTemplate, Vec<TemplateContent>)>,
     pub(crate) scaling_groups: BTreeMap<String, ScalingGroup>,
+    pub(crate) networks: FakeNetworks,
     /// For how many more looks a deleted Auto Scaling group is still listed.
     pub(crate) lingering: u32,
     /// The next creation of an Auto Scaling group is carried out, its answer lost, and asked for again.
@@ -66,6 +70,15 @@ impl FakeAws {
     pub(crate) fn fail(&self, operation: &'static str, code: &str, message: &str) {
         let error = AwsError::answered(operation, code, message);
         self.world().failures.entry(operation).or_default().push_back(Some(error));
+    }
+
+    /// One call of `operation` fails, after `passing` ones that do not.
+    pub(crate) fn fail_after(&self, passing: usize, operation: &'static str, code: &str) {
+        let error = AwsError::answered(operation, code, "it failed");
+        let mut world = self.world();
+        let answers = world.failures.entry(operation).or_default();
+        answers.extend(std::iter::repeat_n(None, passing));
+        answers.push_back(Some(error));
     }
 
     /// The operations since the last look.
