@@ -92,8 +92,10 @@ pub enum What {
     RouteTable {
         /// Whether it serves the subnets that have no other.
         is_main: bool,
-        /// Its routes but those within the VPC and those of gateway endpoints, which EC2 itself keeps.
+        /// Its routes but those within the VPC.
         routes: Vec<Route>,
+        /// Those of gateway endpoints, which EC2 itself keeps: from the service's prefix list to the endpoint.
+        endpoint_routes: Vec<Route>,
         /// The subnets it serves: id of the association, id of the subnet.
         subnets: Vec<(String, String)>,
     },
@@ -153,7 +155,7 @@ pub struct Endpoint {
 pub struct FlowLog {
     /// The ARN of a bucket, with a folder or not, or of a log group.
     pub destination: String,
-    /// Whether the destination is a log group of CloudWatch Logs and not a bucket.
+    /// Whether the destination is a log group and not a bucket.
     pub is_log_group: bool,
     /// The role that writes to a log group.
     pub role: Option<String>,

@@ -12,7 +12,7 @@ mod settle;
 mod steps;
 mod wanted;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use scanner_policy::Region;
@@ -102,7 +102,7 @@ impl<A: Identity + Networks> Resource for Network<A> {
         let region = region_of(&self.settings, &plan.region)?;
         let plan = self.complete(&region, Model { token: new_token()?.into(), ..plan }).await?;
         let account = self.account(&region).await?;
-        let wanted = self.wanted(&region, &plan, &account, &self.services(&region).await?)?;
+        let wanted = wanted(&region, &plan, &account, &self.services(&region).await?)?;
         let vpc = self.create_vpc(ctx, &region, &wanted, &plan, state).await?;
         let made = Model {
             id: vpc.as_str().into(),
@@ -151,7 +151,7 @@ impl<A: Identity + Networks> Resource for Network<A> {
         };
         let state = if is_import { imported(&region, state, &account, &situation)? } else { state };
         let state = observed(&self.settings, state, &situation);
-        let wanted = self.wanted(&region, &state, &account, &services)?;
+        let wanted = wanted(&region, &state, &account, &services)?;
         Ok(Some(outputs(state, &wanted, Some(&situation))))
     }
 
@@ -165,7 +165,7 @@ impl<A: Identity + Networks> Resource for Network<A> {
         let region = region_of(&self.settings, &plan.region)?;
         let plan = self.complete(&region, plan).await?;
         let account = self.account(&region).await?;
-        let wanted = self.wanted(&region, &plan, &account, &self.services(&region).await?)?;
+        let wanted = wanted(&region, &plan, &account, &self.services(&region).await?)?;
         let site = self.site(&region, plan.vpc_id.as_str().unwrap_or_default(), &wanted.token);
         let situation = site.settle(ctx, Some(&wanted), |_| {}).await?;
         state.save(outputs(plan, &wanted, Some(&situation)));
@@ -271,8 +271,7 @@ impl<A: Identity + Networks> Network<A> {
     async fn complete(&self, region: &Region, plan: Model) -> Result<Model, Diagnostic> {
         let mut plan = Model { region: region.to_string().into(), ..plan };
         if plan.availability_zones.is_unknown() {
-            let config =
-                Model { availability_zone_count: plan.availability_zone_count.clone(), ..Model::default() };
+            let config = Model { availability_zone_count: plan.availability_zone_count, ..Model::default() };
             self.plan_zones(Some(region), None, &config, &mut plan).await?;
         }
         plan.availability_zone_count = plan.availability_zones.as_ref().map(|zones| number(zones));
@@ -285,48 +284,6 @@ impl<A: Identity + Networks> Network<A> {
             Some(problem) => Err(problem),
             None => Ok(plan),
         }
-    }
-
-    /// `model` in terms of EC2.
-    fn wanted(
-        &self,
-        region: &Region,
-        model: &Model,
-        account: &str,
-        offered: &[EndpointService],
-    ) -> Result<Wanted, Diagnostic> {
-        let cidr = model.cidr_block.as_str().unwrap_or_default();
-        let space = Space::parse(cidr).ok_or_else(|| {
-            let detail = format!("The VPC has the addresses {cidr}, but a network has /16 to /24.");
-            Diagnostic::error("Invalid network", detail).at("cidr_block")
-        })?;
-        let mut accounts = model.endpoint_account_ids.clone().unwrap_or_default();
-        accounts.insert(account.to_owned());
-        let mut services = std::collections::BTreeMap::new();
-        for short in model.endpoint_services.get().into_iter().flatten() {
-            let Some(service) = find_service(offered, region.as_str(), short) else {
-                let detail = format!("AWS offers no endpoint for {short:?} in {region}.");
-                return Err(Diagnostic::error("No such service", detail).at("endpoint_services"));
-            };
-            let policy = model
-                .endpoint_policy
-                .as_str()
-                .map_or_else(|| endpoint_policy(region, &accounts, short), str::to_owned);
-            services.insert(short.clone(), (service, policy));
-        }
-        Ok(Wanted {
-            name: model.name.clone().unwrap_or_default(),
-            token: model.token.clone().unwrap_or_default(),
-            tags: model.tags_all.clone().unwrap_or_default(),
-            space,
-            cidr: cidr.to_owned(),
-            zones: model.availability_zones.clone().unwrap_or_default(),
-            egress: model.egress.as_str().and_then(Egress::from_name).unwrap_or(Egress::Nat),
-            services,
-            ipv6: model.ipv6.unwrap_or(false),
-            flow_log: model.flow_logs.get().map(flow_log),
-            features: model.features.clone().unwrap_or_default(),
-        })
     }
 
     /// Makes the VPC. When nobody can tell whether it was made, what could find it is saved.
@@ -385,6 +342,47 @@ impl<A: Identity + Networks> Network<A> {
         let found = self.aws.vpcs_tagged(region, TOKEN_TAG, token).await?;
         Ok(found.into_iter().next().map(|vpc| vpc.id))
     }
+}
+
+/// `model` in terms of EC2.
+fn wanted(
+    region: &Region,
+    model: &Model,
+    account: &str,
+    offered: &[EndpointService],
+) -> Result<Wanted, Diagnostic> {
+    let cidr = model.cidr_block.as_str().unwrap_or_default();
+    let space = Space::parse(cidr).ok_or_else(|| {
+        let detail = format!("The VPC has the addresses {cidr}, but a network has /16 to /24.");
+        Diagnostic::error("Invalid network", detail).at("cidr_block")
+    })?;
+    let mut accounts = model.endpoint_account_ids.clone().unwrap_or_default();
+    accounts.insert(account.to_owned());
+    let mut services = BTreeMap::new();
+    for short in model.endpoint_services.get().into_iter().flatten() {
+        let Some(service) = find_service(offered, region.as_str(), short) else {
+            let detail = format!("AWS offers no endpoint for {short:?} in {region}.");
+            return Err(Diagnostic::error("No such service", detail).at("endpoint_services"));
+        };
+        let policy = model
+            .endpoint_policy
+            .as_str()
+            .map_or_else(|| endpoint_policy(region, &accounts, short), str::to_owned);
+        services.insert(short.clone(), (service, policy));
+    }
+    Ok(Wanted {
+        name: model.name.clone().unwrap_or_default(),
+        token: model.token.clone().unwrap_or_default(),
+        tags: model.tags_all.clone().unwrap_or_default(),
+        space,
+        cidr: cidr.to_owned(),
+        zones: model.availability_zones.clone().unwrap_or_default(),
+        egress: model.egress.as_str().and_then(Egress::from_name).unwrap_or(Egress::Nat),
+        services,
+        ipv6: model.ipv6.unwrap_or(false),
+        flow_log: model.flow_logs.get().map(flow_log),
+        features: model.features.clone().unwrap_or_default(),
+    })
 }
 
 fn number(zones: &[String]) -> i64 {
@@ -498,7 +496,8 @@ fn new_token() -> Result<String, Diagnostic> {
     provider.secure_random.fill(&mut bytes).map_err(|_| {
         Diagnostic::error("No random numbers", "The operating system gave no random numbers.")
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let number = bytes.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+    Ok(format!("{number:024x}"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 """Networks: NAT gateways and endpoints that take their time, and deletions that are refused while something is in use."""
 
 import copy
+import threading
 from typing import Any
 
 from moto.core.base_backend import BaseBackend
@@ -10,6 +11,7 @@ from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBacken
 from moto.ec2.models.nat_gateways import NatGatewayBackend
 from moto.ec2.models.route_tables import RouteBackend
 from moto.ec2.models.vpcs import AWS_ENDPOINT_SERVICES, VPCBackend
+from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.elastic_ip_addresses import ElasticIPAddresses
 from moto.ec2.responses.internet_gateways import InternetGateways
 from moto.ec2.responses.nat_gateways import NatGateways
@@ -24,12 +26,23 @@ LOOKS = 2
 
 
 def apply() -> None:
+    one_at_a_time()
     nat_gateways()
     endpoints()
     services()
     subnets()
     gateways()
     vpcs()
+
+
+def one_at_a_time() -> None:
+    lock = threading.RLock()
+
+    @replaces(EC2BaseResponse, "call_action")
+    def call_action(original: Any, self: Any) -> Any:
+        """Calls that arrive together are all answered. moto walks through what another of its threads is changing."""
+        with lock:
+            return original(self)
 
 
 def nat_gateways() -> None:
@@ -147,7 +160,7 @@ def endpoints() -> None:
 
 def services() -> None:
     @replaces(VPCBackend, "_collect_default_endpoint_services")
-    def collect_default_endpoint_services(_original: Any, account_id: str, region: str) -> list[dict[str, Any]]:
+    def collect_default_endpoint_services(_original: Any, _self: Any, _account: str, region: str) -> list[dict[str, Any]]:
         """The services of the region. moto asks all of its services, of which some cannot be imported here."""
         zones = [zone.name for zones in RegionsAndZonesBackend.zones.values() for zone in zones if zone.region_name == region]
         make = BaseBackend.default_vpc_endpoint_service_factory

@@ -8,6 +8,7 @@
 mod example;
 mod interrupt;
 mod network;
+mod network_faults;
 mod provider;
 mod role;
 mod scanner;

@@ -64,7 +64,12 @@ impl World {
         let rule = self.id("sgr");
         let rules =
             vec![Rule { id: rule, is_egress: true, spec: everything(Peer::Ipv4("0.0.0.0/0".to_owned())) }];
-        let table = What::RouteTable { is_main: true, routes: Vec::new(), subnets: Vec::new() };
+        let table = What::RouteTable {
+            is_main: true,
+            routes: Vec::new(),
+            endpoint_routes: Vec::new(),
+            subnets: Vec::new(),
+        };
         for (prefix, what) in [("sg", What::Group { name: "default".to_owned(), rules }), ("rtb", table)] {
             self.put(&id, prefix, what, Status::Ready, &Tags::new());
         }
@@ -93,7 +98,12 @@ impl World {
                 self.put(&vpc, "subnet", what, ready, tags)
             }
             NewPart::RouteTable(vpc) => {
-                let what = What::RouteTable { is_main: false, routes: Vec::new(), subnets: Vec::new() };
+                let what = What::RouteTable {
+                    is_main: false,
+                    routes: Vec::new(),
+                    endpoint_routes: Vec::new(),
+                    subnets: Vec::new(),
+                };
                 self.put(&vpc, "rtb", what, ready, tags)
             }
             NewPart::InternetGateway => {
@@ -118,7 +128,15 @@ impl World {
                     // As EC2 says that a private DNS name is taken.
                     return refused("InvalidParameter");
                 }
-                self.put(&vpc, "vpce", What::Endpoint(endpoint), Status::Pending, tags)
+                let tables = endpoint.tables.clone();
+                let id = self.put(&vpc, "vpce", What::Endpoint(endpoint), Status::Pending, tags);
+                for table in tables {
+                    let table = self.networks.part(operation, &table)?;
+                    if let What::RouteTable { endpoint_routes, .. } = &mut table.what {
+                        endpoint_routes.push(Route { destination: "pl-1".to_owned(), target: id.clone() });
+                    }
+                }
+                id
             }
             NewPart::Group { vpc, name, .. } => {
                 let is_same =

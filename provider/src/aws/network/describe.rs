@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{
-    Filter, NatGatewayState, Route as SdkRoute, RouteOrigin, SecurityGroupRule, ServiceType, State,
-    VpcAttributeName, VpcCidrBlockStateCode, VpcEndpoint, VpcEndpointType,
+    Filter, LogDestinationType, NatGatewayState, Route as SdkRoute, RouteOrigin, SecurityGroupRule,
+    ServiceType, State, VpcAttributeName, VpcCidrBlockStateCode, VpcEndpoint, VpcEndpointType,
 };
 use scanner_policy::Region;
 
@@ -182,9 +182,12 @@ impl Aws {
         Ok(found
             .map(|table| {
                 let associations = table.associations.unwrap_or_default();
+                let routes = table.routes.unwrap_or_default().into_iter().filter_map(route_from_sdk);
+                let (endpoint_routes, routes) = routes.partition(|it| it.target.starts_with("vpce-"));
                 let what = What::RouteTable {
                     is_main: associations.iter().any(|it| it.main == Some(true)),
-                    routes: table.routes.unwrap_or_default().into_iter().filter_map(route_from_sdk).collect(),
+                    routes,
+                    endpoint_routes,
                     subnets: associations
                         .into_iter()
                         .filter_map(|it| Some((it.route_table_association_id?, it.subnet_id?)))
@@ -302,7 +305,8 @@ impl Aws {
             .map(|log| {
                 let log_group = log.log_group_name;
                 let what = What::FlowLog(FlowLog {
-                    is_log_group: log_group.is_some(),
+                    is_log_group: log_group.is_some()
+                        || log.log_destination_type == Some(LogDestinationType::CloudWatchLogs),
                     // For a log group EC2 tells its name, and its ARN only where it was made with one.
                     destination: log.log_destination.or(log_group).unwrap_or_default(),
                     role: log.deliver_logs_permission_arn,
@@ -314,12 +318,9 @@ impl Aws {
     }
 }
 
-/// A route that somebody made: not those within the VPC, which cannot be changed, nor those of gateway endpoints.
+/// A route that somebody made: not those within the VPC, which cannot be changed.
 fn route_from_sdk(route: SdkRoute) -> Option<Route> {
     if route.origin == Some(RouteOrigin::CreateRouteTable) || route.gateway_id.as_deref() == Some("local") {
-        return None;
-    }
-    if route.gateway_id.as_deref().is_some_and(|id| id.starts_with("vpce-")) {
         return None;
     }
     let destination = route
@@ -338,8 +339,7 @@ fn route_from_sdk(route: SdkRoute) -> Option<Route> {
         .or(route.carrier_gateway_id)
         .or(route.core_network_arn)
         .unwrap_or_default();
-    // Traffic to the endpoint's prefix list, as it is listed where the endpoint is named nowhere.
-    (!destination.starts_with("pl-") || !target.is_empty()).then_some(Route { destination, target })
+    Some(Route { destination, target })
 }
 
 fn endpoint_from_sdk(endpoint: VpcEndpoint) -> Option<Part> {

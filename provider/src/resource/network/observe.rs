@@ -51,6 +51,16 @@ pub(super) fn outputs(model: Model, wanted: &Wanted, situation: Option<&Situatio
         .keys()
         .filter_map(|short| Some((short.clone(), id(&format!("endpoint/{short}"))?)))
         .collect();
+    let routes = situation.parts.iter().flat_map(|part| match &part.what {
+        What::RouteTable { endpoint_routes, .. } => endpoint_routes.as_slice(),
+        _ => &[],
+    });
+    let lists: BTreeMap<String, String> = routes
+        .filter_map(|route| {
+            let (short, _) = endpoints.iter().find(|(_, id)| **id == route.target)?;
+            Some((short.clone(), route.destination.clone()))
+        })
+        .collect();
     let steps = next(&wanted.token, Some(wanted), situation, &BTreeMap::new());
     // What EC2 is still about may be followed by more.
     let waiting = steps.waiting.iter().map(|what| format!("not ready: {what}"));
@@ -64,6 +74,7 @@ pub(super) fn outputs(model: Model, wanted: &Wanted, situation: Option<&Situatio
         public_route_table_id: id("routes/public").filter(|_| !nat_zones.is_empty()).into(),
         nat_addresses: nat_zones.iter().filter_map(address).collect::<Vec<_>>().into(),
         endpoint_ids: endpoints.into(),
+        prefix_list_ids: lists.into(),
         endpoint_security_group_id: id("endpoint-group").filter(|_| wanted.has_interfaces()).into(),
         deviations: Value::Known(deviations),
         ..model
@@ -85,6 +96,7 @@ pub(super) fn plan_outputs(planned: &mut Model, prior: Option<&Model>) {
         public_route_table_id,
         nat_addresses,
         endpoint_ids,
+        prefix_list_ids,
         endpoint_security_group_id
     );
 }
@@ -105,6 +117,7 @@ fn without_unknown(mut model: Model) -> Model {
         public_route_table_id,
         nat_addresses,
         endpoint_ids,
+        prefix_list_ids,
         endpoint_security_group_id
     );
     model

@@ -62,6 +62,8 @@ model! {
         pub nat_addresses: Value<Vec<String>>,
         /// Endpoints by service.
         pub endpoint_ids: Value<BTreeMap<String, String>>,
+        /// Prefix lists of the gateway endpoints by service.
+        pub prefix_list_ids: Value<BTreeMap<String, String>>,
         /// The endpoints' security group.
         pub endpoint_security_group_id: Value<String>,
         /// What is not as it should be.
@@ -272,6 +274,16 @@ pub(super) fn schema() -> Schema {
     )
     .attribute(
         Attribute::map("endpoint_ids", Type::String, "The ids of the endpoints, by service.").computed(),
+    )
+    .attribute(
+        Attribute::map(
+            "prefix_list_ids",
+            Type::String,
+            "The prefix lists of the services with a gateway endpoint, such as `s3`, by service: for the \
+             `egress_prefix_list_ids` of a `datadog_agentless_scanner_security_group`, where it does not allow all \
+             addresses.",
+        )
+        .computed(),
     )
     .attribute(
         Attribute::string("endpoint_security_group_id", "The security group of the interface endpoints: TCP 443 from the VPC's addresses, and nothing else.")

@@ -1,8 +1,6 @@
-use std::collections::BTreeMap;
-
 use super::super::testing::{Action, Stage};
 use super::*;
-use crate::aws::fake::FakeAws;
+use crate::aws::fake::{FakeAws, FakeNetworks};
 use crate::aws::{Interface, Peer, Route, Rule, RuleSpec, Status, What};
 
 const REGION: &str = "eu-central-1";
@@ -58,6 +56,21 @@ fn assert_nothing_is_left(aws: &FakeAws, after: &str) {
     assert!(world.networks.parts.is_empty(), "{after}: {:?}", world.networks.parts);
 }
 
+/// How many rules the default security group has.
+fn default_rules(aws: &FakeAws) -> usize {
+    let world = aws.world();
+    let parts = world.networks.parts.values();
+    parts
+        .map(|(_, part)| match &part.what {
+            What::Group { name, rules } if name == "default" => rules.len(),
+            _ => 0,
+        })
+        .sum()
+}
+
+/// A change behind the resource's back.
+type Edit<'a> = Box<dyn Fn(&mut What) + 'a>;
+
 fn edit(aws: &FakeAws, mut change: impl FnMut(&mut What)) {
     for (_, part) in aws.world().networks.parts.values_mut() {
         change(&mut part.what);
@@ -80,17 +93,7 @@ async fn every_mode_is_made_read_back_imported_and_removed() {
             let nats = count(&aws).get("NAT gateway").copied().unwrap_or_default();
             let zones = stage.state().availability_zones.clone().unwrap_or_default();
             assert_eq!((nats, zones.len()), (egress.nat_zones(&zones).len(), 2));
-            let groups = aws.world();
-            let rules: usize = groups
-                .networks
-                .parts
-                .values()
-                .map(|(_, part)| match &part.what {
-                    What::Group { name, rules } if name == "default" => rules.len(),
-                    _ => 0,
-                })
-                .sum();
-            drop(groups);
+            let rules = default_rules(&aws);
             assert_eq!(rules, 0);
             for import_id in [id.clone(), format!("{id}@{REGION}")] {
                 assert_eq!(stage.imported(&import_id).await.unwrap().as_ref(), Some(stage.state()));
@@ -224,9 +227,7 @@ async fn zones_come_and_go_and_the_other_subnets_stay() {
         let parts = world.networks.parts.values();
         parts
             .filter_map(|(_, part)| match &part.what {
-                What::Subnet { cidr, .. } => {
-                    Some((part.tags.get(wanted::PART_TAG).unwrap().clone(), cidr.clone()))
-                }
+                What::Subnet { cidr, .. } => Some((part.tags[wanted::PART_TAG].clone(), cidr.clone())),
                 _ => None,
             })
             .collect()
@@ -253,12 +254,12 @@ async fn what_somebody_changes_is_named_and_repaired() {
         to_port: 22,
         peer: Peer::Ipv4("0.0.0.0/0".to_owned()),
     };
-    let changes: Vec<(&str, Box<dyn Fn(&mut What)>)> = vec![
+    let changes: Vec<(&str, Edit<'_>)> = vec![
         (
             "igw-1",
             Box::new(|what| {
                 if let What::RouteTable { routes, .. } = what {
-                    *routes = vec![foreign("igw-1")]
+                    *routes = vec![foreign("igw-1")];
                 }
             }),
         ),
@@ -266,7 +267,7 @@ async fn what_somebody_changes_is_named_and_repaired() {
             "pcx-1",
             Box::new(|what| {
                 if let What::RouteTable { routes, .. } = what {
-                    *routes = vec![foreign("pcx-1")]
+                    *routes = vec![foreign("pcx-1")];
                 }
             }),
         ),
@@ -274,7 +275,7 @@ async fn what_somebody_changes_is_named_and_repaired() {
             "public addresses",
             Box::new(|what| {
                 if let What::Subnet { maps_public, .. } = what {
-                    *maps_public = true
+                    *maps_public = true;
                 }
             }),
         ),
@@ -282,7 +283,7 @@ async fn what_somebody_changes_is_named_and_repaired() {
             "is served by",
             Box::new(|what| {
                 if let What::RouteTable { subnets, .. } = what {
-                    subnets.clear()
+                    subnets.clear();
                 }
             }),
         ),
@@ -302,7 +303,7 @@ async fn what_somebody_changes_is_named_and_repaired() {
             "does not allow",
             Box::new(|what| {
                 if let What::Group { rules, .. } = what {
-                    rules.clear()
+                    rules.clear();
                 }
             }),
         ),
@@ -310,7 +311,7 @@ async fn what_somebody_changes_is_named_and_repaired() {
             "endpoint of s3",
             Box::new(|what| {
                 if let What::Endpoint(it) = what {
-                    it.policy = "{}".to_owned()
+                    it.policy = "{}".to_owned();
                 }
             }),
         ),
@@ -318,7 +319,7 @@ async fn what_somebody_changes_is_named_and_repaired() {
             "endpoint of ec2",
             Box::new(|what| {
                 if let What::Endpoint(it) = what {
-                    it.groups.clear()
+                    it.groups.clear();
                 }
             }),
         ),
@@ -407,7 +408,7 @@ async fn nothing_foreign_is_adopted() {
 async fn a_network_that_is_gone_is_made_anew() {
     let (aws, mut stage) = start();
     stage.apply(&config(Egress::Endpoints)).await.unwrap();
-    aws.world().networks = Default::default();
+    aws.world().networks = FakeNetworks::default();
     assert_eq!(stage.drift(&config(Egress::Endpoints)).await, Action::Create);
 }
 
