@@ -4,14 +4,16 @@
 //! when they are done, one looks again. So there is one way for creating, going on after a failure, changing, repairing
 //! and destroying, and what is left to do is also what differs from the plan.
 
+mod endpoints;
+mod nat;
+mod remove;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
 use super::addressing::{SLOTS, allocate, ipv6_subnet};
-use super::wanted::{GROUP_NAME, PART_TAG, TOKEN_TAG, Wanted, fits, is_logged};
-use crate::aws::{
-    Change, Dns, Endpoint, EndpointService, NewPart, Part, PartKind, Route, Status, Tags, Vpc, What,
-};
+use super::wanted::{PART_TAG, TOKEN_TAG, Wanted, is_logged};
+use crate::aws::{Change, Dns, NewPart, Part, PartKind, Route, Rule, Status, Tags, Vpc, What};
 
 /// Everywhere, in IPv4.
 pub(super) const EVERYWHERE: &str = "0.0.0.0/0";
@@ -200,7 +202,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn revoke(&mut self, group: &str, rule: &crate::aws::Rule, what: &str) {
+    fn revoke(&mut self, group: &str, rule: &Rule, what: &str) {
         let direction = if rule.is_egress { "outbound" } else { "inbound" };
         let why = format!("{direction} rule of {what}: {} ({})", rule.spec, rule.id);
         let change = Change::Revoke {
@@ -312,64 +314,6 @@ impl<'a> Planner<'a> {
         self.change(Change::Associate { table, subnet, instead_of }, why);
     }
 
-    /// The public subnets and what is in them. Returns the NAT gateways by zone.
-    fn nat_gateways(&mut self, wanted: &Wanted) -> BTreeMap<String, &'a Part> {
-        let mut nats = BTreeMap::new();
-        let zones = wanted.nat_zones();
-        if zones.is_empty() {
-            return nats;
-        }
-        let vpc = &self.situation.vpc.id;
-        let table = self.need(wanted, "routes/public", Some(NewPart::RouteTable(vpc.clone())));
-        let gateway = self.need(wanted, "internet", Some(NewPart::InternetGateway));
-        let mut is_attached = false;
-        if let Some(Part { id, what: What::InternetGateway { is_attached: attached }, .. }) = gateway {
-            is_attached = *attached;
-            if !attached {
-                self.change(Change::Attach(id.clone()), format!("internet gateway {id} is not attached"));
-            }
-        }
-        if let Some(table) = table {
-            let route = gateway
-                .filter(|_| is_attached)
-                .map(|gateway| Route { destination: EVERYWHERE.to_owned(), target: gateway.id.clone() });
-            self.routes(table, route.as_slice(), "the public subnets");
-        }
-        let taken = self.taken("public/", |cidr| wanted.space.public_slot_of(cidr));
-        let slots = allocate(zones, &taken, wanted.space.public_slots());
-        for zone in zones {
-            let Some(slot) = slots.get(zone) else {
-                self.steps.unplaced.push(zone.clone());
-                continue;
-            };
-            let new = wanted.space.public(*slot).map(|cidr| NewPart::Subnet {
-                vpc: vpc.clone(),
-                zone: zone.clone(),
-                cidr,
-                ipv6: None,
-            });
-            let subnet = self.need(wanted, &format!("public/{zone}"), new);
-            if let Some(subnet) = subnet {
-                self.keep_private(subnet);
-                if let Some(table) = table {
-                    self.associate(table, subnet);
-                }
-            }
-            let address = self.need(wanted, &format!("address/{zone}"), Some(NewPart::Address));
-            let new = match (subnet, address) {
-                // EC2 wants the gateway attached first ("NAT gateway basics").
-                (Some(subnet), Some(address)) if is_attached => {
-                    Some(NewPart::NatGateway { subnet: subnet.id.clone(), allocation: address.id.clone() })
-                }
-                _ => None,
-            };
-            if let Some(nat) = self.need(wanted, &format!("nat/{zone}"), new) {
-                nats.insert(zone.clone(), nat);
-            }
-        }
-        nats
-    }
-
     /// The routes of a table. One that leads to a part of the network is removed with that part, when what takes its place
     /// is there; any other at once.
     fn routes(&mut self, table: &Part, wanted: &[Route], whose: &str) {
@@ -405,138 +349,6 @@ impl<'a> Planner<'a> {
             let may_stay = is_own && !route.target.starts_with("igw-");
             if may_stay { self.steps.remove.push(step) } else { self.steps.build.push(step) }
         }
-    }
-
-    fn endpoints(
-        &mut self,
-        wanted: &Wanted,
-        subnets: &BTreeMap<String, &'a Part>,
-        tables: &BTreeMap<String, &'a Part>,
-    ) {
-        let group = if wanted.has_interfaces() { self.endpoint_group(wanted) } else { None };
-        let is_placed = |zone: &&String| !self.steps.unplaced.contains(zone);
-        let zones = wanted.zones.iter().filter(is_placed).count();
-        let has_all = |found: usize| found >= zones;
-        for (short, (service, policy)) in &wanted.services {
-            let endpoint = if service.is_gateway {
-                has_all(tables.len()).then(|| Endpoint {
-                    tables: tables.values().map(|table| table.id.clone()).collect(),
-                    is_gateway: true,
-                    ..Endpoint::default()
-                })
-            } else {
-                group.filter(|_| has_all(subnets.len())).map(|group| Endpoint {
-                    subnets: supported(service, subnets),
-                    groups: vec![group.id.clone()],
-                    private_dns: service.has_private_dns,
-                    ..Endpoint::default()
-                })
-            };
-            let policy = if service.has_policy { policy.clone() } else { String::new() };
-            let endpoint =
-                endpoint.map(|endpoint| Endpoint { service: service.name.clone(), policy, ..endpoint });
-            let names = self.situation.dns;
-            // Private names need both attributes of the VPC.
-            let new = endpoint.clone().filter(|_| service.is_gateway || names.support && names.hostnames);
-            let vpc = self.situation.vpc.id.clone();
-            let new = new.map(|endpoint| NewPart::Endpoint { vpc, endpoint });
-            let Some(part) = self.need(wanted, &format!("endpoint/{short}"), new) else { continue };
-            if let (What::Endpoint(have), Some(want)) = (&part.what, endpoint)
-                && !fits(have, &want)
-            {
-                let why = format!("endpoint of {short} ({}) is not as it should be", part.id);
-                self.change(Change::Endpoint { id: part.id.clone(), from: have.clone(), to: want }, why);
-            }
-        }
-    }
-
-    fn endpoint_group(&mut self, wanted: &Wanted) -> Option<&'a Part> {
-        let new = NewPart::Group {
-            vpc: self.situation.vpc.id.clone(),
-            name: GROUP_NAME.to_owned(),
-            description: "VPC endpoints of agentless scanners: HTTPS from the VPC".to_owned(),
-        };
-        let group = self.need(wanted, "endpoint-group", Some(new))?;
-        let What::Group { rules, .. } = &group.what else { return None };
-        let rule = wanted.endpoint_rule();
-        let is_wanted = |it: &crate::aws::Rule| !it.is_egress && it.spec == rule;
-        if !rules.iter().any(is_wanted) {
-            let why = format!("the endpoints' security group does not allow {rule}");
-            self.change(Change::Allow(group.id.clone(), rule.clone()), why);
-        }
-        for other in rules.iter().filter(|it| !is_wanted(it)) {
-            self.revoke(&group.id, other, "the endpoints' security group");
-        }
-        Some(group)
-    }
-
-    /// What is ours and not wanted goes, in the order that EC2 demands: first what uses something, then that.
-    fn remove(&mut self) {
-        let situation = self.situation;
-        for part in &situation.parts {
-            let Some(key) = key_of(part, self.token) else { continue };
-            if self.kept.contains(part.id.as_str()) {
-                continue;
-            }
-            let kind = part.what.kind();
-            match &part.status {
-                Status::Leaving => {
-                    self.steps.waiting.push(format!("the deletion of {kind} {}", part.id));
-                    continue;
-                }
-                Status::Failed(reason) => {
-                    let why = format!("{kind} {} ({key}) has failed: {reason}", part.id);
-                    self.steps.build.push(Step::Delete { kind, id: part.id.clone(), why });
-                    continue;
-                }
-                Status::Pending | Status::Ready => {}
-            }
-            let step = match &part.what {
-                What::InternetGateway { is_attached: true } => {
-                    // EC2 does not detach it while addresses are mapped through it.
-                    let is_nat = |it: &Part| it.what.kind() == PartKind::NatGateway;
-                    if situation.parts.iter().any(|it| is_nat(it) && !matches!(it.status, Status::Failed(_)))
-                    {
-                        continue;
-                    }
-                    let why = format!("internet gateway {} is attached", part.id);
-                    Step::Change { change: Change::Detach(part.id.clone()), why }
-                }
-                What::RouteTable { subnets, .. } if !subnets.is_empty() => {
-                    for (association, subnet) in subnets {
-                        let why = format!("route table {} serves subnet {subnet}", part.id);
-                        let change = Change::Disassociate(association.clone());
-                        self.steps.remove.push(Step::Change { change, why });
-                    }
-                    continue;
-                }
-                _ if situation.parts.iter().any(|user| uses(user, &part.id)) => continue,
-                _ => Step::Delete {
-                    kind,
-                    id: part.id.clone(),
-                    why: format!("{kind} {} ({key}) is not wanted", part.id),
-                },
-            };
-            self.steps.remove.push(step);
-        }
-    }
-}
-
-/// The subnets in which a service can have an interface.
-fn supported(service: &EndpointService, subnets: &BTreeMap<String, &Part>) -> Vec<String> {
-    let is_there = |zone: &String| service.zones.is_empty() || service.zones.contains(zone);
-    subnets.iter().filter(|(zone, _)| is_there(zone)).map(|(_, subnet)| subnet.id.clone()).collect()
-}
-
-/// Whether the part `id` cannot be deleted because of `user`, be it leaving.
-fn uses(user: &Part, id: &str) -> bool {
-    let has = |ids: &[String]| ids.iter().any(|it| it == id);
-    match &user.what {
-        What::NatGateway { subnet, allocations } => {
-            !matches!(user.status, Status::Failed(_)) && (subnet == id || has(allocations))
-        }
-        What::Endpoint(endpoint) => has(&endpoint.subnets) || has(&endpoint.groups) || has(&endpoint.tables),
-        _ => false,
     }
 }
 
