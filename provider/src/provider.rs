@@ -3,6 +3,7 @@
 use crate::action::rotate::Rotate;
 use crate::config::{self, Client, Config};
 use crate::ephemeral_resource::session::ScannerSession;
+use crate::resource::network::Network;
 use crate::resource::role::Role;
 use crate::resource::scanner::Scanner;
 use crate::resource::security_group::SecurityGroup;
@@ -29,6 +30,7 @@ impl Provider for Agentless {
             .resource(|client: &Client| Scanner::new(client.aws.clone(), client.settings.clone()))
             .resource(|client: &Client| Role::new(client.aws.clone(), client.settings.clone()))
             .resource(|client: &Client| SecurityGroup::new(client.aws.clone(), client.settings.clone()))
+            .resource(|client: &Client| Network::new(client.aws.clone(), client.settings.clone()))
             .ephemeral_resource(|client: &Client| {
                 ScannerSession::new(client.aws.clone(), client.settings.clone())
             })

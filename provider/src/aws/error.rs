@@ -58,6 +58,11 @@ impl AwsError {
         }
     }
 
+    /// What an answer that is a success as a whole says of one thing that was not done.
+    pub(crate) fn of_item(operation: &'static str, code: &str, message: String) -> Self {
+        Self { operation, kind: Kind::of_code(code), code: Some(code.to_owned()), message, request_id: None }
+    }
+
     /// The answer of AWS was of another form than its documentation says.
     pub(crate) fn malformed(operation: &'static str, missing: &str) -> Self {
         Self {
@@ -195,22 +200,29 @@ impl Kind {
             "AlreadyExists"
             | "AlreadyExistsFault"
             | "EntityAlreadyExists"
+            | "FlowLogAlreadyExists"
             | "InvalidGroup.Duplicate"
             | "InvalidLaunchTemplateName.AlreadyExistsException"
-            | "InvalidPermission.Duplicate" => Self::AlreadyExists,
+            | "InvalidPermission.Duplicate"
+            | "InvalidSubnet.Conflict"
+            | "Resource.AlreadyAssociated"
+            | "RouteAlreadyExists" => Self::AlreadyExists,
             "ConcurrentModification"
             | "DeleteConflict"
             | "DependencyViolation"
             | "IncorrectState"
             | "InstanceRefreshInProgress"
             | "InstanceRefreshInProgressFault"
+            | "InvalidIPAddress.InUse"
             | "ResourceContention"
             | "ResourceContentionFault"
             | "ResourceInUse"
             | "ResourceInUseFault"
             | "ScalingActivityInProgress"
             | "ScalingActivityInProgressFault" => Self::InUse,
-            "InvalidInstanceType" | "NoSuchEntity" => Self::NotFound,
+            "Gateway.NotAttached" | "InvalidInstanceType" | "NatGatewayNotFound" | "NoSuchEntity" => {
+                Self::NotFound
+            }
             "InternalError"
             | "InternalFailure"
             | "RequestLimitExceeded"

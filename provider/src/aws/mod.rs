@@ -1,7 +1,7 @@
 //! The slices of AWS that the resources call.
 //!
 //! One narrow trait per concept, in our own types: [`Identity`], [`Iam`], [`SecurityGroups`], [`LaunchTemplates`],
-//! [`ScalingGroups`], [`InstanceRefreshes`], [`LifecycleHooks`], [`Sessions`]. [`Aws`] implements them over the SDK, the
+//! [`ScalingGroups`], [`InstanceRefreshes`], [`LifecycleHooks`], [`Networks`], [`Sessions`]. [`Aws`] implements them over the SDK, the
 //! tests of the resources over a map. Every method takes
 //! the region: one provider block serves all of them. Nothing here knows Terraform but [`retry`] and
 //! [`AwsError::diagnostic`], which say things to its users.
@@ -14,6 +14,7 @@ mod iam;
 mod instance_refreshes;
 mod launch_templates;
 mod lifecycle_hooks;
+mod network;
 mod retry;
 mod scaling_groups;
 mod security_groups;
@@ -30,6 +31,10 @@ pub use launch_templates::{
     TemplateContent, TemplateRef,
 };
 pub use lifecycle_hooks::{Hook, LifecycleHooks};
+pub use network::{
+    Change, Dns, Endpoint, EndpointService, FlowLog, Interface, Ipv6Block, Networks, NewPart, Part, PartKind,
+    Route, Status, Vpc, What,
+};
 pub use retry::{IAM_PROPAGATION, Pace, retry};
 pub use scaling_groups::{GroupSettings, ScalingGroup, ScalingGroups};
 pub use security_groups::{Group, NewGroup, Peer, Rule, RuleSpec, SecurityGroups};

@@ -240,7 +240,7 @@ pub(super) fn tags_from_sdk(tags: Option<Vec<Tag>>) -> Tags {
     without_reserved(pairs.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))))
 }
 
-fn permission(rule: &RuleSpec) -> IpPermission {
+pub(super) fn permission(rule: &RuleSpec) -> IpPermission {
     let RuleSpec { protocol, from_port, to_port, peer } = rule;
     let permission = IpPermission::builder().ip_protocol(protocol).from_port(*from_port).to_port(*to_port);
     match peer {
@@ -255,7 +255,7 @@ fn permission(rule: &RuleSpec) -> IpPermission {
     .build()
 }
 
-fn rule_from_sdk(rule: SecurityGroupRule) -> Rule {
+pub(super) fn rule_from_sdk(rule: SecurityGroupRule) -> Rule {
     let peer = if let Some(cidr) = rule.cidr_ipv4 {
         Peer::Ipv4(cidr)
     } else if let Some(cidr) = rule.cidr_ipv6 {

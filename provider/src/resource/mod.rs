@@ -7,6 +7,7 @@
 
 mod identity;
 mod ids;
+pub mod network;
 pub(crate) mod place;
 pub mod role;
 pub mod scanner;

@@ -38,7 +38,7 @@ async fn the_examples_of_the_pages_are_valid() {
         .unwrap()
         .map(|entry| entry.unwrap().path().join("resource.tf"))
         .collect();
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.len(), 4);
     files.push(examples.join("provider/provider.tf"));
     for file in files {
         let config = fs::read_to_string(&file).unwrap();

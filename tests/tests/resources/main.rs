@@ -7,6 +7,8 @@
 
 mod example;
 mod interrupt;
+mod network;
+mod network_faults;
 mod provider;
 mod role;
 mod rotate;

@@ -7,6 +7,7 @@ mod iam;
 mod instance_refreshes;
 mod launch_templates;
 mod lifecycle_hooks;
+mod network;
 mod scaling_groups;
 mod security_groups;
 mod sessions;
@@ -16,6 +17,8 @@ use std::sync::{Mutex, MutexGuard};
 
 pub(crate) use instance_refreshes::{Course, FakeRefresh};
 use scanner_policy::{AccountId, Region};
+
+pub(crate) use network::FakeNetworks;
 
 use super::{
     AwsError, Group, Hook, Identity, InstanceProfile, LaunchTemplate, Role, Rule, ScalingGroup,
@@ -49,6 +52,7 @@ pub(crate) struct World {
     pub(crate) loses_refresh_answer: bool,
     /// What sessions were asked for with.
     pub(crate) sessions: Vec<SessionRequest>,
+    pub(crate) networks: FakeNetworks,
     /// For how many more looks a deleted Auto Scaling group is still listed.
     pub(crate) lingering: u32,
     /// The next creation of an Auto Scaling group is carried out, its answer lost, and asked for again.
@@ -80,6 +84,15 @@ impl FakeAws {
     pub(crate) fn fail(&self, operation: &'static str, code: &str, message: &str) {
         let error = AwsError::answered(operation, code, message);
         self.world().failures.entry(operation).or_default().push_back(Some(error));
+    }
+
+    /// One call of `operation` fails, after `passing` ones that do not.
+    pub(crate) fn fail_after(&self, passing: usize, operation: &'static str, code: &str) {
+        let error = AwsError::answered(operation, code, "it failed");
+        let mut world = self.world();
+        let answers = world.failures.entry(operation).or_default();
+        answers.extend(std::iter::repeat_n(None, passing));
+        answers.push_back(Some(error));
     }
 
     /// The operations since the last look.
