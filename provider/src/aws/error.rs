@@ -169,7 +169,8 @@ where
 }
 
 impl Kind {
-    /// The kind of an error code, as the API references of EC2, EC2 Auto Scaling, IAM and STS list them.
+    /// The kind of an error code, as the API references of EC2, EC2 Auto Scaling, IAM, Secrets Manager
+    /// and STS list them.
     fn of_code(code: &str) -> Self {
         match code {
             "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "UnauthorizedAccess" => {
@@ -190,7 +191,8 @@ impl Kind {
             | "EntityAlreadyExists"
             | "InvalidGroup.Duplicate"
             | "InvalidLaunchTemplateName.AlreadyExistsException"
-            | "InvalidPermission.Duplicate" => Self::AlreadyExists,
+            | "InvalidPermission.Duplicate"
+            | "ResourceExistsException" => Self::AlreadyExists,
             "ConcurrentModification"
             | "DeleteConflict"
             | "DependencyViolation"
@@ -204,6 +206,7 @@ impl Kind {
             "NoSuchEntity" => Self::NotFound,
             "InternalError"
             | "InternalFailure"
+            | "InternalServiceError"
             | "RequestLimitExceeded"
             | "RequestThrottled"
             | "ServiceFailure"

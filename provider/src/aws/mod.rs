@@ -1,7 +1,7 @@
 //! The slices of AWS that the resources call.
 //!
 //! One narrow trait per concept, in our own types: [`Identity`], [`Iam`], [`SecurityGroups`], [`LaunchTemplates`],
-//! [`ScalingGroups`]. [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method takes
+//! [`ScalingGroups`], [`Images`], [`Secrets`]. [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method takes
 //! the region: one provider block serves all of them. Nothing here knows Terraform but [`retry`] and
 //! [`AwsError::diagnostic`], which say things to its users.
 
@@ -10,9 +10,11 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod iam;
+mod images;
 mod launch_templates;
 mod retry;
 mod scaling_groups;
+mod secrets;
 mod security_groups;
 
 use std::collections::BTreeMap;
@@ -20,11 +22,13 @@ use std::collections::BTreeMap;
 pub use clients::{Aws, Endpoints, Identity};
 pub use error::{AwsError, Kind};
 pub use iam::{Iam, InstanceProfile, NewInstanceProfile, NewRole, Role};
+pub use images::{ImageQuery, Images, MachineImage};
 pub use launch_templates::{
     Image, LaunchTemplate, LaunchTemplates, MetadataOptions, RootVolume, TemplateContent, TemplateRef,
 };
 pub use retry::{IAM_PROPAGATION, Pace, retry};
 pub use scaling_groups::{GroupSettings, ScalingGroup, ScalingGroups};
+pub use secrets::{CURRENT, NewSecret, Secrets, StoredSecret};
 pub use security_groups::{Group, NewGroup, Peer, Rule, RuleSpec, SecurityGroups};
 
 /// Tags of one resource, by key.
