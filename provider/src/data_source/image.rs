@@ -143,7 +143,7 @@ fn described(config: Model, region: &Region, query: ImageQuery, image: MachineIm
         root_device_size: root.and_then(|(_, size)| *size).into(),
         snapshot_ids: snapshots.into(),
         // EC2 names the image that was copied, where the image is a copy; the build knows better.
-        source_image_id: tag(tags::IMAGE_SOURCE).or(image.source_image_id.clone()).into(),
+        source_image_id: tag(tags::IMAGE_SOURCE).or_else(|| image.source_image_id.clone()).into(),
         scanner_version: tag(tags::IMAGE_VERSION).into(),
         commit: tag(tags::IMAGE_COMMIT).into(),
         id: image.id.into(),

@@ -112,15 +112,14 @@ impl<A: Secrets> Resource for ApiKey<A> {
         let region = region_of(&self.settings, &state.region)?;
         let arn = state.arn.as_str().unwrap_or_default().to_owned();
         let failed = |error: AwsError| error.diagnostic(format!("Could not read secret {arn}"));
-        let Some(secret) = self.aws.secret(&region, &arn).await.map_err(failed)? else { return Ok(None) };
-        let policy = if secret.deletion_date.is_some() {
+        let (secret, policy) =
+            tokio::join!(self.aws.secret(&region, &arn), self.aws.secret_policy(&region, &arn));
+        let Some(secret) = secret.map_err(failed)? else { return Ok(None) };
+        let policy = match policy {
+            Err(error) if error.is_not_found() => return Ok(None),
             // Secrets Manager does not say; it will after the restoration.
-            state.policy.clone().known()
-        } else {
-            match self.aws.secret_policy(&region, &arn).await {
-                Err(error) if error.is_not_found() => return Ok(None),
-                answer => answer.map_err(failed)?,
-            }
+            Err(_) if secret.deletion_date.is_some() => state.policy.clone().known(),
+            policy => policy.map_err(failed)?,
         };
         Ok(Some(observed(&self.settings, &region, state, secret, policy)?))
     }
@@ -136,7 +135,7 @@ impl<A: Secrets> Resource for ApiKey<A> {
         let arn = plan.arn.as_str().unwrap_or_default().to_owned();
         let failed = |error: AwsError| error.diagnostic(format!("Could not update secret {arn}"));
         let mut done = Model {
-            recovery_window_in_days: plan.recovery_window_in_days.clone(),
+            recovery_window_in_days: plan.recovery_window_in_days,
             timeouts: plan.timeouts.clone(),
             ..prior.clone()
         };
@@ -167,7 +166,7 @@ impl<A: Secrets> Resource for ApiKey<A> {
             let version_id = version::new_id(&plan.api_key_wo_version);
             self.put_value(ctx, &region, &arn, &version_id, &key_of(&plan)?).await?;
             done.version_id = version_id.into();
-            done.api_key_wo_version = plan.api_key_wo_version.clone();
+            done.api_key_wo_version = plan.api_key_wo_version;
             done.foreign_version_id = Value::Null;
             state.save(done.clone());
         }

@@ -417,3 +417,24 @@ fn the_current_version_is_the_one_with_the_label() {
     assert_eq!(fake.secret.versions["two"], [CURRENT]);
     assert_eq!(fake.secret.current_version(), Some("two"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_names_the_permission_and_changes_nothing() {
+    let (aws, mut stage) = start();
+    aws.fail("secretsmanager:CreateSecret", "AccessDeniedException", "not you");
+    let error = stage.apply(&config()).await.unwrap_err();
+    assert!(error.detail.contains("permission secretsmanager:CreateSecret"), "{}", error.detail);
+    assert!(stage.state.is_none() && aws.world().secrets.is_empty());
+
+    stage.apply(&config()).await.unwrap();
+    for operation in ["secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy"] {
+        aws.fail(operation, "AccessDeniedException", "not you");
+        let before = stage.state.clone();
+        let error = stage.refresh().await.unwrap_err();
+        assert!(error.detail.contains(&format!("permission {operation}")), "{}", error.detail);
+        stage.state = before;
+    }
+    // Gone between the two requests.
+    aws.fail("secretsmanager:GetResourcePolicy", "ResourceNotFoundException", "not there");
+    assert_eq!(stage.drift(&config()).await, Action::Create);
+}
