@@ -1,6 +1,6 @@
 use std::fs;
 
-use agentless_tests::local_aws::{Effect, Fault};
+use agentless_tests::local_aws::{Effect, Fault, Hold};
 use agentless_tests::terraform::Terraform;
 use aws_sdk_secretsmanager::types::Tag;
 use serde_json::Value as Json;
@@ -214,6 +214,25 @@ async fn a_call_that_fails_leaves_something_to_go_on_with() {
     terraform.apply().await.unwrap();
     terraform.assert_empty_plans().await.unwrap();
     assert_eq!(value(&name, "AWSCURRENT").await, OTHER);
+    terraform.destroy().await.unwrap();
+    assert_gone(&name).await;
+}
+
+#[tokio::test]
+async fn an_interrupted_apply_keeps_what_it_has_made() {
+    let name = unique("key");
+    let more = format!("{AT_ONCE}\nreader_role_arns = [\"{ROLE}\"]");
+    let terraform = with_key(&config(&name, 1, &more)).await;
+    let hold = Hold::new();
+    let held = Fault::on("secretsmanager", "CreateSecret", Effect::HoldReply(hold.clone())).times(1);
+    local_aws().await.inject(held.with_parameter("Name", &name));
+    let running = terraform.start_apply().unwrap();
+    hold.reached().await;
+    running.interrupt().unwrap();
+    hold.release();
+    let finished = running.wait().await.unwrap();
+    assert!(finished.stdout.contains("Interrupt received"), "{}{}", finished.stdout, finished.stderr);
+    assert_eq!(terraform.state().await.unwrap().addresses(), [SECRET]);
     terraform.destroy().await.unwrap();
     assert_gone(&name).await;
 }
