@@ -98,7 +98,7 @@ impl Secrets for Aws {
             .set_kms_key_id(secret.kms_key_id.clone())
             .client_request_token(&secret.version_id)
             .secret_string(secret.value.expose())
-            .set_tags(Some(tags_to_sdk(&secret.tags)))
+            .set_tags((!secret.tags.is_empty()).then(|| tags_to_sdk(&secret.tags)))
             .send()
             .await
             .map_err(failed(OPERATION))?;

@@ -96,13 +96,15 @@ impl<A: Secrets> Resource for ApiKey<A> {
         state.save(made.clone());
 
         let policy = policy::plan(&made.reader_role_arns);
-        if policy.is_known() {
-            let what = format!("waiting until secret {arn} is there");
-            retry(ctx, PROPAGATION, &what, AwsError::is_not_found, || {
-                self.aws.put_secret_policy(&region, &arn, policy.as_str())
-            })
-            .await?
-            .map_err(|error| error.diagnostic(format!("Could not set the policy of secret {arn}")))?;
+        if policy.is_known()
+            && let Err(diagnostic) = self.protect(ctx, &region, &arn, policy.as_str()).await
+        {
+            // It would be readable by more roles than wanted until somebody applies again; and Terraform would then replace
+            // it, with one that cannot have its name before the recovery window ends.
+            if self.aws.delete_secret(&region, &arn, 0).await.is_ok() {
+                state.forget();
+            }
+            return Err(diagnostic);
         }
         state.save(Model { policy, ..made });
         Ok(())
@@ -237,6 +239,21 @@ impl<A: Secrets> ApiKey<A> {
             let what = format!("waiting until the deleted secret {:?} is gone from {region}", secret.name);
             pace.pause(ctx, &what).await?;
         }
+    }
+
+    /// Gives a new secret its policy.
+    async fn protect(
+        &self,
+        ctx: &Context,
+        region: &Region,
+        arn: &str,
+        policy: Option<&str>,
+    ) -> Result<(), Diagnostic> {
+        let what = format!("waiting until secret {arn} is there");
+        let put = || self.aws.put_secret_policy(region, arn, policy);
+        retry(ctx, PROPAGATION, &what, AwsError::is_not_found, put)
+            .await?
+            .map_err(|error| error.diagnostic(format!("Could not set the policy of secret {arn}")))
     }
 
     /// Writes a version and sees that it is the current one.

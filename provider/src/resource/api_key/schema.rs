@@ -134,7 +134,8 @@ pub(super) fn schema() -> Schema {
         Attribute::int(
             "recovery_window_in_days",
             "For how many days a destroyed secret can be restored: 7 to 30, or 0 to delete it at once. As long as it can \
-             be restored, no other secret can have its name.",
+             be restored, no other secret can have its name: not even one that replaces it, as `terraform apply \
+             -replace` does.",
         )
         .default(RECOVERY_DAYS)
         .validate(recovery_window()),

@@ -208,14 +208,25 @@ async fn readers_that_only_apply_knows_are_written_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_whose_policy_failed_is_saved_and_can_be_destroyed_or_finished() {
-    for refreshed in [false, true] {
+async fn a_new_secret_whose_policy_fails_does_not_stay() {
+    let (aws, mut stage) = start();
+    aws.fail("secretsmanager:PutResourcePolicy", "AccessDeniedException", "not you");
+    let error = stage.apply(&everything()).await.unwrap_err();
+    assert!(error.detail.contains("permission secretsmanager:PutResourcePolicy"), "{}", error.detail);
+    assert!(stage.state.is_none() && aws.world().secrets.is_empty());
+    stage.apply(&everything()).await.unwrap();
+    assert_eq!(stage.drift(&everything()).await, Action::Nothing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_secret_that_cannot_be_removed_either_is_saved() {
+    for finished in [false, true] {
         let (aws, mut stage) = start();
         aws.fail("secretsmanager:PutResourcePolicy", "AccessDeniedException", "not you");
-        let error = stage.apply(&everything()).await.unwrap_err();
-        assert!(error.detail.contains("permission secretsmanager:PutResourcePolicy"), "{}", error.detail);
+        aws.fail("secretsmanager:DeleteSecret", "AccessDeniedException", "not you");
+        stage.apply(&everything()).await.unwrap_err();
         assert!(stage.state().arn.is_known());
-        if refreshed {
+        if finished {
             assert_eq!(stage.drift(&everything()).await, Action::Update);
             stage.apply(&everything()).await.unwrap();
             assert_eq!(stage.drift(&everything()).await, Action::Nothing);
@@ -223,6 +234,14 @@ async fn a_secret_whose_policy_failed_is_saved_and_can_be_destroyed_or_finished(
         stage.destroy().await.unwrap();
         assert!(secret(&aws, |fake| fake.secret.deletion_date.is_some()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_not_there_yet_is_waited_for() {
+    let (aws, mut stage) = start();
+    aws.fail("secretsmanager:PutResourcePolicy", "ResourceNotFoundException", "not yet");
+    stage.apply(&everything()).await.unwrap();
+    assert_eq!(stage.drift(&everything()).await, Action::Nothing);
 }
 
 #[tokio::test(start_paused = true)]
