@@ -226,8 +226,8 @@ async fn an_interrupted_apply_keeps_what_it_has_made() {
     let more = format!("{AT_ONCE}\nreader_role_arns = [\"{ROLE}\"]");
     let terraform = with_key(&config(&name, 1, &more)).await;
     let hold = Hold::new();
-    let held = Fault::on("secretsmanager", "CreateSecret", Effect::HoldReply(hold.clone())).times(1);
-    local_aws().await.inject(held.with_parameter("Name", &name));
+    let fault = Fault::on("secretsmanager", "CreateSecret", Effect::HoldReply(hold.clone())).times(1);
+    local_aws().await.inject(fault.with_parameter("Name", &name));
     let running = terraform.start_apply().unwrap();
     hold.reached().await;
     running.interrupt().unwrap();
