@@ -181,7 +181,8 @@ where
 }
 
 impl Kind {
-    /// The kind of an error code, as the API references of EC2, EC2 Auto Scaling, IAM and STS list them.
+    /// The kind of an error code, as the API references of EC2, EC2 Auto Scaling, IAM, Secrets Manager
+    /// and STS list them.
     fn of_code(code: &str) -> Self {
         match code {
             "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "UnauthorizedAccess" => {
@@ -206,6 +207,7 @@ impl Kind {
             | "InvalidPermission.Duplicate"
             | "InvalidSubnet.Conflict"
             | "Resource.AlreadyAssociated"
+            | "ResourceExistsException"
             | "RouteAlreadyExists" => Self::AlreadyExists,
             "ConcurrentModification"
             | "DeleteConflict"
@@ -225,6 +227,7 @@ impl Kind {
             }
             "InternalError"
             | "InternalFailure"
+            | "InternalServiceError"
             | "RequestLimitExceeded"
             | "RequestThrottled"
             | "ServiceFailure"

@@ -1,9 +1,9 @@
 //! The slices of AWS that the resources call.
 //!
 //! One narrow trait per concept, in our own types: [`Identity`], [`Iam`], [`SecurityGroups`], [`LaunchTemplates`],
-//! [`ScalingGroups`], [`InstanceRefreshes`], [`LifecycleHooks`], [`Networks`], [`Sessions`]. [`Aws`] implements them over the SDK, the
-//! tests of the resources over a map. Every method takes
-//! the region: one provider block serves all of them. Nothing here knows Terraform but [`retry`] and
+//! [`ScalingGroups`], [`InstanceRefreshes`], [`LifecycleHooks`], [`Images`], [`Networks`], [`Secrets`], [`Sessions`].
+//! [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method takes the region: one
+//! provider block serves all of them. Nothing here knows Terraform but [`retry`] and
 //! [`AwsError::diagnostic`], which say things to its users.
 
 mod clients;
@@ -11,12 +11,14 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod iam;
+mod images;
 mod instance_refreshes;
 mod launch_templates;
 mod lifecycle_hooks;
 mod network;
 mod retry;
 mod scaling_groups;
+mod secrets;
 mod security_groups;
 mod sessions;
 
@@ -25,6 +27,7 @@ use std::collections::BTreeMap;
 pub use clients::{Aws, Endpoints, Identity};
 pub use error::{AwsError, Kind};
 pub use iam::{Iam, InstanceProfile, NewInstanceProfile, NewRole, Role};
+pub use images::{ImageQuery, Images, MachineImage};
 pub use instance_refreshes::{InstanceRefreshes, NewRefresh, Refresh, RefreshStatus};
 pub use launch_templates::{
     DEFAULT_ROOT_DEVICE, Image, LaunchTemplate, LaunchTemplates, MetadataOptions, RootVolume,
@@ -37,6 +40,7 @@ pub use network::{
 };
 pub use retry::{IAM_PROPAGATION, Pace, retry};
 pub use scaling_groups::{GroupSettings, ScalingGroup, ScalingGroups};
+pub use secrets::{CURRENT, NewSecret, Secrets, StoredSecret};
 pub use security_groups::{Group, NewGroup, Peer, Rule, RuleSpec, SecurityGroups};
 pub use sessions::{Session, SessionRequest, Sessions};
 

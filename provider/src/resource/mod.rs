@@ -5,6 +5,7 @@
 //! back everything that it promises, so that drift shows in the plan and apply repairs it. What users cannot set but
 //! somebody may change behind Terraform's back is a computed attribute that is always planned as it should be.
 
+pub mod api_key;
 mod identity;
 mod ids;
 pub mod network;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
-use crate::sdk::plan::{Computed, merge, propose, replacements};
+use crate::sdk::plan::{Computed, merge, propose, replacements, with_write_only, without_write_only};
 use crate::sdk::{Context, Convert, Diagnostic, Path, Raw, Resource, Saved};
 
 /// What a plan says will happen.
@@ -76,9 +76,9 @@ impl<R: Resource> Stage<R> {
         if action == Action::Replace {
             self.destroy().await?;
             let (_, planned) = self.plan(config).await?;
-            self.create_or_update(planned).await?;
+            self.create_or_update(planned, config).await?;
         } else if action != Action::Nothing {
-            self.create_or_update(planned).await?;
+            self.create_or_update(planned, config).await?;
         }
         Ok(action)
     }
@@ -113,16 +113,18 @@ impl<R: Resource> Stage<R> {
         self.resource.read(&ctx, model).await
     }
 
-    async fn create_or_update(&mut self, planned: R::Model) -> Result<(), Diagnostic> {
+    async fn create_or_update(&mut self, planned: R::Model, config: &R::Model) -> Result<(), Diagnostic> {
+        let body = &R::schema().body;
+        let plan = model::<R>(&with_write_only(body, planned.to_raw(), &config.to_raw()));
         let ctx = self.context();
         let mut saved = Saved::new();
         let result = match self.state.clone() {
             // On the heap, as the server has them: they are large.
-            None => Box::pin(self.resource.create(&ctx, planned.clone(), &mut saved)).await,
-            Some(prior) => Box::pin(self.resource.update(&ctx, prior, planned.clone(), &mut saved)).await,
+            None => Box::pin(self.resource.create(&ctx, plan, &mut saved)).await,
+            Some(prior) => Box::pin(self.resource.update(&ctx, prior, plan, &mut saved)).await,
         };
         if let Some(model) = saved.into_inner() {
-            self.state = Some(model);
+            self.state = Some(self::model::<R>(&without_write_only(body, model.to_raw())));
         }
         self.private = ctx.into_told().private;
         result?;

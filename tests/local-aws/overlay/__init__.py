@@ -12,11 +12,23 @@ from . import (
     launch_templates,
     networks,
     paging,
+    secrets,
     security_groups,
     snapshots,
 )
 
-MODULES = (autoscaling, iam, images, instances, launch_templates, networks, paging, security_groups, snapshots)
+MODULES = (
+    autoscaling,
+    iam,
+    images,
+    instances,
+    launch_templates,
+    networks,
+    paging,
+    secrets,
+    security_groups,
+    snapshots,
+)
 
 
 def apply() -> None:

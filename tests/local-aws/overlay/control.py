@@ -44,6 +44,7 @@ class Application:
 
 
 HANDLERS = {
+    ("POST", "image-dates"): images.set_dates,
     ("POST", "snapshot"): snapshots.look_up,
     ("POST", "snapshot-outcome"): snapshots.set_outcome,
     ("POST", "refresh-outcome"): instance_refresh.set_outcome,

@@ -301,6 +301,23 @@ impl LocalAws {
         self.proxy.moto.control("snapshot-outcome", &request).await
     }
 
+    /// Let an image have been made at `created`, and be deprecated from `deprecated` on (`2026-01-31T12:00:00.000Z`).
+    ///
+    /// # Errors
+    /// When moto cannot be reached or has no such image.
+    pub async fn set_image_dates(
+        &self,
+        image: &str,
+        created: &str,
+        deprecated: Option<&str>,
+    ) -> Result<(), MotoError> {
+        let (account, region) = (ACCOUNT, self.options.region);
+        let request = serde_json::json!({
+            "account": account, "region": region, "image": image, "created": created, "deprecated": deprecated,
+        });
+        self.proxy.moto.control("image-dates", &request).await
+    }
+
     /// Whether instance refreshes that end from now on fail: they then roll back, or end as `Failed` without rollback.
     ///
     /// # Errors

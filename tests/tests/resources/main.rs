@@ -5,7 +5,9 @@
 //! failure, the order of steps, waiting) is in the unit tests of the resources.
 #![expect(clippy::expect_used, reason = "helpers of tests, outside of #[test] functions")]
 
+mod api_key;
 mod example;
+mod image;
 mod interrupt;
 mod network;
 mod network_faults;

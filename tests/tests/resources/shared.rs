@@ -41,6 +41,10 @@ pub(crate) async fn iam() -> aws_sdk_iam::Client {
     aws_sdk_iam::Client::new(&local_aws().await.harness_sdk_config())
 }
 
+pub(crate) async fn secretsmanager() -> aws_sdk_secretsmanager::Client {
+    aws_sdk_secretsmanager::Client::new(&local_aws().await.harness_sdk_config())
+}
+
 pub(crate) async fn autoscaling() -> aws_sdk_autoscaling::Client {
     aws_sdk_autoscaling::Client::new(&local_aws().await.harness_sdk_config())
 }

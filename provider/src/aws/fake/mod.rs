@@ -4,11 +4,13 @@
 //! and nothing else.
 
 mod iam;
+mod images;
 mod instance_refreshes;
 mod launch_templates;
 mod lifecycle_hooks;
 mod network;
 mod scaling_groups;
+mod secrets;
 mod security_groups;
 mod sessions;
 
@@ -21,9 +23,11 @@ use scanner_policy::{AccountId, Region};
 pub(crate) use network::FakeNetworks;
 
 use super::{
-    AwsError, Group, Hook, Identity, InstanceProfile, LaunchTemplate, Role, Rule, ScalingGroup,
-    SessionRequest, Tags, TemplateContent,
+    AwsError, Group, Hook, Identity, ImageQuery, InstanceProfile, LaunchTemplate, MachineImage, Role, Rule,
+    ScalingGroup, SessionRequest, Tags, TemplateContent,
 };
+
+pub(crate) use secrets::FakeSecret;
 
 /// The account of everything.
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -53,12 +57,20 @@ pub(crate) struct World {
     /// What sessions were asked for with.
     pub(crate) sessions: Vec<SessionRequest>,
     pub(crate) networks: FakeNetworks,
+    pub(crate) secrets: BTreeMap<String, FakeSecret>,
+    pub(crate) images: Vec<MachineImage>,
+    /// What images were last looked for.
+    pub(crate) image_query: Option<ImageQuery>,
     /// For how many more looks a deleted Auto Scaling group is still listed.
     pub(crate) lingering: u32,
     /// The next creation of an Auto Scaling group is carried out, its answer lost, and asked for again.
     pub(crate) loses_group_answer: bool,
     /// The same for putting a role into an instance profile.
     pub(crate) loses_profile_answer: bool,
+    /// The same for writing the value of a secret, new or not.
+    pub(crate) loses_secret_answer: bool,
+    /// How often the creation of a secret still meets one of its name that was deleted at once.
+    pub(crate) vanishing_secrets: u32,
     /// Every operation, in order.
     pub(crate) calls: Vec<&'static str>,
     /// The next answers of an operation, instead of what it would do. `None` lets one through.

@@ -1,7 +1,8 @@
 //! `cargo docs`: writes what is generated from the provider's schemas.
 //!
-//! - `docs/index.md`, `docs/resources/*.md`, `docs/ephemeral-resources/*.md` and `docs/actions/*.md`: the pages that the Terraform Registry shows, made from the descriptions
-//!   in the schemas and the files in `examples/`;
+//! - `docs/index.md`, `docs/resources/*.md`, `docs/data-sources/*.md`, `docs/ephemeral-resources/*.md` and
+//!   `docs/actions/*.md`: the pages that the Terraform Registry shows, made from the descriptions in the schemas and the
+//!   files in `examples/`;
 //! - `provider/schema.json`: the provider's public interface, so that a review shows how it changes;
 //! - `provider/state/`: what states of each resource and schema version look like, which users have stored.
 //!
@@ -87,6 +88,12 @@ fn files(root: &Path) -> Result<BTreeMap<PathBuf, String>, Error> {
         let page = page::resource(&full_name, schema, identity, &example, &import);
         files.insert(PathBuf::from(format!("docs/resources/{name}.md")), page);
     }
+    for (name, schema) in Agentless::catalog().data_sources() {
+        let full_name = format!("{}{name}", Agentless::PREFIX);
+        let example = examples.read(&format!("data-sources/{full_name}/data-source.tf"))?;
+        let page = page::data_source(&full_name, schema, &example);
+        files.insert(PathBuf::from(format!("docs/data-sources/{name}.md")), page);
+    }
     for (name, schema) in Agentless::catalog().ephemeral_resources() {
         let full_name = format!("{}{name}", Agentless::PREFIX);
         let example = examples.read(&format!("ephemeral-resources/{full_name}/ephemeral-resource.tf"))?;
@@ -116,7 +123,7 @@ impl Examples {
     }
 }
 
-/// The files that are not what they should be, and the pages of resources that no longer exist.
+/// The files that are not what they should be, and the pages of what no longer exists.
 fn outdated(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<Vec<PathBuf>, Error> {
     let differs = |(path, content): &(&PathBuf, &String)| {
         fs::read_to_string(root.join(path)).ok().as_ref() != Some(*content)
@@ -141,21 +148,24 @@ fn write(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Pages in `docs/resources` that no resource has.
+/// Pages that no resource and no data source has.
 fn orphans(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<Vec<PathBuf>, FileError> {
-    let directory = Path::new("docs/resources");
-    let path = root.join(directory);
-    let entries = match fs::read_dir(&path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(FileError { path, source }),
-    };
     let mut orphans = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(|source| FileError { path: path.clone(), source })?.file_name();
-        let page = directory.join(name);
-        if !files.contains_key(&page) {
-            orphans.push(page);
+    for directory in
+        ["docs/resources", "docs/data-sources", "docs/ephemeral-resources", "docs/actions"].map(Path::new)
+    {
+        let path = root.join(directory);
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(FileError { path, source }),
+        };
+        for entry in entries {
+            let name = entry.map_err(|source| FileError { path: path.clone(), source })?.file_name();
+            let page = directory.join(name);
+            if !files.contains_key(&page) {
+                orphans.push(page);
+            }
         }
     }
     orphans.sort_unstable();
