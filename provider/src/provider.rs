@@ -1,6 +1,8 @@
 //! [`Agentless`]: the provider as a whole.
 
 use crate::config::{self, Client, Config};
+use crate::data_source::policy::Policy;
+use crate::resource::delegate_role::DelegateRole;
 use crate::resource::role::Role;
 use crate::resource::scanner::Scanner;
 use crate::resource::security_group::SecurityGroup;
@@ -26,7 +28,9 @@ impl Provider for Agentless {
         Catalog::new()
             .resource(|client: &Client| Scanner::new(client.aws.clone(), client.settings.clone()))
             .resource(|client: &Client| Role::new(client.aws.clone(), client.settings.clone()))
+            .resource(|client: &Client| DelegateRole::new(client.aws.clone(), client.settings.clone()))
             .resource(|client: &Client| SecurityGroup::new(client.aws.clone(), client.settings.clone()))
+            .data_source(|client: &Client| Policy::new(client.aws.clone(), client.settings.clone()))
     }
 
     fn validate(config: &Config) -> Vec<Diagnostic> {

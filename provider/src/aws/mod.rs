@@ -1,6 +1,6 @@
 //! The slices of AWS that the resources call.
 //!
-//! One narrow trait per concept, in our own types: [`Identity`], [`Iam`], [`SecurityGroups`], [`LaunchTemplates`],
+//! One narrow trait per concept, in our own types: [`Identity`], [`Iam`], [`ManagedPolicies`], [`SecurityGroups`], [`LaunchTemplates`],
 //! [`ScalingGroups`]. [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method takes
 //! the region: one provider block serves all of them. Nothing here knows Terraform but [`retry`] and
 //! [`AwsError::diagnostic`], which say things to its users.
@@ -11,6 +11,7 @@ mod error;
 pub(crate) mod fake;
 mod iam;
 mod launch_templates;
+mod managed_policies;
 mod retry;
 mod scaling_groups;
 mod security_groups;
@@ -23,6 +24,7 @@ pub use iam::{Iam, InstanceProfile, NewInstanceProfile, NewRole, Role};
 pub use launch_templates::{
     Image, LaunchTemplate, LaunchTemplates, MetadataOptions, RootVolume, TemplateContent, TemplateRef,
 };
+pub use managed_policies::{ManagedPolicies, ManagedPolicy, NewManagedPolicy, PolicyVersion};
 pub use retry::{IAM_PROPAGATION, Pace, retry};
 pub use scaling_groups::{GroupSettings, ScalingGroup, ScalingGroups};
 pub use security_groups::{Group, NewGroup, Peer, Rule, RuleSpec, SecurityGroups};

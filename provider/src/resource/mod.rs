@@ -5,8 +5,10 @@
 //! back everything that it promises, so that drift shows in the plan and apply repairs it. What users cannot set but
 //! somebody may change behind Terraform's back is a computed attribute that is always planned as it should be.
 
+pub mod delegate_role;
+pub(crate) mod iam;
 mod ids;
-mod place;
+pub(crate) mod place;
 pub mod role;
 pub mod scanner;
 pub mod security_group;

@@ -40,7 +40,7 @@ pub(super) fn plan_region(
 }
 
 /// The region of a resource that exists, or is about to.
-pub(super) fn region_of(settings: &Settings, region: &Value<String>) -> Result<Region, Diagnostic> {
+pub(crate) fn region_of(settings: &Settings, region: &Value<String>) -> Result<Region, Diagnostic> {
     match region.as_str() {
         Some(name) => parse(name),
         None => settings.region.clone().known().ok_or_else(missing_region),

@@ -314,10 +314,10 @@ impl Places<'_> {
 }
 
 fn sorted<T: ToString>(named: &[T]) -> Vec<String> {
-    let mut names: Vec<String> = named.iter().map(ToString::to_string).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+    let mut texts: Vec<String> = named.iter().map(ToString::to_string).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    texts
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@
 //! failure, the order of steps, waiting) is in the unit tests of the resources.
 #![expect(clippy::expect_used, reason = "helpers of tests, outside of #[test] functions")]
 
+mod delegate_role;
 mod example;
 mod interrupt;
+mod policy;
 mod provider;
 mod role;
 mod scanner;

@@ -5,13 +5,16 @@
 
 mod iam;
 mod launch_templates;
+mod managed_policies;
 mod scaling_groups;
 mod security_groups;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
 use scanner_policy::{AccountId, Region};
+
+pub(crate) use managed_policies::FakePolicy;
 
 use super::{
     AwsError, Group, Identity, InstanceProfile, LaunchTemplate, Role, Rule, ScalingGroup, Tags,
@@ -31,6 +34,7 @@ pub(crate) struct FakeAws {
 #[derive(Debug, Default)]
 pub(crate) struct World {
     pub(crate) roles: BTreeMap<String, FakeRole>,
+    pub(crate) policies: BTreeMap<String, FakePolicy>,
     pub(crate) profiles: BTreeMap<String, InstanceProfile>,
     pub(crate) groups: BTreeMap<String, (Group, Vec<Rule>)>,
     pub(crate) templates: BTreeMap<String, (LaunchTemplate, Vec<TemplateContent>)>,
@@ -41,6 +45,12 @@ pub(crate) struct World {
     pub(crate) loses_group_answer: bool,
     /// The same for putting a role into an instance profile.
     pub(crate) loses_profile_answer: bool,
+    /// The next such operation is carried out, its answer lost, and asked for again.
+    pub(crate) loses_answer_of: Option<&'static str>,
+    /// The code that such an answer has, where it is not what a second request gets.
+    pub(crate) lost_answer_is: Option<&'static str>,
+    /// Roles of other accounts that trust policies may name; those of `roles` they may in any case.
+    pub(crate) foreign_roles: BTreeSet<String>,
     /// Every operation, in order.
     pub(crate) calls: Vec<&'static str>,
     /// The next answers of an operation, instead of what it would do. `None` lets one through.
@@ -66,6 +76,11 @@ impl FakeAws {
     pub(crate) fn fail(&self, operation: &'static str, code: &str, message: &str) {
         let error = AwsError::answered(operation, code, message);
         self.world().failures.entry(operation).or_default().push_back(Some(error));
+    }
+
+    /// The next `count` calls of `operation` do what they would.
+    pub(crate) fn skip(&self, operation: &'static str, count: usize) {
+        self.world().failures.entry(operation).or_default().extend((0..count).map(|_| None));
     }
 
     /// The operations since the last look.

@@ -1,7 +1,7 @@
 //! `cargo docs`: writes what is generated from the provider's schemas.
 //!
-//! - `docs/index.md` and `docs/resources/*.md`: the pages that the Terraform Registry shows, made from the descriptions
-//!   in the schemas and the files in `examples/`;
+//! - `docs/index.md`, `docs/resources/*.md` and `docs/data-sources/*.md`: the pages that the Terraform Registry shows,
+//!   made from the descriptions in the schemas and the files in `examples/`;
 //! - `provider/schema.json`: the provider's public interface, so that a review shows how it changes.
 //!
 //! `cargo docs -- --check` writes nothing and fails when a file is not what would be written.
@@ -74,6 +74,12 @@ fn files(root: &Path) -> Result<BTreeMap<PathBuf, String>, FileError> {
         let page = page::resource(&full_name, schema, &example, &import);
         files.insert(PathBuf::from(format!("docs/resources/{name}.md")), page);
     }
+    for (name, schema) in Agentless::catalog().data_sources() {
+        let full_name = format!("{}{name}", Agentless::PREFIX);
+        let example = examples.read(&format!("data-sources/{full_name}/data-source.tf"))?;
+        let page = page::data_source(&full_name, schema, &example);
+        files.insert(PathBuf::from(format!("docs/data-sources/{name}.md")), page);
+    }
     let schemas = provider_schemas::<Agentless>();
     files.insert(PathBuf::from("provider/schema.json"), format!("{schemas:#}\n"));
     Ok(files)
@@ -90,7 +96,7 @@ impl Examples {
     }
 }
 
-/// The files that are not what they should be, and the pages of resources that no longer exist.
+/// The files that are not what they should be, and the pages of what no longer exists.
 fn outdated(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<Vec<PathBuf>, FileError> {
     let differs = |(path, content): &(&PathBuf, &String)| {
         fs::read_to_string(root.join(path)).ok().as_ref() != Some(*content)
@@ -115,21 +121,22 @@ fn write(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<(), FileError
     Ok(())
 }
 
-/// Pages in `docs/resources` that no resource has.
+/// Pages that no resource and no data source has.
 fn orphans(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<Vec<PathBuf>, FileError> {
-    let directory = Path::new("docs/resources");
-    let path = root.join(directory);
-    let entries = match fs::read_dir(&path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(FileError { path, source }),
-    };
     let mut orphans = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(|source| FileError { path: path.clone(), source })?.file_name();
-        let page = directory.join(name);
-        if !files.contains_key(&page) {
-            orphans.push(page);
+    for directory in ["docs/resources", "docs/data-sources"].map(Path::new) {
+        let path = root.join(directory);
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(FileError { path, source }),
+        };
+        for entry in entries {
+            let name = entry.map_err(|source| FileError { path: path.clone(), source })?.file_name();
+            let page = directory.join(name);
+            if !files.contains_key(&page) {
+                orphans.push(page);
+            }
         }
     }
     orphans.sort_unstable();

@@ -27,6 +27,15 @@ pub(crate) fn resource(name: &str, schema: &Schema, example: &str, import: &str)
     page
 }
 
+/// `docs/data-sources/NAME.md`.
+pub(crate) fn data_source(name: &str, schema: &Schema, example: &str) -> String {
+    let mut page = front_matter(&format!("{name} Data Source - {PROVIDER}"), &schema.description);
+    line(&mut page, &format!("# {name} (Data Source)\n\n{}\n", schema.description));
+    line(&mut page, &code("## Example Usage", "terraform", example));
+    page.push_str(&schema_section(schema));
+    page
+}
+
 fn front_matter(title: &str, description: &str) -> String {
     let summary = description.lines().next().unwrap_or_default();
     format!("---\npage_title: \"{title}\"\nsubcategory: \"\"\ndescription: |-\n  {summary}\n---\n\n")
