@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use scanner_policy::{Permissions, PolicyDocument, Region};
+use serde_json::Value as Json;
 
 pub use super::iam::Reports;
 pub use schema::Model;
@@ -242,6 +243,21 @@ impl<A: Identity + Iam + ManagedPolicies> Resource for Role<A> {
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {
         let (name, region) = import_id(id);
         Ok(Model { id: name.into(), name: name.into(), region, ..Model::default() })
+    }
+
+    fn upgrade(from: i64, mut state: Json) -> Result<Json, Diagnostic> {
+        match (from, state.as_object_mut()) {
+            // Version 0 had one inline policy and no managed ones.
+            (0, Some(attributes)) => {
+                _ = attributes.insert("managed_policy_arns".to_owned(), Json::Array(Vec::new()))
+            }
+            _ => {
+                return Err(Diagnostic::bug(format_args!(
+                    "There is no upgrade of a role from version {from}."
+                )));
+            }
+        }
+        Ok(state)
     }
 }
 

@@ -34,11 +34,13 @@ async fn the_quickstart_is_applied_and_destroyed() {
 #[tokio::test]
 async fn the_examples_of_the_pages_are_valid() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let mut files: Vec<PathBuf> = fs::read_dir(examples.join("resources"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path().join("resource.tf"))
-        .collect();
-    assert_eq!(files.len(), 3);
+    let of = |kind: &str, file: &str| -> Vec<PathBuf> {
+        let folders = fs::read_dir(examples.join(kind)).unwrap();
+        folders.map(|entry| entry.unwrap().path().join(file)).collect()
+    };
+    let mut files = of("resources", "resource.tf");
+    files.extend(of("data-sources", "data-source.tf"));
+    assert_eq!(files.len(), 5);
     files.push(examples.join("provider/provider.tf"));
     for file in files {
         let config = fs::read_to_string(&file).unwrap();

@@ -263,6 +263,7 @@ async fn a_state_of_the_version_before_is_read() {
     terraform.apply().await.unwrap();
     let path = terraform.directory().join("terraform.tfstate");
     let mut state: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    *state.pointer_mut("/resources/0/instances/0/schema_version").unwrap() = 0.into();
     let attributes = state.pointer_mut("/resources/0/instances/0/attributes").unwrap();
     for later in [
         "delegate_role_arns",

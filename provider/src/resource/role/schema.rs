@@ -91,6 +91,7 @@ pub(super) fn schema() -> Schema {
          that the scanner itself is compiled from.\n\n\
          A policy that somebody changes, adds or attaches shows in the plan, and apply undoes it.",
     )
+    .version(1)
     .attribute(Attribute::string("id", "The role's name.").computed().keeps_state())
     .attribute(Attribute::string("arn", "The role's ARN.").computed().keeps_state())
     .attributes(role_attributes("the role and of its instance profile", ""))
