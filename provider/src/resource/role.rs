@@ -249,7 +249,7 @@ impl<A: Identity + Iam + ManagedPolicies> Resource for Role<A> {
         match (from, state.as_object_mut()) {
             // Version 0 had one inline policy and no managed ones.
             (0, Some(attributes)) => {
-                _ = attributes.insert("managed_policy_arns".to_owned(), Json::Array(Vec::new()))
+                attributes.insert("managed_policy_arns".to_owned(), Json::Array(Vec::new()));
             }
             _ => {
                 return Err(Diagnostic::bug(format_args!(
