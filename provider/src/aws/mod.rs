@@ -1,9 +1,9 @@
 //! The slices of AWS that the resources call.
 //!
-//! One narrow trait per concept, in our own types: [`Identity`], [`Iam`], [`SecurityGroups`], [`LaunchTemplates`],
-//! [`ScalingGroups`], [`InstanceRefreshes`], [`LifecycleHooks`], [`Images`], [`Networks`], [`Secrets`], [`Sessions`].
-//! [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method takes the region: one
-//! provider block serves all of them. Nothing here knows Terraform but [`retry`] and
+//! One narrow trait per concept, in our own types: [`Identity`], [`Iam`], [`ManagedPolicies`], [`SecurityGroups`],
+//! [`LaunchTemplates`], [`ScalingGroups`], [`InstanceRefreshes`], [`LifecycleHooks`], [`Images`], [`Networks`],
+//! [`Secrets`], [`Sessions`]. [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method
+//! takes the region: one provider block serves all of them. Nothing here knows Terraform but [`retry`] and
 //! [`AwsError::diagnostic`], which say things to its users.
 
 mod clients;
@@ -15,6 +15,7 @@ mod images;
 mod instance_refreshes;
 mod launch_templates;
 mod lifecycle_hooks;
+mod managed_policies;
 mod network;
 mod retry;
 mod scaling_groups;
@@ -34,6 +35,7 @@ pub use launch_templates::{
     TemplateContent, TemplateRef,
 };
 pub use lifecycle_hooks::{Hook, LifecycleHooks};
+pub use managed_policies::{ManagedPolicies, ManagedPolicy, NewManagedPolicy, PolicyVersion};
 pub use network::{
     Change, Dns, Endpoint, EndpointService, FlowLog, Interface, Ipv6Block, Networks, NewPart, Part, PartKind,
     Route, Status, Vpc, What,

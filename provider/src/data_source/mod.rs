@@ -4,6 +4,7 @@
 //! reads, and what it returns changes only when AWS does: nothing that depends on the time of the plan.
 
 pub mod image;
+pub mod policy;
 
 use scanner_policy::Region;
 

@@ -6,6 +6,8 @@
 //! somebody may change behind Terraform's back is a computed attribute that is always planned as it should be.
 
 pub mod api_key;
+pub mod delegate_role;
+pub(crate) mod iam;
 mod identity;
 mod ids;
 pub mod network;

@@ -40,7 +40,7 @@ async fn the_examples_of_the_pages_are_valid() {
     };
     let mut files = of("resources", "resource.tf");
     files.extend(of("data-sources", "data-source.tf"));
-    assert_eq!(files.len(), 6);
+    assert_eq!(files.len(), 8);
     files.push(examples.join("provider/provider.tf"));
     for file in files {
         let config = fs::read_to_string(&file).unwrap();

@@ -6,11 +6,13 @@
 #![expect(clippy::expect_used, reason = "helpers of tests, outside of #[test] functions")]
 
 mod api_key;
+mod delegate_role;
 mod example;
 mod image;
 mod interrupt;
 mod network;
 mod network_faults;
+mod policy;
 mod provider;
 mod role;
 mod rotate;

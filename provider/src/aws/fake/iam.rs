@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use scanner_policy::Region;
 
-use super::{ACCOUNT, FakeAws, FakeRole, missing, retag};
+use super::{ACCOUNT, FakeAws, FakeRole, World, missing, retag};
 use crate::aws::{AwsError, Iam, InstanceProfile, NewInstanceProfile, NewRole, Role, Tags};
 
 impl Iam for FakeAws {
@@ -14,17 +14,20 @@ impl Iam for FakeAws {
         if world.roles.contains_key(&role.name) {
             return Err(AwsError::answered(OPERATION, "EntityAlreadyExists", "there is one"));
         }
+        world.check_principals(OPERATION, &role.trust_policy)?;
         let arn = format!("arn:{}:iam::{ACCOUNT}:role{}{}", region.partition().id(), role.path, role.name);
         let made = Role {
             arn: arn.clone(),
             name: role.name.clone(),
             path: role.path.clone(),
+            description: role.description.clone(),
             trust_policy: role.trust_policy.clone(),
             permissions_boundary: role.permissions_boundary.clone(),
             max_session_duration: role.max_session_duration,
             tags: role.tags.clone(),
         };
         world.roles.insert(role.name.clone(), FakeRole { role: made, ..FakeRole::default() });
+        world.lost_answer(OPERATION, "EntityAlreadyExists")?;
         Ok(arn)
     }
 
@@ -33,7 +36,9 @@ impl Iam for FakeAws {
     }
 
     async fn put_trust_policy(&self, _region: &Region, role: &str, document: &str) -> Result<(), AwsError> {
-        self.change_role("iam:UpdateAssumeRolePolicy", role, |fake| {
+        const OPERATION: &str = "iam:UpdateAssumeRolePolicy";
+        self.world().check_principals(OPERATION, document)?;
+        self.change_role(OPERATION, role, |fake| {
             fake.role.trust_policy = document.to_owned();
         })
     }
@@ -180,6 +185,22 @@ impl Iam for FakeAws {
             return Err(AwsError::answered(OPERATION, "DeleteConflict", "still holds a role"));
         }
         world.profiles.remove(name);
+        Ok(())
+    }
+}
+
+impl World {
+    /// IAM refuses a trust policy that names a role which is not there.
+    fn check_principals(&self, operation: &'static str, trust: &str) -> Result<(), AwsError> {
+        let document: serde_json::Value = serde_json::from_str(trust).unwrap();
+        let named = &document["Statement"][0]["Principal"]["AWS"];
+        let named = named.as_array().cloned().unwrap_or_else(|| vec![named.clone()]);
+        for arn in named.iter().filter_map(serde_json::Value::as_str).filter(|arn| arn.contains(":role/")) {
+            if !self.foreign_roles.contains(arn) && !self.roles.values().any(|fake| fake.role.arn == arn) {
+                let message = format!("Invalid principal in policy: \"AWS\":\"{arn}\"");
+                return Err(AwsError::answered(operation, "MalformedPolicyDocument", &message));
+            }
+        }
         Ok(())
     }
 }

@@ -8,18 +8,20 @@ mod images;
 mod instance_refreshes;
 mod launch_templates;
 mod lifecycle_hooks;
+mod managed_policies;
 mod network;
 mod scaling_groups;
 mod secrets;
 mod security_groups;
 mod sessions;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
 pub(crate) use instance_refreshes::{Course, FakeRefresh};
 use scanner_policy::{AccountId, Region};
 
+pub(crate) use managed_policies::FakePolicy;
 pub(crate) use network::FakeNetworks;
 
 use super::{
@@ -42,6 +44,7 @@ pub(crate) struct FakeAws {
 #[derive(Debug, Default)]
 pub(crate) struct World {
     pub(crate) roles: BTreeMap<String, FakeRole>,
+    pub(crate) policies: BTreeMap<String, FakePolicy>,
     pub(crate) profiles: BTreeMap<String, InstanceProfile>,
     pub(crate) groups: BTreeMap<String, (Group, Vec<Rule>)>,
     pub(crate) templates: BTreeMap<String, (LaunchTemplate, Vec<TemplateContent>)>,
@@ -71,6 +74,12 @@ pub(crate) struct World {
     pub(crate) loses_secret_answer: bool,
     /// How often the creation of a secret still meets one of its name that was deleted at once.
     pub(crate) vanishing_secrets: u32,
+    /// The next such operation is carried out, its answer lost, and asked for again.
+    pub(crate) loses_answer_of: Option<&'static str>,
+    /// The code that such an answer has, where it is not what a second request gets.
+    pub(crate) lost_answer_is: Option<&'static str>,
+    /// Roles of other accounts that trust policies may name; those of `roles` they may in any case.
+    pub(crate) foreign_roles: BTreeSet<String>,
     /// Every operation, in order.
     pub(crate) calls: Vec<&'static str>,
     /// The next answers of an operation, instead of what it would do. `None` lets one through.
@@ -98,13 +107,15 @@ impl FakeAws {
         self.world().failures.entry(operation).or_default().push_back(Some(error));
     }
 
+    /// The next `count` calls of `operation` do what they would.
+    pub(crate) fn skip(&self, operation: &'static str, count: usize) {
+        self.world().failures.entry(operation).or_default().extend((0..count).map(|_| None));
+    }
+
     /// One call of `operation` fails, after `passing` ones that do not.
     pub(crate) fn fail_after(&self, passing: usize, operation: &'static str, code: &str) {
-        let error = AwsError::answered(operation, code, "it failed");
-        let mut world = self.world();
-        let answers = world.failures.entry(operation).or_default();
-        answers.extend(std::iter::repeat_n(None, passing));
-        answers.push_back(Some(error));
+        self.skip(operation, passing);
+        self.fail(operation, code, "it failed");
     }
 
     /// The operations since the last look.
