@@ -184,7 +184,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_is_under_way_is_waited_for() {
         let (aws, config) = scanner();
-        aws.world().loses_refresh_answer = true;
+        aws.world().loses_answer_of = Some("autoscaling:StartInstanceRefresh");
         let (lines, result) = rotate(&aws, config).await;
         result.unwrap();
         assert!(lines[0].contains("is under way"), "{lines:?}");

@@ -84,6 +84,16 @@ impl AwsError {
         &self.message
     }
 
+    /// Whether something still uses or changes what was to be changed.
+    pub fn is_in_use(&self) -> bool {
+        self.kind == Kind::InUse
+    }
+
+    /// Whether what was asked for may have been done all the same: there was no answer of use.
+    pub fn leaves_doubt(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable | Kind::Unreachable)
+    }
+
     /// Whether the thing is not there.
     pub fn is_not_found(&self) -> bool {
         self.kind == Kind::NotFound

@@ -13,11 +13,12 @@ use tokio::time::Instant;
 
 pub use schema::Model;
 
+use super::identity;
 use super::place::{plan_region, region_of};
 use super::tagging::{self, Change};
 use crate::aws::{AwsError, Kind, NewSecret, Pace, Secrets, StoredSecret, retry};
 use crate::config::Settings;
-use crate::sdk::{Context, Diagnostic, Resource, Saved, Schema, Secret, Value};
+use crate::sdk::{Context, Diagnostic, Identity, Resource, Saved, Schema, Secret, Value};
 
 /// How long a secret that was deleted at once keeps its name. AWS says that it takes a while (`DeleteSecret`) and names
 /// no figure; seconds are usual.
@@ -191,17 +192,16 @@ impl<A: Secrets> Resource for ApiKey<A> {
         if is_pending { Ok(()) } else { Err(error.diagnostic(format!("Could not delete secret {arn}"))) }
     }
 
+    fn identity() -> Option<Identity<Model>> {
+        Some(identity::by_arn(
+            |model: &Model| &model.arn,
+            imported,
+            "The ARN of the secret, with the six characters that AWS has added to its name.",
+        ))
+    }
+
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {
-        let Some(region) = region_of_arn(id) else {
-            return Err(Diagnostic::error(
-                "Invalid import id",
-                format!(
-                    "A secret is imported by its ARN, such as \
-                     arn:aws:secretsmanager:eu-central-1:111122223333:secret:NAME-a1b2c3, but the id is {id:?}."
-                ),
-            ));
-        };
-        Ok(Model { id: id.into(), arn: id.into(), region: region.to_string().into(), ..Model::default() })
+        imported(id)
     }
 }
 
@@ -270,7 +270,7 @@ impl<A: Secrets> ApiKey<A> {
         let answer =
             retry(ctx, PROPAGATION, &what, again, || self.aws.put_value(region, arn, version_id, value));
         let Err(error) = answer.await? else { return Ok(()) };
-        if matches!(error.kind(), Kind::Unavailable | Kind::Unreachable)
+        if error.leaves_doubt()
             && let Ok(Some(found)) = self.aws.secret(region, arn).await
             && found.current_version() == Some(version_id)
         {
@@ -361,6 +361,20 @@ fn observed(
         tags_all,
         timeouts: state.timeouts,
     })
+}
+
+/// The state from which the secret of this ARN is read for the first time.
+fn imported(arn: &str) -> Result<Model, Diagnostic> {
+    let Some(region) = region_of_arn(arn) else {
+        return Err(Diagnostic::error(
+            "Invalid import id",
+            format!(
+                "A secret is imported by its ARN, such as \
+                 arn:aws:secretsmanager:eu-central-1:111122223333:secret:NAME-a1b2c3, but the id is {arn:?}."
+            ),
+        ));
+    };
+    Ok(Model { id: arn.into(), arn: arn.into(), region: region.to_string().into(), ..Model::default() })
 }
 
 /// What the scanner's configuration takes in place of the key.

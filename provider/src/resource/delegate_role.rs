@@ -13,11 +13,12 @@ use super::iam::{
     OwnPolicies, create_role, described, expected_policies, import_id, is_missing_principal, keep_if_equal,
     missing_principal, parsed, path_of, read_set, region_list, role_arn, trust_scanners, union,
 };
+use super::identity::{self, Parts};
 use super::place::{plan_region, region_of};
 use super::tagging::{self, Change};
 use crate::aws::{AwsError, IAM_PROPAGATION, Iam, Identity, Kind, ManagedPolicies, NewRole, retry};
 use crate::config::Settings;
-use crate::sdk::{Context, Diagnostic, Resource, Saved, Schema, Value};
+use crate::sdk::{Context, Diagnostic, Identity as ResourceIdentity, Resource, Saved, Schema, Value};
 
 /// Manages the role and its policies.
 #[derive(Debug)]
@@ -188,10 +189,17 @@ impl<A: Identity + Iam + ManagedPolicies> Resource for DelegateRole<A> {
         self.policies(&region, &state).remove_all(ctx, &state.managed_policy_arns).await?;
         // IAM may still count what was just taken away.
         let what = format!("waiting until nothing uses IAM role {name:?} any more");
-        let in_use = |error: &AwsError| error.kind() == Kind::InUse;
-        retry(ctx, IAM_PROPAGATION, &what, in_use, || self.aws.delete_role(&region, name))
+        retry(ctx, IAM_PROPAGATION, &what, AwsError::is_in_use, || self.aws.delete_role(&region, name))
             .await?
             .map_err(|error| error.diagnostic(format!("Could not delete IAM role {name:?}")))
+    }
+
+    fn identity() -> Option<ResourceIdentity<Model>> {
+        Some(identity::by_name(
+            |model: &Model| Parts { arn: &model.arn, region: &model.region, name: &model.name },
+            |name, region| Model { id: name.clone(), name, region, ..Model::default() },
+            "The name of the role.",
+        ))
     }
 
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {

@@ -1,4 +1,4 @@
-//! What names a resource in AWS for good: account, region, and name or id.
+//! What names a resource in AWS for good: account, region, and name or id; or an ARN, which has them all.
 
 use scanner_policy::Region;
 
@@ -18,6 +18,11 @@ model! {
         account_id: Value<String>,
         region: Value<String>,
         id: Value<String>,
+    }
+
+    /// The identity of what AWS takes no other name for than its ARN.
+    pub(super) struct Addressed {
+        arn: Value<String>,
     }
 }
 
@@ -71,6 +76,20 @@ pub(super) fn by_id<M: 'static>(
         .optional("account_id", Type::String, ACCOUNT)
         .optional("region", Type::String, REGION)
         .required("id", Type::String, description)
+}
+
+/// The identity of what only its `arn` names for good. `import` makes the state of one.
+pub(super) fn by_arn<M: 'static>(
+    arn: fn(&M) -> &Value<String>,
+    import: fn(&str) -> Result<M, Diagnostic>,
+    description: &'static str,
+) -> Identity<M> {
+    let of = move |model: &M| Some(Addressed { arn: arn(model).as_str()?.into() });
+    Identity::new(of, move |identity: Addressed| import(identity.arn.as_str().unwrap_or_default())).required(
+        "arn",
+        Type::String,
+        description,
+    )
 }
 
 /// The account in an ARN.

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use scanner_policy::Region;
+use uuid::Uuid;
 
 pub use schema::{FlowLogs, Model};
 
@@ -26,12 +27,13 @@ use self::endpoint_policy::endpoint_policy;
 use self::observe::{imported, observed, outputs};
 use self::settle::Site;
 use self::wanted::{Egress, TOKEN_TAG, Wanted, default_services, find_service};
+use super::identity::{self, Parts};
 use super::ids::is_id;
 use super::place::{parse_import_id, plan_region, region_of};
 use super::tagging;
-use crate::aws::{AwsError, EndpointService, FlowLog, Identity, Kind, Networks, Pace, PartKind};
+use crate::aws::{AwsError, EndpointService, FlowLog, Identity, Networks, Pace, PartKind};
 use crate::config::Settings;
-use crate::sdk::{Context, Diagnostic, Resource, Saved, Schema, Value};
+use crate::sdk::{Context, Diagnostic, Identity as ResourceIdentity, Resource, Saved, Schema, Value};
 
 /// How many zones a network has unless the user says otherwise.
 const ZONES: i64 = 2;
@@ -102,7 +104,9 @@ impl<A: Identity + Networks> Resource for Network<A> {
 
     async fn create(&self, ctx: &Context, plan: Model, state: &mut Saved<Model>) -> Result<(), Diagnostic> {
         let region = region_of(&self.settings, &plan.region)?;
-        let plan = self.complete(&region, Model { token: new_token()?.into(), ..plan }).await?;
+        let plan = self
+            .complete(&region, Model { token: Uuid::new_v4().simple().to_string().into(), ..plan })
+            .await?;
         let account = self.account(&region).await?;
         let wanted = wanted(&region, &plan, &account, &self.services(&region).await?)?;
         let vpc = self.create_vpc(ctx, &region, &wanted, &plan, state).await?;
@@ -187,6 +191,14 @@ impl<A: Identity + Networks> Resource for Network<A> {
             site.delete_vpc(ctx).await?;
         }
         Ok(())
+    }
+
+    fn identity() -> Option<ResourceIdentity<Model>> {
+        Some(identity::by_id(
+            |model: &Model| Parts { arn: &model.arn, region: &model.region, name: &model.vpc_id },
+            |id, region| Model { id: id.clone(), vpc_id: id, region, ..Model::default() },
+            "The id of the VPC, such as `vpc-0123456789abcdef0`.",
+        ))
     }
 
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {
@@ -303,7 +315,7 @@ impl<A: Identity + Networks> Network<A> {
             Err(error) => error,
         };
         let failed = error.diagnostic(format!("Could not create a VPC in {region}"));
-        if !matches!(error.kind(), Kind::Unavailable | Kind::Unreachable) {
+        if !error.leaves_doubt() {
             return Err(failed);
         }
         let nothing = Model { token: token.as_str().into(), ..outputs(plan.clone(), wanted, None) };
@@ -412,17 +424,6 @@ fn not_ours(id: &str) -> Diagnostic {
 
 fn arn(region: &Region, account: &str, vpc: &str) -> String {
     format!("arn:{}:ec2:{region}:{account}:vpc/{vpc}", region.partition().id())
-}
-
-/// A value that no other network has.
-fn new_token() -> Result<String, Diagnostic> {
-    let mut bytes = [0_u8; 12];
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    provider.secure_random.fill(&mut bytes).map_err(|_| {
-        Diagnostic::error("No random numbers", "The operating system gave no random numbers.")
-    })?;
-    let number = bytes.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
-    Ok(format!("{number:024x}"))
 }
 
 #[cfg(test)]

@@ -237,9 +237,9 @@ impl<A: Identity + Iam + ManagedPolicies> Resource for Role<A> {
         self.policies(&region, &state).remove_all(ctx, &state.managed_policy_arns).await?;
         // IAM may still count what was just taken away.
         let what = format!("waiting until nothing uses IAM role {name:?} any more");
-        let in_use = |error: &AwsError| error.kind() == Kind::InUse;
         let answer =
-            retry(ctx, IAM_PROPAGATION, &what, in_use, || self.aws.delete_role(&region, name)).await?;
+            retry(ctx, IAM_PROPAGATION, &what, AwsError::is_in_use, || self.aws.delete_role(&region, name))
+                .await?;
         answer.map_err(failed)
     }
 

@@ -22,9 +22,7 @@ use self::group::is_ours;
 use super::identity::{self, Parts};
 use super::place::{parse_import_id, plan_region, region_of};
 use super::tagging;
-use crate::aws::{
-    AwsError, InstanceRefreshes, Kind, LaunchTemplates, LifecycleHooks, Pace, ScalingGroups, retry,
-};
+use crate::aws::{AwsError, InstanceRefreshes, LaunchTemplates, LifecycleHooks, Pace, ScalingGroups, retry};
 use crate::config::Settings;
 use crate::sdk::{Context, Diagnostic, Identity as ResourceIdentity, Resource, Saved, Schema, Value};
 
@@ -178,13 +176,14 @@ impl<A: Machines> Resource for Scanner<A> {
         let failed =
             |error: AwsError| error.diagnostic(format!("Could not delete scanner {name:?} in {region}"));
         let what = format!("waiting until the instances of scanner {name:?} in {region} are gone");
-        let busy = |error: &AwsError| error.kind() == Kind::InUse;
 
         let group = self.aws.scaling_group(&region, name).await.map_err(failed)?;
         if group.is_some_and(|group| is_ours(&state, &group)) {
-            retry(ctx, ctx.remaining(), &what, busy, || self.aws.delete_scaling_group(&region, name))
-                .await?
-                .map_err(failed)?;
+            retry(ctx, ctx.remaining(), &what, AwsError::is_in_use, || {
+                self.aws.delete_scaling_group(&region, name)
+            })
+            .await?
+            .map_err(failed)?;
             let mut pace = Pace::steady();
             while self.aws.scaling_group(&region, name).await.map_err(failed)?.is_some() {
                 pace.pause(ctx, &what).await?;

@@ -10,7 +10,9 @@ use super::identity::{self, Parts};
 use super::ids::{id, is_id};
 use super::place::{parse_import_id, plan_region, region_attribute, region_of};
 use super::tagging::{self, Change};
-use crate::aws::{Group, Identity, Kind, NewGroup, Pace, Peer, Rule, RuleSpec, SecurityGroups, Tags, retry};
+use crate::aws::{
+    AwsError, Group, Identity, Kind, NewGroup, Pace, Peer, Rule, RuleSpec, SecurityGroups, Tags, retry,
+};
 use crate::config::Settings;
 use crate::model;
 use crate::sdk::{
@@ -217,9 +219,8 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
     async fn read(&self, _ctx: &Context, state: Model) -> Result<Option<Model>, Diagnostic> {
         let region = region_of(&self.settings, &state.region)?;
         let id = state.id.as_str().unwrap_or_default();
-        let failed = |error: crate::aws::AwsError| {
-            error.diagnostic(format!("Could not read security group {id} in {region}"))
-        };
+        let failed =
+            |error: AwsError| error.diagnostic(format!("Could not read security group {id} in {region}"));
         let Some(group) = self.aws.group(&region, id).await.map_err(failed)? else { return Ok(None) };
         let rules = self.aws.rules(&region, id).await.map_err(failed)?;
         Ok(Some(observed(&self.settings, &region, state, group, &rules)))
@@ -250,8 +251,7 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
         let region = region_of(&self.settings, &state.region)?;
         let id = state.id.as_str().unwrap_or_default();
         let what = format!("waiting until nothing uses security group {id} in {region} any more");
-        let in_use = |error: &crate::aws::AwsError| error.kind() == Kind::InUse;
-        retry(ctx, ctx.remaining(), &what, in_use, || self.aws.delete_group(&region, id))
+        retry(ctx, ctx.remaining(), &what, AwsError::is_in_use, || self.aws.delete_group(&region, id))
             .await?
             .map_err(|error| error.diagnostic(format!("Could not delete security group {id} in {region}")))
     }
@@ -305,7 +305,7 @@ impl<A: SecurityGroups> SecurityGroup<A> {
     ) -> Result<(), Diagnostic> {
         let mut pace = Pace::brisk();
         loop {
-            let missing_yet = |error: &crate::aws::AwsError| error.is_not_found();
+            let missing_yet = |error: &AwsError| error.is_not_found();
             let what = format!("waiting for EC2 to list the rules of security group {id} in {region}");
             let rules = retry(ctx, Duration::from_mins(1), &what, missing_yet, || self.aws.rules(region, id))
                 .await?

@@ -113,6 +113,20 @@ impl<R: Resource> Stage<R> {
         self.resource.read(&ctx, model).await
     }
 
+    /// What an import by the identity of what is in the state brings into it, given whole and with nothing but what it
+    /// needs.
+    pub(super) async fn imported_by_identity(&self) -> [Option<R::Model>; 2] {
+        let identity = R::identity().unwrap();
+        let whole = identity.of(self.state()).unwrap();
+        let Raw::Map(mut parts) = whole.clone() else { panic!("an identity is an object") };
+        for attribute in identity.schema().attributes.iter().filter(|attribute| !attribute.required) {
+            parts.insert(attribute.name.to_owned(), Raw::Null);
+        }
+        let ctx = self.context();
+        let [whole, least] = [whole, Raw::Map(parts)].map(|given| identity.import(&given).unwrap());
+        [self.resource.read(&ctx, whole).await.unwrap(), self.resource.read(&ctx, least).await.unwrap()]
+    }
+
     async fn create_or_update(&mut self, planned: R::Model, config: &R::Model) -> Result<(), Diagnostic> {
         let body = &R::schema().body;
         let plan = model::<R>(&with_write_only(body, planned.to_raw(), &config.to_raw()));

@@ -150,10 +150,7 @@ impl Iam for FakeAws {
             return Err(AwsError::answered(OPERATION, "LimitExceeded", "holds one already"));
         }
         profile.roles.push(role.to_owned());
-        if std::mem::take(&mut world.loses_profile_answer) {
-            return Err(AwsError::answered(OPERATION, "LimitExceeded", "holds one already"));
-        }
-        Ok(())
+        world.lost_answer(OPERATION, "LimitExceeded")
     }
 
     async fn remove_role_from_profile(&self, _: &Region, profile: &str, role: &str) -> Result<(), AwsError> {

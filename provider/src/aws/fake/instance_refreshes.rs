@@ -48,9 +48,7 @@ impl World {
             template: asked.map(|asked| asked.template.clone()),
         };
         self.refreshes.push(FakeRefresh { group: group.to_owned(), asked: asked.cloned(), refresh });
-        if std::mem::take(&mut self.loses_refresh_answer) {
-            return Err(AwsError::answered(START, "InstanceRefreshInProgress", "there is one"));
-        }
+        self.lost_answer(START, "InstanceRefreshInProgress")?;
         Ok(id)
     }
 }

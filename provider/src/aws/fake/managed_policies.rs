@@ -2,7 +2,7 @@
 
 use scanner_policy::Region;
 
-use super::{ACCOUNT, FakeAws, World, missing, retag};
+use super::{ACCOUNT, FakeAws, missing, retag};
 use crate::aws::{AwsError, ManagedPolicies, ManagedPolicy, NewManagedPolicy, PolicyVersion, Tags};
 
 /// How many versions a policy may have ("IAM and AWS STS quotas").
@@ -112,18 +112,6 @@ impl ManagedPolicies for FakeAws {
             return Err(AwsError::answered(OPERATION, "DeleteConflict", "attached, or has versions"));
         }
         world.policies.remove(arn);
-        Ok(())
-    }
-}
-
-impl World {
-    /// The answer to what was just done, when that answer is to be lost: the SDK asked again.
-    pub(super) fn lost_answer(&mut self, operation: &'static str, code: &str) -> Result<(), AwsError> {
-        if self.loses_answer_of == Some(operation) {
-            self.loses_answer_of = None;
-            let code = self.lost_answer_is.unwrap_or(code);
-            return Err(AwsError::answered(operation, code, "asked a second time"));
-        }
         Ok(())
     }
 }

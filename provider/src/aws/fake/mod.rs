@@ -55,8 +55,6 @@ pub(crate) struct World {
     pub(crate) refreshes: Vec<FakeRefresh>,
     /// How instance refreshes go.
     pub(crate) course: Course,
-    /// The next instance refresh is started, its answer lost, and asked for again.
-    pub(crate) loses_refresh_answer: bool,
     /// What sessions were asked for with.
     pub(crate) sessions: Vec<SessionRequest>,
     pub(crate) networks: FakeNetworks,
@@ -66,12 +64,6 @@ pub(crate) struct World {
     pub(crate) image_query: Option<ImageQuery>,
     /// For how many more looks a deleted Auto Scaling group is still listed.
     pub(crate) lingering: u32,
-    /// The next creation of an Auto Scaling group is carried out, its answer lost, and asked for again.
-    pub(crate) loses_group_answer: bool,
-    /// The same for putting a role into an instance profile.
-    pub(crate) loses_profile_answer: bool,
-    /// The same for writing the value of a secret, new or not.
-    pub(crate) loses_secret_answer: bool,
     /// How often the creation of a secret still meets one of its name that was deleted at once.
     pub(crate) vanishing_secrets: u32,
     /// The next such operation is carried out, its answer lost, and asked for again.
@@ -146,6 +138,16 @@ impl World {
     fn id(&mut self, prefix: &str) -> String {
         self.next_id += 1;
         format!("{prefix}-{:017x}", self.next_id)
+    }
+
+    /// The answer to what was just done, when that answer is to be lost: the SDK asked again.
+    fn lost_answer(&mut self, operation: &'static str, code: &str) -> Result<(), AwsError> {
+        if self.loses_answer_of == Some(operation) {
+            self.loses_answer_of = None;
+            let code = self.lost_answer_is.unwrap_or(code);
+            return Err(AwsError::answered(operation, code, "asked a second time"));
+        }
+        Ok(())
     }
 }
 

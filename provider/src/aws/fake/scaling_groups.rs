@@ -32,10 +32,7 @@ impl ScalingGroups for FakeAws {
         };
         world.hooks.insert(name.to_owned(), hooks.to_vec());
         world.scaling_groups.insert(name.to_owned(), group);
-        if std::mem::take(&mut world.loses_group_answer) {
-            return Err(AwsError::answered(OPERATION, "AlreadyExists", "there is one"));
-        }
-        Ok(())
+        world.lost_answer(OPERATION, "AlreadyExists")
     }
 
     async fn scaling_group(&self, _region: &Region, name: &str) -> Result<Option<ScalingGroup>, AwsError> {

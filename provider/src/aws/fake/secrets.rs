@@ -65,9 +65,7 @@ impl Secrets for FakeAws {
         let mut fake = FakeSecret { secret: made, ..FakeSecret::default() };
         fake.put(&secret.version_id, secret.value.expose());
         world.secrets.insert(arn.clone(), fake);
-        if std::mem::take(&mut world.loses_secret_answer) {
-            return Err(AwsError::answered(OPERATION, "InternalServiceError", "lost"));
-        }
+        world.lost_answer(OPERATION, "InternalServiceError")?;
         Ok(arn)
     }
 
@@ -88,10 +86,7 @@ impl Secrets for FakeAws {
     ) -> Result<(), AwsError> {
         const OPERATION: &str = "secretsmanager:PutSecretValue";
         self.change_secret(OPERATION, secret, |fake| fake.put(version_id, value.expose()))?;
-        if std::mem::take(&mut self.world().loses_secret_answer) {
-            return Err(AwsError::answered(OPERATION, "InternalServiceError", "lost"));
-        }
-        Ok(())
+        self.world().lost_answer(OPERATION, "InternalServiceError")
     }
 
     async fn update_secret(

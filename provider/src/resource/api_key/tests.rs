@@ -274,10 +274,10 @@ async fn an_update_that_fails_at_any_step_is_continued_by_the_next() {
 #[tokio::test(start_paused = true)]
 async fn a_secret_whose_answer_was_lost_is_recognised() {
     let (aws, mut stage) = start();
-    aws.world().loses_secret_answer = true;
+    aws.world().loses_answer_of = Some("secretsmanager:CreateSecret");
     stage.apply(&config()).await.unwrap();
     assert_eq!(stage.drift(&config()).await, Action::Nothing);
-    aws.world().loses_secret_answer = true;
+    aws.world().loses_answer_of = Some("secretsmanager:PutSecretValue");
     stage.apply(&Model { api_key_wo_version: 2.into(), ..config() }).await.unwrap();
     assert_eq!(stage.drift(&Model { api_key_wo_version: 2.into(), ..config() }).await, Action::Nothing);
 }
@@ -367,6 +367,7 @@ async fn an_import_finds_everything_but_the_recovery_window() {
         stage.apply(&config).await.unwrap();
         let arn = stage.state().arn.clone();
         assert_eq!(stage.imported(arn.as_str().unwrap()).await.unwrap().as_ref(), Some(stage.state()));
+        assert_eq!(stage.imported_by_identity().await, [stage.state.clone(), stage.state.clone()]);
     }
 }
 

@@ -79,6 +79,7 @@ async fn arguments_change_in_place_and_import_reads_them_back() {
     for id in ["delegate", "delegate@eu-central-1"] {
         assert_eq!(stage.imported(id).await.unwrap().as_ref(), Some(stage.state()));
     }
+    assert_eq!(stage.imported_by_identity().await, [stage.state.clone(), stage.state.clone()]);
     assert_eq!(stage.apply(&config()).await.unwrap(), Action::Update);
     assert_eq!(stage.drift(&config()).await, Action::Nothing);
     assert_eq!(stage.imported("delegate").await.unwrap().as_ref(), Some(stage.state()));

@@ -1,10 +1,10 @@
 //! Making a role, and knowing it again when the answer was lost.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use scanner_policy::Region;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::aws::{AwsError, IAM_PROPAGATION, Iam, Kind, NewRole, Pace, retry};
 use crate::sdk::{Context, Diagnostic};
@@ -14,9 +14,7 @@ const SETTLING: Duration = Duration::from_secs(30);
 
 /// A description that no other creation has. `CreateRole` takes no client token, so this is by what a role is known again.
 pub(crate) fn described(text: &str) -> String {
-    // Each `RandomState` has keys of its own, from the operating system's random numbers.
-    let random = || RandomState::new().build_hasher().finish();
-    format!("{text} Managed by Terraform. Creation {:016x}{:016x}.", random(), random())
+    format!("{text} Managed by Terraform. Creation {}.", Uuid::new_v4().simple())
 }
 
 /// Makes a role, once the principals of its trust policy can be found. A role that the answer to an earlier attempt did
@@ -33,7 +31,7 @@ pub(crate) async fn create_role<A: Iam>(
         Err(error) => error,
         made => return Ok(made),
     };
-    let may_be_there = matches!(error.kind(), Kind::AlreadyExists | Kind::Unavailable | Kind::Unreachable);
+    let may_be_there = error.kind() == Kind::AlreadyExists || error.leaves_doubt();
     if !may_be_there {
         return Ok(Err(error));
     }

@@ -277,9 +277,8 @@ impl<A: Iam + ManagedPolicies> OwnPolicies<'_, A> {
         }
         // IAM may still count the role that it was just detached from.
         let what = format!("waiting until nothing uses managed policy {arn} any more");
-        let in_use = |error: &AwsError| error.kind() == Kind::InUse;
         let delete = || self.aws.delete_policy(self.region, arn);
-        retry(ctx, IAM_PROPAGATION, &what, in_use, delete).await?.map_err(failed)
+        retry(ctx, IAM_PROPAGATION, &what, AwsError::is_in_use, delete).await?.map_err(failed)
     }
 
     fn own_names(&self) -> impl Iterator<Item = String> {

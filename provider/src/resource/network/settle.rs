@@ -94,7 +94,7 @@ impl<A: Networks> Site<A> {
                 };
                 if !is_there {
                     let diagnostic = error.diagnostic(format!("Could not {}", intention(&step, &self.vpc)));
-                    return Err(self.explain(diagnostic, error.kind() == Kind::InUse).await);
+                    return Err(self.explain(diagnostic, error.is_in_use()).await);
                 }
             }
         }
@@ -103,9 +103,8 @@ impl<A: Networks> Site<A> {
     /// Removes the VPC, which has no parts of ours any more.
     pub(super) async fn delete_vpc(&self, ctx: &Context) -> Result<(), Diagnostic> {
         let what = format!("waiting until nothing is in VPC {} in {} any more", self.vpc, self.region);
-        let in_use = |error: &AwsError| error.kind() == Kind::InUse;
         let delete = || self.aws.delete_part(&self.region, PartKind::Vpc, &self.vpc);
-        match crate::aws::retry(ctx, ctx.remaining(), &what, in_use, delete).await {
+        match crate::aws::retry(ctx, ctx.remaining(), &what, AwsError::is_in_use, delete).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 Err(error.diagnostic(format!("Could not delete VPC {} in {}", self.vpc, self.region)))
@@ -255,7 +254,7 @@ impl Trouble {
     }
 
     fn is_in_use(&self) -> bool {
-        self.last.as_ref().is_some_and(|error| error.kind() == Kind::InUse)
+        self.last.as_ref().is_some_and(|error| error.is_in_use())
     }
 }
 

@@ -98,6 +98,7 @@ async fn every_mode_is_made_read_back_imported_and_removed() {
             for import_id in [id.clone(), format!("{id}@{REGION}")] {
                 assert_eq!(stage.imported(&import_id).await.unwrap().as_ref(), Some(stage.state()));
             }
+            assert_eq!(stage.imported_by_identity().await, [stage.state.clone(), stage.state.clone()]);
             stage.destroy().await.unwrap();
             assert_nothing_is_left(&aws, egress.name());
         }

@@ -210,7 +210,7 @@ async fn a_profile_whose_answer_was_lost_is_recognised_and_destroyed() {
 #[tokio::test(start_paused = true)]
 async fn a_role_whose_place_in_the_profile_was_not_confirmed_is_recognised() {
     let (aws, mut stage) = start();
-    aws.world().loses_profile_answer = true;
+    aws.world().loses_answer_of = Some("iam:AddRoleToInstanceProfile");
     stage.apply(&config()).await.unwrap();
     assert_eq!(stage.drift(&config()).await, Action::Nothing);
 }
@@ -290,6 +290,7 @@ async fn an_import_finds_everything() {
         for id in ["scanner", "scanner@eu-central-1"] {
             assert_eq!(stage.imported(id).await.unwrap().as_ref(), Some(stage.state()));
         }
+        assert_eq!(stage.imported_by_identity().await, [stage.state.clone(), stage.state.clone()]);
     }
     stage.apply(&Model { name: "scanner@home".into(), ..config() }).await.unwrap();
     assert_eq!(stage.imported("scanner@home").await.unwrap().as_ref(), Some(stage.state()));

@@ -293,7 +293,7 @@ async fn a_group_whose_creation_was_not_confirmed_is_destroyed() {
 #[tokio::test(start_paused = true)]
 async fn a_group_whose_answer_was_lost_is_recognised() {
     let (aws, mut stage) = start();
-    aws.world().loses_group_answer = true;
+    aws.world().loses_answer_of = Some("autoscaling:CreateAutoScalingGroup");
     stage.apply(&config()).await.unwrap();
     assert_eq!(stage.drift(&config()).await, Action::Nothing);
 }
@@ -377,6 +377,7 @@ async fn an_import_finds_everything() {
     for id in ["scanner", "scanner@eu-central-1"] {
         assert_eq!(stage.imported(id).await.unwrap().as_ref(), Some(stage.state()));
     }
+    assert_eq!(stage.imported_by_identity().await, [stage.state.clone(), stage.state.clone()]);
     assert_eq!(stage.imported("other").await.unwrap(), None);
 }
 

@@ -192,6 +192,7 @@ async fn an_import_finds_everything() {
     for import_id in [id.clone(), format!("{id}@eu-central-1")] {
         assert_eq!(stage.imported(&import_id).await.unwrap().as_ref(), Some(stage.state()));
     }
+    assert_eq!(stage.imported_by_identity().await, [stage.state.clone(), stage.state.clone()]);
     assert_eq!(stage.imported("sg-0").await.unwrap(), None);
     assert!(stage.imported("scanner").await.unwrap_err().detail.contains("sg-…@REGION"));
 }

@@ -165,7 +165,7 @@ async fn a_refresh_under_way_is_superseded() {
 async fn a_refresh_whose_answer_was_lost_is_recognised() {
     let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
-    aws.world().loses_refresh_answer = true;
+    aws.world().loses_answer_of = Some("autoscaling:StartInstanceRefresh");
     stage.apply(&newer()).await.unwrap();
     assert_eq!(aws.world().refreshes.len(), 1);
     assert_eq!(version_in_use(&aws), "2");
