@@ -254,7 +254,7 @@ impl Trouble {
     }
 
     fn is_in_use(&self) -> bool {
-        self.last.as_ref().is_some_and(|error| error.is_in_use())
+        self.last.as_ref().is_some_and(AwsError::is_in_use)
     }
 }
 

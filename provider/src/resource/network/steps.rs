@@ -11,6 +11,7 @@ mod remove;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
+use super::super::tagging;
 use super::addressing::{SLOTS, allocate, ipv6_subnet};
 use super::wanted::{PART_TAG, TOKEN_TAG, Wanted, is_logged};
 use crate::aws::{Change, Dns, NewPart, Part, PartKind, Route, Rule, Status, Tags, Vpc, What};
@@ -131,13 +132,9 @@ impl<'a> Planner<'a> {
     }
 
     fn tags(&mut self, id: &str, have: &Tags, want: &Tags, what: &str) {
-        let set: Tags = want
-            .iter()
-            .filter(|(key, value)| have.get(*key) != Some(value))
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect();
-        let remove: Vec<String> = have.keys().filter(|key| !want.contains_key(*key)).cloned().collect();
-        if !set.is_empty() || !remove.is_empty() {
+        let tags = tagging::Change::between(&have.clone().into(), &want.clone().into());
+        if !tags.is_empty() {
+            let tagging::Change { set, remove } = tags;
             let names: Vec<&str> = set.keys().chain(&remove).map(String::as_str).collect();
             let why = format!("tags of {what} ({id}): {}", names.join(", "));
             self.change(Change::Tag { id: id.to_owned(), set, remove }, why);
