@@ -10,8 +10,9 @@ use scanner_policy::{Permissions, PolicyDocument, Region, Trust};
 pub use schema::Model;
 
 use super::iam::{
-    OwnPolicies, create_role, described, expected_policies, import_id, is_missing_principal, keep_if_equal,
-    missing_principal, parsed, path_of, read_set, region_list, role_arn, trust_scanners, union,
+    OwnPolicies, SESSION, create_role, delete_role, described, import_id, is_missing_principal,
+    keep_if_equal, missing_principal, parsed, path_of, planned_policies, read_set, region_list,
+    trust_scanners, union,
 };
 use super::identity::{self, Parts};
 use super::place::{plan_region, region_of};
@@ -79,7 +80,7 @@ impl<A: Identity + Iam + ManagedPolicies> Resource for DelegateRole<A> {
             description: described("Lets agentless scanners of other accounts scan what this account runs."),
             trust_policy: plan.assume_role_policy.as_str().unwrap_or_default().to_owned(),
             permissions_boundary: plan.permissions_boundary.clone().known(),
-            max_session_duration: plan.max_session_duration.unwrap_or(3_600),
+            max_session_duration: plan.max_session_duration.unwrap_or(SESSION),
             tags: plan.tags_all.clone().unwrap_or_default(),
         };
         let arn =
@@ -166,14 +167,8 @@ impl<A: Identity + Iam + ManagedPolicies> Resource for DelegateRole<A> {
             let tags = plan.tags_all.clone().unwrap_or_default();
             own.put(ctx, &document, &tags, path_of(&plan.path), &managed).await?;
         }
-        if prior.permissions_boundary != plan.permissions_boundary {
-            let boundary = plan.permissions_boundary.as_str();
-            self.aws.put_permissions_boundary(&region, &name, boundary).await.map_err(failed)?;
-        }
-        if prior.max_session_duration != plan.max_session_duration {
-            let seconds = plan.max_session_duration.unwrap_or(3_600);
-            self.aws.put_max_session_duration(&region, &name, seconds).await.map_err(failed)?;
-        }
+        let (have, want) = (prior.settings(), plan.settings());
+        want.put(&*self.aws, &region, &name, have).await.map_err(failed)?;
         let tags = Change::between(&prior.tags_all, &plan.tags_all);
         state.save(Model { tags: prior.tags, tags_all: prior.tags_all, ..plan.clone() });
         if !tags.is_empty() {
@@ -187,11 +182,7 @@ impl<A: Identity + Iam + ManagedPolicies> Resource for DelegateRole<A> {
         let region = region_of(&self.settings, &state.region)?;
         let name = name_of(&state);
         self.policies(&region, &state).remove_all(ctx, &state.managed_policy_arns).await?;
-        // IAM may still count what was just taken away.
-        let what = format!("waiting until nothing uses IAM role {name:?} any more");
-        retry(ctx, IAM_PROPAGATION, &what, AwsError::is_in_use, || self.aws.delete_role(&region, name))
-            .await?
-            .map_err(|error| error.diagnostic(format!("Could not delete IAM role {name:?}")))
+        delete_role(ctx, &*self.aws, &region, name).await
     }
 
     fn identity() -> Option<ResourceIdentity<Model>> {
@@ -220,11 +211,9 @@ impl<A: Identity + Iam + ManagedPolicies> DelegateRole<A> {
             self.aws.account(region).await.map_err(|error| {
                 error.diagnostic("Could not learn the account that the role's policy is for")
             })?;
-        let arn = role_arn(region, &account, path_of(&model.path), model.name.as_str().unwrap_or("role"));
-        let document = model.arguments().policy(regions, account)?;
-        let managed = expected_policies(&document, &arn)?;
-        let is_told = managed.is_empty() || (model.name.is_known() && model.path.is_known());
-        Ok((document, if is_told { managed.into() } else { Value::Unknown }))
+        let document = model.arguments().policy(regions, account.clone())?;
+        let managed = planned_policies(&document, region, &account, &model.path, &model.name)?;
+        Ok((document, managed))
     }
 
     /// The plan with its policies, where they could not be planned.

@@ -12,8 +12,8 @@ pub use super::iam::Reports;
 pub use schema::Model;
 
 use super::iam::{
-    OwnPolicies, create_role, described, expected_policies, import_id, keep_if_equal, parsed, path_of,
-    read_reports, read_set, role_arn, union,
+    OwnPolicies, SESSION, create_role, delete_role, described, import_id, keep_if_equal, parsed, path_of,
+    planned_policies, read_reports, read_set, union,
 };
 use super::identity::{self, Parts};
 use super::place::{plan_region, region_of};
@@ -94,7 +94,7 @@ impl<A: Identity + Iam + ManagedPolicies> Resource for Role<A> {
             description: described("Scans what this account runs, for the agentless scanner."),
             trust_policy: plan.assume_role_policy.as_str().unwrap_or_default().to_owned(),
             permissions_boundary: plan.permissions_boundary.clone().known(),
-            max_session_duration: plan.max_session_duration.unwrap_or(3_600),
+            max_session_duration: plan.max_session_duration.unwrap_or(SESSION),
             tags: plan.tags_all.clone().unwrap_or_default(),
         };
         let arn = create_role(ctx, &*self.aws, &region, &role).await?.map_err(|error| {
@@ -189,14 +189,8 @@ impl<A: Identity + Iam + ManagedPolicies> Resource for Role<A> {
             let trust = plan.assume_role_policy.as_str().unwrap_or_default();
             self.aws.put_trust_policy(&region, &name, trust).await.map_err(failed)?;
         }
-        if prior.permissions_boundary != plan.permissions_boundary {
-            let boundary = plan.permissions_boundary.as_str();
-            self.aws.put_permissions_boundary(&region, &name, boundary).await.map_err(failed)?;
-        }
-        if prior.max_session_duration != plan.max_session_duration {
-            let seconds = plan.max_session_duration.unwrap_or(3_600);
-            self.aws.put_max_session_duration(&region, &name, seconds).await.map_err(failed)?;
-        }
+        let (have, want) = (prior.settings(), plan.settings());
+        want.put(&*self.aws, &region, &name, have).await.map_err(failed)?;
         let (old_tags, old_tags_all) = (prior.tags, prior.tags_all);
         let old_profile = prior.instance_profile_arn;
         state.save(Model {
@@ -235,12 +229,7 @@ impl<A: Identity + Iam + ManagedPolicies> Resource for Role<A> {
             self.aws.delete_instance_profile(&region, name).await.map_err(failed)?;
         }
         self.policies(&region, &state).remove_all(ctx, &state.managed_policy_arns).await?;
-        // IAM may still count what was just taken away.
-        let what = format!("waiting until nothing uses IAM role {name:?} any more");
-        let answer =
-            retry(ctx, IAM_PROPAGATION, &what, AwsError::is_in_use, || self.aws.delete_role(&region, name))
-                .await?;
-        answer.map_err(failed)
+        delete_role(ctx, &*self.aws, &region, name).await
     }
 
     fn identity() -> Option<ResourceIdentity<Model>> {
@@ -301,10 +290,8 @@ impl<A: Identity + Iam + ManagedPolicies> Role<A> {
                 error.diagnostic("Could not learn the account that the role's policy is for")
             })?;
         let document = model.arguments().policy(region, account.clone())?;
-        let arn = role_arn(region, &account, path_of(&model.path), model.name.as_str().unwrap_or("role"));
-        let managed = expected_policies(&document, &arn)?;
-        let is_told = managed.is_empty() || (model.name.is_known() && model.path.is_known());
-        Ok((document, if is_told { managed.into() } else { Value::Unknown }))
+        let managed = planned_policies(&document, region, &account, &model.path, &model.name)?;
+        Ok((document, managed))
     }
 
     /// The plan with its policies, where they could not be planned.

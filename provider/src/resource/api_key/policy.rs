@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use scanner_policy::{AccountId, Region};
+use scanner_policy::Region;
 use serde_json::{Value as Json, json};
 
 use crate::sdk::{Diagnostic, Value};
@@ -88,17 +88,6 @@ pub(super) fn check_readers(region: &Region, readers: &Value<BTreeSet<String>>) 
     }
 }
 
-/// Whether `arn` is that of one role: without wildcards, which the condition would take as such.
-pub(super) fn is_role_arn(arn: &str) -> bool {
-    let fields: Vec<&str> = arn.split(':').collect();
-    let ["arn", partition, "iam", "", account, resource] = fields.as_slice() else { return false };
-    let Some(path) = resource.strip_prefix("role/") else { return false };
-    partition.starts_with("aws")
-        && account.parse::<AccountId>().is_ok()
-        && path.rsplit('/').next().is_some_and(|name| !name.is_empty())
-        && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+=,.@_/-".contains(&byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,24 +96,6 @@ mod tests {
 
     fn readers<const N: usize>(arns: [&str; N]) -> Value<BTreeSet<String>> {
         Value::Known(arns.map(str::to_owned).into())
-    }
-
-    #[test]
-    fn only_exact_roles_are_readers() {
-        assert!(is_role_arn(ROLE));
-        assert!(is_role_arn("arn:aws-us-gov:iam::111122223333:role/scanner"));
-        for bad in [
-            "*",
-            "scanner",
-            "arn:aws:iam::111122223333:role/",
-            "arn:aws:iam::111122223333:role/*",
-            "arn:aws:iam::111122223333:role/scanne?",
-            "arn:aws:iam::*:role/scanner",
-            "arn:aws:iam::111122223333:user/scanner",
-            "arn:aws:sts::111122223333:assumed-role/scanner/i-1",
-        ] {
-            assert!(!is_role_arn(bad), "{bad}");
-        }
     }
 
     #[test]

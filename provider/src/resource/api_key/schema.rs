@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use scanner_policy::KmsKeyArn;
 
+use super::super::ids::role_arn;
 use super::super::place::region_attribute;
 use super::super::tagging;
 use super::RECOVERY_DAYS;
-use super::policy::is_role_arn;
 use crate::aws::Tags;
 use crate::model;
 use crate::sdk::validator::Validator;
@@ -150,10 +150,7 @@ pub(super) fn schema() -> Schema {
         )
         .optional()
         .validate(validator::items(1..=50))
-        .validate(validator::each(validator::pattern(
-            "the ARN of a role, such as arn:aws:iam::111122223333:role/scanner",
-            is_role_arn,
-        ))),
+        .validate(validator::each(role_arn())),
     )
     .attribute(
         Attribute::string("policy", "The secret's resource policy, as JSON; null when it has none.")

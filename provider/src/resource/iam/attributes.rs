@@ -1,9 +1,11 @@
 //! The arguments and results that roles share, for their schemas.
 
 use scanner_policy::{
-    BucketName, ExternalId, Feature, KmsKeyArn, Region, ReportPrefix, RoleArn, ScalingGroupName, SecretArn,
+    BucketName, ExternalId, Feature, KmsKeyArn, Region, ReportPrefix, ScalingGroupName, SecretArn,
 };
 
+use super::super::ids::role_arn;
+use super::SESSION;
 use crate::sdk::{Attribute, Type, Value, validator};
 
 /// `name`, `path`, `permissions_boundary` and `max_session_duration`. `made` is what bears name and path; `session` goes on
@@ -41,7 +43,7 @@ pub(crate) fn role_attributes(made: &str, session: &str) -> [Attribute; 4] {
             "max_session_duration",
             format!("How long a session of the role may last, in seconds.{session}"),
         )
-        .default(3_600)
+        .default(i64::from(SESSION))
         .validate(validator::range(3_600..=43_200)),
     ]
 }
@@ -86,9 +88,7 @@ pub(crate) fn service_attributes() -> [Attribute; 5] {
              makes both, write these ARNs out instead of referring to the delegates: those refer to the scanner's role.",
         )
         .optional()
-        .validate(validator::each(validator::pattern("the ARN of one IAM role, without wildcards", |arn| {
-            arn.parse::<RoleArn>().is_ok()
-        }))),
+        .validate(validator::each(role_arn())),
         Attribute::set(
             "secret_arns",
             Type::String,
@@ -160,9 +160,7 @@ pub(crate) fn delegate_attributes() -> [Attribute; 3] {
              policy that names a role which does not.",
         )
         .validate(validator::items(1..=usize::MAX))
-        .validate(validator::each(validator::pattern("the ARN of one IAM role, without wildcards", |arn| {
-            arn.parse::<RoleArn>().is_ok()
-        }))),
+        .validate(validator::each(role_arn())),
         Attribute::string(
             "external_id",
             "What a scanner must name as external id to take the delegate role on, where scanner and scanned account belong \

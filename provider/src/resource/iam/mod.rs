@@ -2,6 +2,7 @@
 
 mod arguments;
 mod attributes;
+mod change;
 mod creation;
 mod documents;
 mod permissions;
@@ -15,6 +16,7 @@ pub(crate) use attributes::{
     delegate_attributes, features_attribute, import_id, kms_keys_attribute, policy_attributes,
     role_attributes, service_attributes,
 };
+pub(crate) use change::{SESSION, Settings as RoleSettings, delete_role, planned_policies};
 pub(crate) use creation::{create_role, described, is_missing_principal, missing_principal};
 pub(crate) use documents::{keep_if_equal, parsed};
 #[cfg(test)]

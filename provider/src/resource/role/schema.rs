@@ -6,8 +6,8 @@ use std::time::Duration;
 use scanner_policy::Feature;
 
 use super::super::iam::{
-    Reports, ScannerArguments, features_attribute, kms_keys_attribute, policy_attributes, role_attributes,
-    service_attributes,
+    Reports, RoleSettings, ScannerArguments, features_attribute, kms_keys_attribute, policy_attributes,
+    role_attributes, service_attributes,
 };
 use super::super::place::region_attribute;
 use super::super::tagging;
@@ -68,6 +68,14 @@ model! {
 }
 
 impl Model {
+    /// What is neither name nor document.
+    pub(super) fn settings(&self) -> RoleSettings<'_> {
+        RoleSettings {
+            permissions_boundary: &self.permissions_boundary,
+            max_session_duration: &self.max_session_duration,
+        }
+    }
+
     /// What its policy is made from.
     pub(super) fn arguments(&self) -> ScannerArguments<'_> {
         ScannerArguments {
