@@ -155,7 +155,8 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn zips(folder: &Path) -> Vec<PathBuf> {
-    names(folder).iter().filter(|name| name.ends_with(".zip")).map(|name| folder.join(name)).collect()
+    let paths = names(folder).into_iter().map(|name| folder.join(name));
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "zip")).collect()
 }
 
 async fn install_anew(terraform: &Terraform) {
