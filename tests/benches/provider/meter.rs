@@ -99,7 +99,7 @@ fn peak_anonymous_kib(status_file: &Path, end: &Receiver<()>) -> u64 {
     }
 }
 
-/// `RssAnon` of a status file ("proc_pid_status(5)").
+/// `RssAnon` of a status file (`proc_pid_status(5)`).
 fn anonymous_kib(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     line.split_whitespace().next()?.parse().ok()
