@@ -52,6 +52,8 @@ async fn quickstart() {
     let state = applied(&terraform).await;
     assert_eq!(state.addresses().len(), 3);
     assert!(output(&state, "policy").contains("ebs:GetSnapshotBlock"));
+    // What shows that nothing is left shows what is there: role, profile, group, template, scaling group, instance.
+    assert!(account.inventory().await.len() >= before.len() + 6);
     terraform.destroy().await.unwrap();
     account.assert_as(&before).await;
 }
