@@ -54,7 +54,7 @@ async fn quickstart() {
     assert!(output(&state, "policy").contains("ebs:GetSnapshotBlock"));
     // What shows that nothing is left shows what is there: role, profile, group, template, scaling group, instance.
     assert!(account.inventory().await.len() >= before.len() + 6);
-    terraform.destroy().await.unwrap();
+    terraform.destroy().await.expect("terraform destroy");
     account.assert_as(&before).await;
 }
 
@@ -70,9 +70,9 @@ async fn single_region() {
     let before = account.inventory().await;
     let state = applied(&terraform).await;
     assert_eq!(output(&state, "image_id"), named);
-    assert_eq!(state.output("nat_addresses").unwrap().as_array().unwrap().len(), 1);
+    assert_eq!(state.output("nat_addresses").and_then(Json::as_array).map(Vec::len), Some(1));
     assert!(output(&state, "policy").contains(&output(&state, "secret_arn")));
-    let stored = fs::read_to_string(terraform.directory().join("terraform.tfstate")).unwrap();
+    let stored = fs::read_to_string(terraform.directory().join("terraform.tfstate")).expect("a state");
     assert!(!stored.contains(KEY), "the API key is in the state");
 
     // On other days the key is not there, and without a name it is the newest image that is taken.
@@ -81,7 +81,7 @@ async fn single_region() {
     let newest = account.image("eu-west-2").await;
     let state = applied(&terraform).await;
     assert_eq!(output(&state, "image_id"), newest);
-    terraform.destroy().await.unwrap();
+    terraform.destroy().await.expect("terraform destroy");
     account.assert_as(&before).await;
 }
 
@@ -97,19 +97,21 @@ async fn multi_region() {
     terraform.set_variable("egress", "endpoints");
     let before = account.inventory().await;
     let state = applied(&terraform).await;
-    let scanners = state.output("scanners").unwrap();
+    let scanners = state.output("scanners").expect("an output").clone();
     for (region, image) in regions.into_iter().zip([named, found]) {
-        assert_eq!(scanners[region]["image_id"], image);
-        let scanner = scanners[region]["scanner_arn"].as_str().unwrap();
+        let told = |name: &str| scanners.pointer(&format!("/{region}/{name}")).and_then(Json::as_str);
+        assert_eq!(told("image_id"), Some(image.as_str()));
+        let scanner = told("scanner_arn").unwrap_or_default();
         assert!(scanner.contains(region), "{scanner}");
     }
 
     // A region that is left out goes, and the other one stays.
     terraform.set_variable("regions", json!({regions[1]: {"cidr_block": "10.43.0.0/20"}}).to_string());
     let state = applied(&terraform).await;
-    assert_eq!(state.output("scanners").unwrap()[regions[1]], scanners[regions[1]]);
-    assert!(state.output("scanners").unwrap().get(regions[0]).is_none());
-    terraform.destroy().await.unwrap();
+    let left = state.output("scanners").expect("an output");
+    assert_eq!(left.get(regions[1]), scanners.get(regions[1]));
+    assert_eq!(left.get(regions[0]), None);
+    terraform.destroy().await.expect("terraform destroy");
     account.assert_as(&before).await;
 }
 
@@ -127,14 +129,15 @@ async fn existing_network() {
     let before = account.inventory().await;
     let state = applied(&terraform).await;
     assert!(output(&state, "policy").contains("example-package-lists/package-lists/"));
-    terraform.destroy().await.unwrap();
+    terraform.destroy().await.expect("terraform destroy");
     account.assert_as(&before).await;
 }
 
 /// Whoever may work in both accounts.
 async fn both_accounts() {
     let (scanner, target) = (Account::new(&["eu-west-1"]).await, Account::new(&["eu-west-1"]).await);
-    let mut terraform = Terraform::with_example(local_aws().await, "cross-account/both").unwrap();
+    let mut terraform =
+        Terraform::with_example(local_aws().await, "cross-account/both").expect("a working directory");
     terraform.set_variable("region", "eu-west-1");
     terraform.set_variable("scanner_account_role_arn", scanner.administrator());
     terraform.set_variable("target_account_role_arn", target.administrator());
@@ -150,10 +153,11 @@ async fn both_accounts() {
     // Each side names the other, and the scanner's own account is not scanned.
     let policy = output(&state, "scanner_policy");
     assert!(policy.contains(&delegate) && !policy.contains("ec2:CreateSnapshot"), "{policy}");
-    let trust =
-        state.attribute("datadog_agentless_scanner_delegate_role.this", "assume_role_policy").unwrap();
-    assert!(trust.as_str().unwrap().contains(&output(&state, "scanner_role_arn")), "{trust}");
-    terraform.destroy().await.unwrap();
+    let trust = state
+        .attribute("datadog_agentless_scanner_delegate_role.this", "assume_role_policy")
+        .expect("a policy");
+    assert!(trust.as_str().unwrap_or_default().contains(&output(&state, "scanner_role_arn")), "{trust}");
+    terraform.destroy().await.expect("terraform destroy");
     scanner.assert_as(&before.0).await;
     target.assert_as(&before.1).await;
 }
@@ -179,8 +183,8 @@ async fn one_account_after_the_other() {
     assert!(output(&state, "policy").contains(&output(&delegate, "delegate_role_arn")));
     assert!(output(&delegate, "trust_policy").contains("agreed-id"));
 
-    second.destroy().await.unwrap();
-    first.destroy().await.unwrap();
+    second.destroy().await.expect("terraform destroy");
+    first.destroy().await.expect("terraform destroy");
     scanner.assert_as(&before.0).await;
     target.assert_as(&before.1).await;
 }
@@ -188,6 +192,7 @@ async fn one_account_after_the_other() {
 /// Mistakes in the variables are told when planning, each with the variable's name.
 #[tokio::test]
 async fn the_variables_of_examples_are_checked() {
+    type Variables = &'static [(&'static str, &'static str)];
     const REGION: (&str, &str) = ("region", "eu-central-1");
     const IMAGE: (&str, &str) = ("image_id", "ami-0123456789abcdef0");
     const VPC: (&str, &str) = ("vpc_id", "vpc-0123456789abcdef0");
@@ -196,7 +201,7 @@ async fn the_variables_of_examples_are_checked() {
     const BUCKET: (&str, &str) = ("report_bucket", "example-package-lists");
     const ROLES: (&str, &str) =
         ("scanner_role_arns", r#"["arn:aws:iam::111122223333:role/agentless-scanner"]"#);
-    let examples: [(&str, &[(&str, &str)], &[(&str, &str)]); 4] = [
+    let examples: [(&str, Variables, Variables); 4] = [
         (
             "single-region",
             &[REGION, IMAGE],
@@ -317,7 +322,7 @@ fn folders(examples: &Path) -> BTreeSet<String> {
                 && !(folder == examples && OTHERS.contains(&name.as_str()))
             {
                 waiting.push(path);
-            } else if name.ends_with(".tf") {
+            } else if path.extension().is_some_and(|it| it == "tf") {
                 let relative = folder.strip_prefix(examples).expect("below the examples");
                 found.insert(relative.to_string_lossy().into_owned());
             }
