@@ -12,12 +12,13 @@ resource "datadog_agentless_scanner_api_key" "this" {
   # Raised with every new key.
   api_key_wo_version = 1
 
-  # Everybody else in the account is denied the key.
-  reader_role_arns = [datadog_agentless_scanner_role.this.arn]
+  # Everybody else in the account is denied the key. Written out, because the role in turn refers to the secret.
+  reader_role_arns = ["arn:aws:iam::111122223333:role/agentless-scanner"]
 }
 
 resource "datadog_agentless_scanner_role" "this" {
-  name = "agentless-scanner"
+  name        = "agentless-scanner"
+  secret_arns = [datadog_agentless_scanner_api_key.this.arn]
 }
 
 # What the scanner's configuration takes in place of the key.

@@ -96,7 +96,10 @@ fn none(region: &Region, query: &ImageQuery, deprecated: usize) -> Diagnostic {
     for (name, values) in &query.filters {
         _ = write!(detail, ", {name} {}", values.join(" or "));
     }
-    detail.push_str(". Images belong to one region: build or copy one there, or look for others.");
+    detail.push_str(
+        ". Images belong to one region: build or copy one there, look for others, or name one by its id, as image_id of \
+         datadog_agentless_scanner.",
+    );
     if deprecated > 0 {
         _ = write!(
             detail,

@@ -133,6 +133,7 @@ async fn nothing_found_says_what_was_looked_for() {
     let config = Model { architecture: "x86_64".into(), ..Model::default() };
     let error = read([image("ami-1", "2025-01-01T00:00:00.000Z")], config).await.unwrap_err();
     assert_eq!(error.summary, "No scanner image found");
+    assert!(error.detail.contains("image_id of datadog_agentless_scanner"), "{}", error.detail);
     for part in
         ["eu-central-1 of owner self", "architecture x86_64", "tag-key DatadogAgentlessScannerVersion"]
     {

@@ -145,8 +145,10 @@ pub(super) fn schema() -> Schema {
             "reader_role_arns",
             Type::String,
             "The only roles that may read the key; for everybody else in the account, administrators included, the \
-             secret's policy denies it. They need `secretsmanager:GetSecretValue` in their own policies as well. Left \
-             out, the secret has no policy, and the policies of IAM decide alone.",
+             secret's policy denies it. They need `secretsmanager:GetSecretValue` in their own policies as well: \
+             `secret_arns` of `datadog_agentless_scanner_role`. That argument refers to the secret, so write the role's \
+             ARN out here instead of referring to the role; the role may come later. Left out, the secret has no policy, \
+             and the policies of IAM decide alone.",
         )
         .optional()
         .validate(validator::items(1..=50))

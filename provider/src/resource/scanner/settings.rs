@@ -196,7 +196,7 @@ fn sinks() -> Attribute {
         )),
         Attribute::string(
             "api_key",
-            "Where the API key is: `handle` of `datadog_agentless_scanner_api_key`.",
+            "Where the API key is: `enc_handle` of `datadog_agentless_scanner_api_key`.",
         )
         .required()
         .validate(handle()),
