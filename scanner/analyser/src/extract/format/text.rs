@@ -31,8 +31,23 @@ pub(in crate::extract) fn decoded(content: Vec<u8>) -> String {
     text
 }
 
-/// A text that must be there for a record to be one of a package, or what is wrong with it.
+/// A text that must be there for a record to be one of a package, or what is wrong with it. Bytes that are not UTF-8 were
+/// replaced by [`decoded`]: with them it names nothing that there is.
 pub(in crate::extract) fn needed(what: &str, text: Option<&str>, limits: &Limits) -> Result<String, String> {
+    let text = bounded(what, text, limits)?;
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(format!("has a {what} that is not UTF-8"));
+    }
+    Ok(text)
+}
+
+/// A text that is not worth losing a package for.
+pub(in crate::extract) fn optional(text: Option<&str>, limits: &Limits) -> Option<String> {
+    bounded("text", text, limits).ok()
+}
+
+/// A text that is there, is no longer than a field may be, and does nothing to a terminal; or what is wrong with it.
+fn bounded(what: &str, text: Option<&str>, limits: &Limits) -> Result<String, String> {
     let text = text.unwrap_or_default().trim();
     if text.is_empty() {
         return Err(format!("has no {what}"));
@@ -48,11 +63,6 @@ pub(in crate::extract) fn needed(what: &str, text: Option<&str>, limits: &Limits
         return Err(format!("has control characters in its {what}"));
     }
     Ok(text.to_owned())
-}
-
-/// A text that is not worth losing a package for.
-pub(in crate::extract) fn optional(text: Option<&str>, limits: &Limits) -> Option<String> {
-    needed("text", text, limits).ok()
 }
 
 /// A reason for people: of bounded length, and without the password of an address that it names.
@@ -150,9 +160,11 @@ mod tests {
             (Some(" "), "has no name"),
             (Some("abcde"), "has a name of 5 bytes; the limit is 4 (`field_bytes`)"),
             (Some("a\u{1b}b"), "has control characters in its name"),
+            (Some("a\u{fffd}"), "has a name that is not UTF-8"),
         ] {
             assert_eq!(needed("name", text, &limits).unwrap_err(), expected);
         }
+        assert_eq!(optional(Some("a\u{fffd}"), &limits).as_deref(), Some("a\u{fffd}"));
     }
 
     #[test]

@@ -221,6 +221,8 @@ mod tests {
         assert_eq!((&package.name[..], package.details.certainty), ("@s/a", Certainty::Guessed));
         assert_eq!(found(r#"{"type": "module"}"#), Ok(None));
         assert_eq!(found(r#"{"name": "b"}"#), Err("package \"b\" has no version".to_owned()));
+        let damaged = text::decoded(b"{\"name\": \"caf\xe9\", \"version\": \"1\"}".to_vec());
+        assert_eq!(found(&damaged), Err("has a name that is not UTF-8".to_owned()));
     }
 
     #[test]
