@@ -41,6 +41,42 @@ fn a_package_carries_its_url_and_its_licences() {
 }
 
 #[test]
+fn purposes_are_those_of_the_json_schema() {
+    // `packages.items.properties.primaryPackagePurpose.enum` in schemas/spdx-schema.json of SPDX 2.3.
+    const PURPOSES: [&str; 12] = [
+        "OTHER",
+        "INSTALL",
+        "ARCHIVE",
+        "FIRMWARE",
+        "APPLICATION",
+        "FRAMEWORK",
+        "LIBRARY",
+        "CONTAINER",
+        "SOURCE",
+        "DEVICE",
+        "OPERATING_SYSTEM",
+        "FILE",
+    ];
+    let mut document = testing::document();
+    for kind in [
+        ComponentKind::Application,
+        ComponentKind::Container,
+        ComponentKind::Device,
+        ComponentKind::File,
+        ComponentKind::Library,
+        ComponentKind::OperatingSystem,
+        ComponentKind::Platform,
+    ] {
+        document.subject.kind = kind;
+        let written = json(&document);
+        for package in written["packages"].as_array().unwrap() {
+            let purpose = package["primaryPackagePurpose"].as_str().unwrap();
+            assert!(PURPOSES.contains(&purpose), "{purpose}");
+        }
+    }
+}
+
+#[test]
 fn what_contains_what_is_told_apart_from_what_needs_what() {
     let document = json(&testing::document());
     let id = |name: &str| package(&document, name)["SPDXID"].clone();
