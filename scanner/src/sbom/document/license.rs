@@ -1,7 +1,13 @@
 //! Licences, told apart by what the formats accept.
 
+mod debian;
+
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use spdx::{Expression, ParseMode};
+
+use crate::package::PackageKind;
 
 /// What a record says that says nothing. The list of the crate has it among the licences.
 const NO_ASSERTION: &str = "NOASSERTION";
@@ -28,12 +34,19 @@ pub enum License {
 }
 
 impl Licenses {
-    /// Sorts recorded licences into what the formats distinguish.
-    pub fn new(recorded: &[String]) -> Self {
-        let recorded: Vec<_> = recorded.iter().filter(|text| *text != NO_ASSERTION).collect();
+    /// Sorts the licences that are recorded of a package of this kind into what the formats distinguish.
+    pub fn new(recorded: &[String], kind: PackageKind) -> Self {
+        let known = |text: &String| match kind {
+            PackageKind::Deb => debian::expression(text).unwrap_or_else(|| text.clone()),
+            _ => text.clone(),
+        };
+        let recorded = recorded.iter().filter(|text| *text != NO_ASSERTION).map(known);
+        // Two names may be those of one licence.
+        let mut seen = BTreeSet::new();
+        let recorded: Vec<_> = recorded.filter(|text| seen.insert(text.clone())).collect();
         match recorded.as_slice() {
             [] => Self::None,
-            [only] if !is_identifier(only) && is_expression(only) => Self::Expression((*only).clone()),
+            [only] if !is_identifier(only) && is_expression(only) => Self::Expression(only.clone()),
             several => Self::List(several.iter().map(|text| License::new(text)).collect()),
         }
     }
@@ -72,8 +85,8 @@ pub fn is_expression(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn licenses(recorded: &[&str]) -> Licenses {
-        Licenses::new(&recorded.iter().map(|&text| text.to_owned()).collect::<Vec<_>>())
+    fn licenses(recorded: &[&str], kind: PackageKind) -> Licenses {
+        Licenses::new(&recorded.iter().map(|&text| text.to_owned()).collect::<Vec<_>>(), kind)
     }
 
     #[test]
@@ -94,8 +107,19 @@ mod tests {
             (&["NOASSERTION"], Licenses::None),
             (&["("], Licenses::List(vec![name("(")])),
         ] {
-            assert_eq!(licenses(recorded), expected, "{recorded:?}");
+            assert_eq!(licenses(recorded, PackageKind::Apk), expected, "{recorded:?}");
         }
+    }
+
+    #[test]
+    fn debians_names_become_those_of_the_list() {
+        let of_debian = |recorded| licenses(recorded, PackageKind::Deb);
+        let id = |text: &str| License::Id(text.to_owned());
+        let name = |text: &str| License::Name(text.to_owned());
+        let expected = [id("MIT"), id("GPL-2.0-or-later"), name("GPL-2"), name("MIT OR ISC")];
+        let recorded = ["Expat", "GPL-2+", "GPL-2", "MIT", "Expat or ISC"];
+        assert_eq!(of_debian(&recorded), Licenses::List(expected.to_vec()));
+        assert_eq!(of_debian(&["Expat or ISC"]), Licenses::Expression("MIT OR ISC".to_owned()));
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn a_package_carries_its_url_and_its_licences() {
         }])
     );
     let extracted = &document["hasExtractedLicensingInfos"][0];
-    assert_eq!(extracted["name"], "GPL-2+");
+    assert_eq!(extracted["name"], "GPL-2");
     let id = extracted["licenseId"].as_str().unwrap();
     assert_eq!(found["licenseDeclared"], format!("{id} AND MIT"));
     assert_eq!(package(&document, "@scope/tool")["licenseDeclared"], "MIT OR Apache-2.0");
