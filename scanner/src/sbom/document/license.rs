@@ -44,9 +44,13 @@ impl Licenses {
         // Two names may be those of one licence.
         let mut seen = BTreeSet::new();
         let recorded: Vec<_> = recorded.filter(|text| seen.insert(text.clone())).collect();
+        let is_whole = |text: &str| !is_identifier(text) && is_expression(text);
         match recorded.as_slice() {
             [] => Self::None,
-            [only] if !is_identifier(only) && is_expression(only) => Self::Expression(only.clone()),
+            [only] if is_whole(only) => Self::Expression(only.clone()),
+            // The classifiers of a Python package come behind what it says in its own words, and name the same licences one by
+            // one: as if all of them applied, where there is a choice.
+            [first, ..] if kind == PackageKind::Pypi && is_whole(first) => Self::Expression(first.clone()),
             several => Self::List(several.iter().map(|text| License::new(text)).collect()),
         }
     }
@@ -112,6 +116,16 @@ mod tests {
     }
 
     #[test]
+    fn classifiers_do_not_turn_a_choice_into_a_sum() {
+        let recorded = ["MIT OR Apache-2.0", "MIT License", "Apache Software License"];
+        let expected = Licenses::Expression("MIT OR Apache-2.0".to_owned());
+        assert_eq!(licenses(&recorded, PackageKind::Pypi), expected);
+        // One identifier may be less than what the classifiers name.
+        let expected = [License::Id("MIT".to_owned()), License::Name("BSD License".to_owned())].to_vec();
+        assert_eq!(licenses(&["MIT", "BSD License"], PackageKind::Pypi), Licenses::List(expected));
+    }
+
+    #[test]
     fn debians_names_become_those_of_the_list() {
         let of_debian = |recorded| licenses(recorded, PackageKind::Deb);
         let id = |text: &str| License::Id(text.to_owned());
@@ -134,7 +148,7 @@ mod tests {
         let path =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema/spdx.schema.json");
         let schema: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let of_schema: std::collections::BTreeSet<_> =
+        let of_schema: BTreeSet<_> =
             schema["enum"].as_array().unwrap().iter().filter_map(|id| id.as_str()).collect();
         let of_list = spdx::identifiers::LICENSES.iter().map(|license| license.name);
         let unknown: Vec<_> =
