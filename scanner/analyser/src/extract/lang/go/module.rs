@@ -26,7 +26,7 @@ const STANDARD_LIBRARY: &str = "stdlib";
 pub(super) fn report(info: &BuildInfo, limits: &Limits, emit: &mut dyn FnMut(Result<Found, String>)) {
     let mut main = None;
     let mut modules: Vec<Module<'_>> = Vec::new();
-    let mut flags = None;
+    let (mut flags, mut is_working_copy) = (None, false);
     // Which module a following `=>` replaces: the main one, or the last dependency.
     let mut last_is_main = false;
     for line in info.modules.lines() {
@@ -49,7 +49,10 @@ pub(super) fn report(info: &BuildInfo, limits: &Limits, emit: &mut dyn FnMut(Res
                     *replaced = module;
                 }
             }
-            "build" => flags = flags.or_else(|| settings::linker_flags(fields)),
+            "build" => {
+                is_working_copy |= fields.starts_with("vcs.revision=");
+                flags = flags.or_else(|| settings::linker_flags(fields));
+            }
             _ => {}
         }
     }
@@ -61,7 +64,8 @@ pub(super) fn report(info: &BuildInfo, limits: &Limits, emit: &mut dyn FnMut(Res
         }
     }
     if let Some(main) = main {
-        emit_main(main, flags.as_deref(), limits, emit);
+        let is_released = main.is_published() && !(is_working_copy && main.is_of_no_release());
+        emit_main(main, is_released, flags.as_deref(), limits, emit);
     }
     for module in modules {
         if module.is_published() {
@@ -73,15 +77,17 @@ pub(super) fn report(info: &BuildInfo, limits: &Limits, emit: &mut dyn FnMut(Res
 /// The main module, if its version is known.
 ///
 /// What is built in a working copy has none, or `(devel)`. The revision is recorded then, and a version `v0.0.0-…` could be
-/// made of it; but that is less than every release, so that every advisory there ever was would seem to apply. Such a module
-/// is left out. Many projects have their version set by the linker, and that is good enough to be said with less certainty.
+/// made of it, as Go does since 1.24 where it sees no tag; but that is less than every release, so that every advisory there
+/// ever was would seem to apply. Such a module is left out. Many projects have their version set by the linker, and that is
+/// good enough to be said with less certainty.
 fn emit_main(
     main: Module<'_>,
+    is_released: bool,
     flags: Option<&str>,
     limits: &Limits,
     emit: &mut dyn FnMut(Result<Found, String>),
 ) {
-    if main.is_published() {
+    if is_released {
         return emit(package(main.path, main.version, limits));
     }
     let Some(version) = flags.and_then(|flags| settings::version(flags, main.path)) else {
@@ -98,6 +104,11 @@ impl Module<'_> {
     /// Whether there is a version of it: a directory that replaces a module, and a module in a working copy, have none.
     fn is_published(self) -> bool {
         !self.path.is_empty() && !self.version.is_empty() && self.version != "(devel)"
+    }
+
+    /// Whether its version is made of a revision before which there is no release (go.dev/ref/mod, "Pseudo-versions").
+    fn is_of_no_release(self) -> bool {
+        self.version.starts_with("v0.0.0-")
     }
 }
 
@@ -180,6 +191,25 @@ mod tests {
              =>\t../c\n=>\ndep\nbuild\tvcs.revision=0123456789abcdef0123456789abcdef01234567\n",
             &[],
         );
+    }
+
+    #[test]
+    fn what_go_makes_of_a_working_copy_without_tags_is_no_version() {
+        // As Go 1.24 and later write it.
+        let pseudo = "v0.0.0-20250422202024-9eeb4a7a08b6";
+        let revision = "build\tvcs=git\nbuild\tvcs.revision=9eeb4a7a08b6b4d1ee1e0ba3b3a0ac1b6bd0c0f4\n";
+        for dirty in ["", "+dirty"] {
+            assert_reported(&format!("mod\texample.com/a\t{pseudo}{dirty}\t\n{revision}"), &[]);
+        }
+        let flags = "build\t-ldflags=\"-X main.version=1.5.0\"\n";
+        assert_reported(
+            &format!("mod\texample.com/a\t{pseudo}+dirty\t\n{flags}{revision}"),
+            &[("example.com/a", "v1.5.0")],
+        );
+        // After a tag, the version says which. One that was downloaded has no revision, and is published as such.
+        let tagged = "v1.2.4-0.20250422202024-9eeb4a7a08b6";
+        assert_reported(&format!("mod\texample.com/a\t{tagged}\t\n{revision}"), &[("example.com/a", tagged)]);
+        assert_reported(&format!("mod\texample.com/a\t{pseudo}\th1:x=\n"), &[("example.com/a", pseudo)]);
     }
 
     #[test]
