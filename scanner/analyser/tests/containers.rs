@@ -251,6 +251,20 @@ fn damage_costs_the_container_that_has_it() {
 }
 
 #[test]
+fn a_store_cannot_write_to_the_terminal_or_give_a_password_away() {
+    let host = host(1);
+    let docker = host.path().join("var/lib/docker");
+    let config = r#"{"ID":"c000","Name":"/a\u001b[2J","Driver":"btrfs","Config":{"Image":"https://user:secret@example.com/a"}}"#;
+    write(docker.join("containers/c000/config.v2.json"), config);
+    write(docker.join("image/btrfs/layerdb/mounts/c000/mount-id"), "x");
+    let (report, _) = report(host.path(), Scope::default(), &Limits::default());
+    let reasons: Vec<_> = report.unknowns().into_iter().map(|unknown| unknown.reason).collect();
+    let expected = "docker container a\\u{1b}[2J (https://example.com/a) was not read: this version does not read \
+                    Docker's storage driver btrfs";
+    assert_eq!(reasons, [expected]);
+}
+
+#[test]
 fn more_containers_than_the_limit_are_not_read_and_that_is_said() {
     let host = host(3);
     let (report, _) = report(host.path(), Scope::default(), &Limits { containers: 2, ..Limits::default() });

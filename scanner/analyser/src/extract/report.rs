@@ -7,8 +7,8 @@ use agentless_core::findings::{Findings, Gap, Source};
 use agentless_core::limits::Limits;
 use agentless_core::number::to_u64;
 use agentless_core::task::Scope;
+use agentless_core::text;
 
-use super::format::text;
 use super::shared::Shared;
 use super::{Extractor, depend};
 use crate::fs::FsPath;
@@ -117,10 +117,11 @@ impl Gathering {
     }
 
     pub(super) fn push_gap(&mut self, path: String, extractor: Option<String>, reason: String) {
-        let reason = text::reason(reason);
+        let bytes = path.len();
+        let gap = Gap::new(Some(path), extractor, reason);
         let has_room = self.findings.gaps.len() < self.most_gaps;
-        if has_room && self.room.take_gap(path.len().saturating_add(reason.len())) {
-            self.findings.gaps.push(Gap { path: Some(path), extractor, reason });
+        if has_room && self.room.take_gap(bytes.saturating_add(gap.reason.len())) {
+            self.findings.gaps.push(gap);
         } else {
             self.more_gaps = self.more_gaps.saturating_add(1);
         }
@@ -136,7 +137,7 @@ impl Gathering {
         findings.gaps.dedup();
         if self.more_gaps > 0 {
             let reason = format!("{} more problems in this filesystem", self.more_gaps);
-            findings.gaps.push(Gap { path: None, extractor: None, reason });
+            findings.gaps.push(Gap::new(None, None, reason));
         }
         findings.sources.sort();
         findings
@@ -288,7 +289,7 @@ impl<'a> Report<'a> {
     pub fn unknown(&mut self, reason: impl Into<String>) {
         self.gaps = self.gaps.saturating_add(1);
         if self.gaps <= self.gathering.most_gaps_per_file {
-            let reason = text::reason(reason.into());
+            let Gap { reason, .. } = Gap::new(None, None, reason);
             self.keep(|| Event::Unknown(reason.clone()));
             self.push_gap(reason);
         } else {
