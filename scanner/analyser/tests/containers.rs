@@ -190,9 +190,7 @@ fn what_a_hundred_containers_share_is_read_once() {
         assert_eq!(version, Some(if changed { "12.9" } else { "12.5" }));
         assert_eq!(tree.findings.sources.len(), packages(tree).len());
     }
-    // A file of `status.d` is read for itself and beside each of the others, whose packages may need its own: where there is
-    // one more of them, again.
-    assert_eq!((counts["status"], counts["b"], counts["c"]), (1, 3, 2));
+    assert_eq!((counts["status"], counts["b"], counts["c"]), (1, 1, 1));
     // Once for all, and again where the file beside it differs; of these there are two, each read there and by itself.
     assert_eq!((counts["os-release"], counts["debian_version"]), (2, 4));
     // That of the image, and that of the one container that has its own.
