@@ -119,10 +119,9 @@ pub fn run_these(
         lock::leave_out_installed(gathering.packages_mut());
     }
     unread::report(tree, &mut gathering);
+    kernel::mark(tree, &mut gathering);
     *room = gathering.room;
-    let mut findings = gathering.finish();
-    kernel::mark(tree, &mut findings);
-    findings
+    gathering.finish()
 }
 
 /// What the system in a tree calls itself, and nothing else.

@@ -389,6 +389,15 @@ impl File<'_> {
         self.read_up_to("the size of a file (`file_bytes`)", self.tree.limits.file_bytes)
     }
 
+    /// Reads the whole file, for documents that are parsed as a whole.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::Limit`] for a file larger than [`Limits::lock_bytes`].
+    pub fn read_document(&self) -> Result<Vec<u8>, FsError> {
+        self.read_up_to("the size of a document (`lock_bytes`)", self.tree.limits.lock_bytes)
+    }
+
     /// Reads the whole file, for formats that are known to be small.
     ///
     /// # Errors

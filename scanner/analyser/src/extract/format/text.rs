@@ -65,45 +65,6 @@ fn bounded(what: &str, text: Option<&str>, limits: &Limits) -> Result<String, St
     Ok(text.to_owned())
 }
 
-/// A reason for people: of bounded length, and without the password of an address that it names.
-pub(in crate::extract) fn reason(mut reason: String) -> String {
-    /// Bytes. Against a damaged name of megabytes, of which each message quotes a part.
-    const MOST: usize = 4 << 10;
-
-    leave_out_passwords(&mut reason);
-    let length = reason.len();
-    if length > MOST {
-        reason.truncate(reason.floor_char_boundary(MOST));
-        let cut = format!("… ({length} bytes)");
-        reason.push_str(&cut);
-        reason.shrink_to_fit();
-    }
-    reason
-}
-
-/// Leaves out the name and the password in each `scheme://name:password@host` (RFC 3986, section 3.2.1): a token for a
-/// registry is written into its address.
-pub(in crate::extract) fn leave_out_passwords(text: &mut String) {
-    const BEGIN: &str = "://";
-
-    if !text.contains(BEGIN) {
-        return;
-    }
-    let mut kept = String::with_capacity(text.len());
-    let mut parts = text.split(BEGIN);
-    kept.extend(parts.next());
-    for part in parts {
-        kept.push_str(BEGIN);
-        // A password may have an `@` itself; what ends the authority it may not.
-        let ends =
-            |character: char| matches!(character, '/' | '?' | '#' | '"' | '\'') || character.is_whitespace();
-        let authority = part.get(..part.find(ends).unwrap_or(part.len())).unwrap_or_default();
-        let start = authority.rfind('@').map_or(0, |at| at.saturating_add(1));
-        kept.push_str(part.get(start..).unwrap_or_default());
-    }
-    *text = kept;
-}
-
 /// The beginning of a text, for a message.
 pub(in crate::extract) fn shown(text: &str) -> &str {
     text.get(..text.floor_char_boundary(64)).unwrap_or_default()
@@ -179,29 +140,6 @@ mod tests {
             listed.add(&number.to_string(), &limits);
         }
         assert!(listed.into_vec().len() < 10_000);
-    }
-
-    #[test]
-    fn passwords_in_addresses_are_left_out() {
-        for (text, expected) in [
-            ("git+https://user:secret@example.com/a@1", "git+https://example.com/a@1"),
-            ("x https://secret@h y https://a:s@e@h/ z@w", "x https://h y https://h/ z@w"),
-            ("https://example.com/@scope/a", "https://example.com/@scope/a"),
-            ("\"https://secret@h\" mail@example.com", "\"https://h\" mail@example.com"),
-            ("://@", "://"),
-            ("1.0", "1.0"),
-        ] {
-            let mut left = text.to_owned();
-            leave_out_passwords(&mut left);
-            assert_eq!(left, expected, "{text}");
-            assert_eq!(reason(text.to_owned()), expected);
-        }
-    }
-
-    #[test]
-    fn a_reason_of_megabytes_is_cut() {
-        let cut = reason("é".repeat(1 << 20));
-        assert!(cut.len() < 5000 && cut.ends_with("… (2097152 bytes)"), "{cut}");
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Extractor for Python {
             report.unknown(format!("{REQUIREMENTS}: {}", crate::chain(&error)));
             None
         });
-        let record = Record { metadata: input.read_all()?, requirements: requirements.flatten() };
+        let record = Record { metadata: input.read_document()?, requirements: requirements.flatten() };
         emit(record.found(input.path(), input.limits()), report);
         Ok(())
     }
@@ -88,7 +88,7 @@ fn read_archive(input: &Input<'_>, report: &mut Report<'_>) -> Result<(), Extrac
     }
     let is_file = |entry: &&Entry| !entry.is_dir() && !entry.is_symlink() && !entry.is_superseded();
     let files = || archive.entries().iter().filter(is_file);
-    let read = |entry: &Entry| archive.read_all(entry, input.limits().file_bytes, &allowance);
+    let read = |entry: &Entry| archive.read_all(entry, input.limits().lock_bytes, &allowance);
     let records: Vec<_> = files().filter(|entry| is_record(entry.path())).collect();
     let wanted: HashSet<_> = records.iter().filter_map(|entry| beside(entry.path())).collect();
     let mut requirements: HashMap<_, _> =
