@@ -26,7 +26,7 @@ const STANDARD_LIBRARY: &str = "stdlib";
 pub(super) fn report(info: &BuildInfo, limits: &Limits, emit: &mut dyn FnMut(Result<Found, String>)) {
     let mut main = None;
     let mut modules: Vec<Module<'_>> = Vec::new();
-    let (mut flags, mut is_working_copy) = (None, false);
+    let (mut program, mut flags, mut is_working_copy) = (None, None, false);
     // Which module a following `=>` replaces: the main one, or the last dependency.
     let mut last_is_main = false;
     for line in info.modules.lines() {
@@ -35,6 +35,7 @@ pub(super) fn report(info: &BuildInfo, limits: &Limits, emit: &mut dyn FnMut(Res
         let module =
             Module { path: parts.next().unwrap_or_default(), version: parts.next().unwrap_or_default() };
         match word {
+            "path" => program = Some(module.path),
             "mod" => {
                 main = Some(module);
                 last_is_main = true;
@@ -63,7 +64,7 @@ pub(super) fn report(info: &BuildInfo, limits: &Limits, emit: &mut dyn FnMut(Res
             emit(Err(format!("it was built by a version of Go that has no number: {:?}", shown(&info.go))));
         }
     }
-    if let Some(main) = main {
+    if let Some(main) = main.or_else(|| program.and_then(repository)) {
         let is_released = main.is_published() && !(is_working_copy && main.is_of_no_release());
         emit_main(main, is_released, flags.as_deref(), limits, emit);
     }
@@ -98,6 +99,17 @@ fn emit_main(
         Found { details, ..found }
     };
     emit(package(main.path, &version, limits).map(derive));
+}
+
+/// The module of a program that was built without modules, as Debian builds, and as Docker did up to version 20: the
+/// repository, where it is known how long its path is. There is no record of what else such a program is built of.
+fn repository(program: &str) -> Option<Module<'_>> {
+    const HOSTS: [&str; 2] = ["bitbucket.org", "github.com"];
+    let mut slashes = program.match_indices('/').map(|(at, _)| at);
+    let host = program.get(..slashes.next()?)?;
+    slashes.next()?;
+    let path = slashes.next().map_or(Some(program), |end| program.get(..end))?;
+    HOSTS.contains(&host).then_some(Module { path, version: "" })
 }
 
 impl Module<'_> {
@@ -218,6 +230,25 @@ mod tests {
         let (packages, problems) = reported("go1.22.1", modules);
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(packages[1], ("example.com/a".to_owned(), "v1.5.0".to_owned(), Certainty::Derived));
+    }
+
+    #[test]
+    fn a_program_that_was_built_without_modules_is_its_repository() {
+        for (program, version) in [
+            ("github.com/docker/docker/cmd/dockerd", "github.com/docker/docker/dockerversion.Version"),
+            ("github.com/docker/docker", "main.version"),
+        ] {
+            let modules =
+                format!("path\t{program}\nbuild\t-ldflags=\" \\t-X \\\"{version}=20.10.24+dfsg1\\\"\"\n");
+            assert_reported(&modules, &[("github.com/docker/docker", "v20.10.24+dfsg1")]);
+        }
+        for program in
+            ["github.com/docker", "example.com/docker/docker", "docker", "command-line-arguments", ""]
+        {
+            assert_reported(&format!("path\t{program}\nbuild\t-ldflags=\"-X main.version=1.0\"\n"), &[]);
+        }
+        // Without a version, or with that of another module.
+        assert_reported("path\tgithub.com/a/b\nbuild\t-ldflags=\"-X github.com/a/c.version=1.0\"\n", &[]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! `lang/java`: what Java archives say of themselves, and of what was put into them.
 //!
 //! Maven writes a `pom.properties` into each jar that it builds, and tools that merge jars keep them. What other tools built
-//! is known from the manifest, with less certainty, or only from the file's name. Archives are looked into wherever they are:
-//! libraries of a web application, and of an executable jar of Spring Boot.
+//! is known from the manifest, with less certainty, or only from the file's name; a group that would be a guess is not said.
+//! Archives are looked into wherever they are: libraries of a web application, and of an executable jar of Spring Boot.
 
+mod group;
 mod identity;
 mod manifest;
 mod name;
