@@ -3,7 +3,7 @@
 //! A tree begins with one filesystem; others are mounted on its directories, as `/etc/fstab` would have them.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 
 use super::{DirEntry, FileSystem, FileType, FsError, FsPath, Inode, Stat, Xattr};
@@ -314,6 +314,15 @@ impl Tree {
     /// Says that these files and directories will be read soon, as [`FileSystem::prefetch_content`] does.
     pub fn prefetch_content(&self, nodes: &[Node]) {
         self.by_mount(nodes, |file_system, inodes| file_system.prefetch_content(inodes));
+    }
+
+    /// Says that these bytes of files will be read soon, as [`FileSystem::prefetch_parts`] does.
+    pub fn prefetch_parts(&self, parts: &[(Node, Range<u64>)]) {
+        for parts in parts.chunk_by(|(a, _), (b, _)| a.mount == b.mount) {
+            let Some(&(first, _)) = parts.first() else { continue };
+            let parts: Vec<_> = parts.iter().map(|(node, bytes)| (node.inode, bytes.clone())).collect();
+            self.file_system(first).prefetch_parts(&parts);
+        }
     }
 
     fn by_mount(&self, nodes: &[Node], tell: impl Fn(&dyn FileSystem, &[Inode])) {

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use crate::archive::Allowance;
 use crate::archive::zip::{Archive, Entry};
 use crate::extract::format::text;
-use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
+use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Reads, Report};
 use crate::fs::FsPath;
 use crate::limits::Limits;
 
@@ -38,6 +38,10 @@ impl Extractor for Python {
 
     fn wants(&self, path: &FsPath) -> bool {
         is_archive(path) || is_record(path)
+    }
+
+    fn reads(&self, path: &FsPath) -> Reads {
+        if is_archive(path) { Reads::End } else { Reads::Whole }
     }
 
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
