@@ -21,9 +21,10 @@ fn image(workspace: &Workspace, kind: &str) -> PathBuf {
     image
 }
 
-/// For the package databases, for a walk, and for a walk with all files that record packages, at most a tenth more than the
-/// kernel, which reads the same parts of the same files; for everything each block that was ever written once, also when
-/// memory has room for one only, and no other.
+/// For the package databases, for a walk, and for a walk with all files that record packages, at most a tenth and one block
+/// more than the kernel, which reads the same parts of the same files; for everything each block that was ever written once,
+/// also when memory has room for one only, and no other. One block, because a tenth of the ten that hold the databases of a
+/// system is no more than what moves with the moment of the kernel's last commit.
 fn compare(kind: &str) {
     if !can_mount() {
         return;
@@ -43,7 +44,7 @@ fn compare(kind: &str) {
         });
         let Some(kernel) = kernel.min() else { continue };
         println!("{kind}, {}: {} blocks, the kernel {kernel}", work.title(), ours.len());
-        assert!(ours.len() * 10 <= kernel * 11, "{kind}, {}: {} of {kernel}", work.title(), ours.len());
+        assert!(ours.len() * 10 <= kernel * 11 + 10, "{kind}, {}: {} of {kernel}", work.title(), ours.len());
     }
     let scanner = scanner.with_memory(1);
     let (file_system, fetches) = scanner.open(&image);
