@@ -72,7 +72,6 @@ impl Cloud {
             id: "i-1".to_owned(),
             state: "running".to_owned(),
             root_device: Some("/dev/sda".to_owned()),
-            created: Some(time::macros::datetime!(2026-11-01 00:00:00 UTC)),
             tags: Tags::new(),
         };
         state.instances.insert("i-1".to_owned(), instance);
@@ -124,6 +123,7 @@ impl Cloud {
             id: "ami-1".to_owned(),
             state: "available".to_owned(),
             root_device: Some("/dev/sda".to_owned()),
+            created: Some(time::macros::datetime!(2026-11-01 00:00:00 UTC)),
             snapshots,
             tags: Tags::new(),
         };
