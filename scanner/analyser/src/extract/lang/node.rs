@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(found(r#"{"type": "module"}"#), Ok(None));
         assert_eq!(found(r#"{"name": "b"}"#), Err("package \"b\" has no version".to_owned()));
         let damaged = text::decoded(b"{\"name\": \"caf\xe9\", \"version\": \"1\"}".to_vec());
-        assert_eq!(found(&damaged), Err("has a name that is not UTF-8".to_owned()));
+        assert_eq!(found(&damaged), Err("a package has a name that is not UTF-8".to_owned()));
     }
 
     #[test]
