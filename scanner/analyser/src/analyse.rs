@@ -90,7 +90,7 @@ pub fn target(id: &str, source: Source<'_>, scope: Scope, limits: &Limits) -> St
 
 /// The findings in a tree that this program could not read.
 fn failed(error: Panicked) -> Findings {
-    let gap = Gap { path: None, extractor: None, reason: chain(&error) };
+    let gap = Gap::new(None, None, chain(&error));
     Findings { gaps: vec![gap], ..Findings::default() }
 }
 
@@ -121,7 +121,7 @@ fn extract_all(tree: &Tree, scope: Scope, room: &mut Room, around: Around) -> Fi
         } else {
             format!("there is an operating system ({}) whose package database lists nothing", system.id)
         };
-        findings.gaps.push(Gap { path: None, extractor: None, reason });
+        findings.gaps.push(Gap::new(None, None, reason));
     }
     findings
 }

@@ -190,9 +190,7 @@ fn what_a_hundred_containers_share_is_read_once() {
         assert_eq!(version, Some(if changed { "12.9" } else { "12.5" }));
         assert_eq!(tree.findings.sources.len(), packages(tree).len());
     }
-    // A file of `status.d` is read for itself and beside each of the others, whose packages may need its own: where there is
-    // one more of them, again.
-    assert_eq!((counts["status"], counts["b"], counts["c"]), (1, 3, 2));
+    assert_eq!((counts["status"], counts["b"], counts["c"]), (1, 1, 1));
     // Once for all, and again where the file beside it differs; of these there are two, each read there and by itself.
     assert_eq!((counts["os-release"], counts["debian_version"]), (2, 4));
     // That of the image, and that of the one container that has its own.
@@ -248,6 +246,20 @@ fn damage_costs_the_container_that_has_it() {
             "docker/overlay2/l/ABSENT: a layer of the container is missing: what it held and hid is not known",
         ]
     );
+}
+
+#[test]
+fn a_store_cannot_write_to_the_terminal_or_give_a_password_away() {
+    let host = host(1);
+    let docker = host.path().join("var/lib/docker");
+    let config = r#"{"ID":"c000","Name":"/a\u001b[2J","Driver":"btrfs","Config":{"Image":"https://user:secret@example.com/a"}}"#;
+    write(docker.join("containers/c000/config.v2.json"), config);
+    write(docker.join("image/btrfs/layerdb/mounts/c000/mount-id"), "x");
+    let (report, _) = report(host.path(), Scope::default(), &Limits::default());
+    let reasons: Vec<_> = report.unknowns().into_iter().map(|unknown| unknown.reason).collect();
+    let expected = "docker container a\\u{1b}[2J (https://example.com/a) was not read: this version does not read \
+                    Docker's storage driver btrfs";
+    assert_eq!(reasons, [expected]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::package::{Evidence, OperatingSystem, Package, PackageKind};
+use crate::text;
 
 /// Everything found in one filesystem.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,23 @@ pub struct Gap {
     pub reason: String,
 }
 
+impl Gap {
+    /// A gap whose reason may quote what is on the disk: it is made fit for people here, for all that report one. Of bounded
+    /// length, without the password of an address that it names, and without what a terminal would act on.
+    pub fn new(path: Option<String>, extractor: Option<String>, reason: impl Into<String>) -> Self {
+        /// Bytes of a reason. Against a damaged name of megabytes, of which each message quotes a part.
+        const MOST: usize = 4 << 10;
+
+        let mut reason = reason.into();
+        text::leave_out_passwords(&mut reason);
+        text::cut(&mut reason, MOST);
+        let mut reason = text::printable(&reason);
+        // What is escaped is longer.
+        text::cut(&mut reason, MOST);
+        Self { path, extractor, reason }
+    }
+}
+
 /// One package database.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Source {
@@ -48,5 +66,24 @@ impl Findings {
             *count = count.saturating_add(1);
         }
         counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_made_fit_for_people_once() {
+        let long = "\u{1b}".repeat(1 << 20);
+        for (reason, expected) in [
+            ("a\u{1b}[2J\nb", "a\\u{1b}[2J\\nb"),
+            ("no https://user:secret@example.com/a", "no https://example.com/a"),
+            (&long, "bytes)"),
+        ] {
+            let gap = Gap::new(None, None, reason);
+            assert!(gap.reason.ends_with(expected) && gap.reason.len() <= 4096, "{}", gap.reason);
+            assert_eq!(Gap::new(None, None, &gap.reason[..]), gap);
+        }
     }
 }

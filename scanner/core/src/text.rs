@@ -54,6 +54,43 @@ impl<W: io::Write> io::Write for JsonText<W> {
     }
 }
 
+/// Cuts a text that has more bytes than it may have, and says how many it had. The end that says so is within `most`: what was
+/// cut is not cut again.
+pub fn cut(text: &mut String, most: usize) {
+    let length = text.len();
+    if length <= most {
+        return;
+    }
+    let end = format!("… ({length} bytes)");
+    text.truncate(text.floor_char_boundary(most.saturating_sub(end.len())));
+    text.push_str(&end);
+    // A text of megabytes is not kept for its beginning.
+    text.shrink_to_fit();
+}
+
+/// Leaves out the name and the password in each `scheme://name:password@host` (RFC 3986, section 3.2.1): a token for a
+/// registry is written into its address.
+pub fn leave_out_passwords(text: &mut String) {
+    const BEGIN: &str = "://";
+
+    if !text.contains(BEGIN) {
+        return;
+    }
+    let mut kept = String::with_capacity(text.len());
+    let mut parts = text.split(BEGIN);
+    kept.extend(parts.next());
+    for part in parts {
+        kept.push_str(BEGIN);
+        // A password may have an `@` itself; what ends the authority it may not.
+        let ends =
+            |character: char| matches!(character, '/' | '?' | '#' | '"' | '\'') || character.is_whitespace();
+        let authority = part.get(..part.find(ends).unwrap_or(part.len())).unwrap_or_default();
+        let start = authority.rfind('@').map_or(0, |at| at.saturating_add(1));
+        kept.push_str(part.get(start..).unwrap_or_default());
+    }
+    *text = kept;
+}
+
 /// Any bytes for a terminal, such as a file's name: as [`printable`], and what is not UTF-8 in hexadecimal.
 pub fn printable_bytes(bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(bytes.len());
@@ -97,6 +134,32 @@ mod tests {
         )
         .unwrap();
         assert_eq!(text, "{\n\"é\\u009b2J\\u007f\": \"\\u202e\\u202ea\"}".as_bytes());
+    }
+
+    #[test]
+    fn a_text_that_is_cut_has_no_more_than_it_may_have() {
+        let mut text = "é".repeat(1 << 20);
+        cut(&mut text, 4096);
+        assert!((4090..=4096).contains(&text.len()) && text.ends_with("é… (2097152 bytes)"), "{text:.20}");
+        let once = text.clone();
+        cut(&mut text, 4096);
+        assert_eq!(text, once);
+    }
+
+    #[test]
+    fn passwords_in_addresses_are_left_out() {
+        for (text, expected) in [
+            ("git+https://user:secret@example.com/a@1", "git+https://example.com/a@1"),
+            ("x https://secret@h y https://a:s@e@h/ z@w", "x https://h y https://h/ z@w"),
+            ("https://example.com/@scope/a", "https://example.com/@scope/a"),
+            ("\"https://secret@h\" mail@example.com", "\"https://h\" mail@example.com"),
+            ("://@", "://"),
+            ("1.0", "1.0"),
+        ] {
+            let mut left = text.to_owned();
+            leave_out_passwords(&mut left);
+            assert_eq!(left, expected, "{text}");
+        }
     }
 
     #[test]

@@ -40,9 +40,11 @@ const ANALYSER_USES: [&str; 17] = [
 ];
 
 /// Of these, what the scanner uses too, for its own bytes.
-const BOTH_USE: [&str; 9] = [
+const BOTH_USE: [&str; 10] = [
     "agentless-core",
     "agentless-sandbox",
+    // A checksum, by which AWS's clients verify what streams from it.
+    "crc32fast",
     "serde",
     "serde_json",
     "sha2",

@@ -7,6 +7,7 @@ use aws_sdk_ec2::types;
 use aws_smithy_types::retry::RetryConfig;
 use scanner_policy::{Call, actions};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::{Aws, AwsError};
 
@@ -75,6 +76,8 @@ pub struct Image {
     pub state: String,
     /// The device name of its root volume, such as `/dev/xvda`.
     pub root_device: Option<String>,
+    /// When it was made.
+    pub created: Option<OffsetDateTime>,
     /// The snapshots that volumes are made of when it is started, with the device names of these.
     pub snapshots: Vec<(String, String)>,
     /// Its tags.
@@ -113,6 +116,8 @@ pub struct Snapshot {
     pub state: SnapshotState,
     /// The point in time that it shows.
     pub started: Option<OffsetDateTime>,
+    /// Its tags.
+    pub tags: Tags,
 }
 
 /// How far a snapshot is.
@@ -193,6 +198,7 @@ impl Ec2 for Aws {
             id: id.to_owned(),
             state: image.state().map_or("in an unknown state", types::ImageState::as_str).to_owned(),
             root_device: image.root_device_name().map(str::to_owned),
+            created: image.creation_date().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok()),
             snapshots: snapshots.collect(),
             tags: tags_of(image.tags()),
         })
@@ -213,7 +219,7 @@ impl Ec2 for Aws {
         let answer = self.send(call, request.send()).await?;
         let id = answer.snapshot_id().ok_or_else(|| names_no_snapshot(call))?;
         let state = SnapshotState::Pending { progress: String::new() };
-        Ok(Snapshot { id: id.to_owned(), state, started: None })
+        Ok(Snapshot { id: id.to_owned(), state, started: None, tags: tags.clone() })
     }
 
     async fn create_snapshot(&self, volume: &str, tags: &Tags) -> Result<Snapshot, AwsError> {
@@ -233,6 +239,7 @@ impl Ec2 for Aws {
             id: id.to_owned(),
             state: state_of(answer.state(), answer.progress(), answer.state_message()),
             started: answer.start_time().and_then(time_of),
+            tags: tags.clone(),
         })
     }
 
@@ -310,6 +317,7 @@ fn snapshot(snapshot: &types::Snapshot) -> Option<Snapshot> {
         id: snapshot.snapshot_id()?.to_owned(),
         state: state_of(snapshot.state(), snapshot.progress(), snapshot.state_message()),
         started: snapshot.start_time().and_then(time_of),
+        tags: tags_of(snapshot.tags()),
     })
 }
 

@@ -21,10 +21,10 @@ use clap::{Parser, Subcommand};
 use crate::config::ConfigError;
 use crate::target::TargetError;
 
-/// Lists what is installed on EC2 hosts by reading snapshots of their disks.
+/// Lists what is installed on EC2 hosts, in their containers, in machine images and in Lambda functions.
 ///
-/// Nothing is installed on a host, no port is opened, and no volume is attached or mounted: disks are read in user
-/// space, a few blocks of them.
+/// Nothing is installed on a host, no port is opened, and no volume is attached or mounted: snapshots of disks are read
+/// in user space, a few blocks of them.
 #[derive(Debug, Parser)]
 #[command(name = "agentless-scanner", version, max_term_width = 100)]
 struct Cli {

@@ -22,12 +22,12 @@ use crate::sbom;
 use crate::sbom::document::{self, Document};
 use crate::scan;
 
-/// List the packages on an EC2 instance, a volume, a snapshot, an image, of a Lambda function, on a raw disk image or in a
+/// List the packages of an EC2 instance, a volume, a snapshot, a machine image, a Lambda function, a raw disk image or a
 /// directory.
 ///
-/// For an instance, a volume or an Amazon Machine Image, snapshots are made, read and deleted again, also after a failure or Ctrl-C. A snapshot
-/// that you name is only read, and so are functions, with their layers. Needs the permissions of the scanner's role; credentials and region come from the usual
-/// places of AWS tools.
+/// For an instance, a volume or an Amazon Machine Image, snapshots are made, read and deleted again, also after a
+/// failure or Ctrl-C. A snapshot that you name is only read, and so are functions, with their layers. Needs the
+/// permissions of the scanner's role; credentials and region come from the usual places of AWS tools.
 ///
 /// Exit status: 0 everything was read; 3 something could not be read, and the list says what; 1 there is no list, or a
 /// snapshot was left behind; 2 the command line or the configuration is not understood.

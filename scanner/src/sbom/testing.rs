@@ -85,7 +85,7 @@ fn packages() -> Vec<Package> {
             version: "2:2.38.1-5+deb12u3".to_owned(),
         }),
         maintainer: Some("Debian \"quoted\" <x@y>".to_owned()),
-        licenses: vec!["GPL-2+".to_owned(), "MIT".to_owned()],
+        licenses: vec!["GPL-2".to_owned(), "MIT".to_owned()],
         depends_on: vec!["zlib1g".to_owned(), "not-there".to_owned()],
         ..Details::default()
     };

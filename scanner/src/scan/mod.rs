@@ -25,7 +25,7 @@ pub use owned::LeftOut;
 
 use crate::limits::Limits;
 use crate::progress::Progress;
-use crate::report::{StorageReport, TargetReport, VolumeState};
+use crate::report::{StorageReport, TargetReport, TreeReport, VolumeState};
 use crate::target::Target;
 use crate::target::ebs::EbsError;
 use crate::target::function::FunctionError;
@@ -117,9 +117,9 @@ pub enum ScanError {
         /// What was found instead, place by place, with a colon before it; or nothing.
         reasons: String,
     },
-    /// There are filesystems, and none has a package database.
+    /// There are filesystems, and none has a package database or a package.
     #[error(
-        "no package database that this version reads was found on {target}{reasons}. Is it the root of a system? \
+        "no package database and no package that this version reads was found on {target}{reasons}. Is it the root of a system? \
          `agentless-scanner list` shows where databases are looked for"
     )]
     NoPackages {
@@ -171,8 +171,8 @@ impl Scan {
     }
 }
 
-/// Whether there is anything to report on. A target without a filesystem, or without any package database, is most
-/// likely not what the user meant.
+/// Whether there is anything to report on. A target without a filesystem, or with neither a package database nor a
+/// package, is most likely not what the user meant.
 fn check(
     target: &Target,
     storage: StorageReport,
@@ -196,7 +196,8 @@ fn check(
     if storage.filesystems.is_empty() {
         return Err(ScanError::NoFilesystem { target, reasons });
     }
-    if storage.trees.iter().all(|tree| tree.findings.sources.is_empty()) {
+    let is_empty = |tree: &TreeReport| tree.findings.sources.is_empty() && tree.findings.packages.is_empty();
+    if storage.trees.iter().all(is_empty) {
         return Err(ScanError::NoPackages { target, reasons });
     }
     Ok(report)
@@ -336,6 +337,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_owner_of_a_snapshot_opts_out_too() {
+        let cloud = Cloud::new(&["vol-1"]).image(&[("/dev/sda", "vol-1")]).tag("snap-of-vol-1", "false");
+        let target = Target::Snapshot("snap-of-vol-1".to_owned());
+        let error = scan(&cloud, &target, &options()).await.unwrap_err();
+        assert!(chain(&error).contains("snap-of-vol-1 must not be scanned"), "{}", chain(&error));
+    }
+
+    #[tokio::test]
+    async fn a_disk_of_applications_needs_no_package_database() {
+        let module = [("app/node_modules/left/package.json", r#"{"name": "left", "version": "1.0.0"}"#)];
+        let cloud = Cloud::new(&["vol-1"]).content("vol-1", disk(&module, "data"));
+        let scan = scan(&cloud, &Target::Volume("vol-1".to_owned()), &options()).await.unwrap();
+        let names: Vec<_> = scan.report.packages().map(|installed| &*installed.package.name).collect();
+        assert_eq!(names, ["left"]);
+    }
+
+    #[tokio::test]
     async fn an_image_is_read_by_copies_of_its_snapshots() {
         let cloud = Cloud::new(&["vol-1", "vol-2"])
             .content("vol-1", root_disk())
@@ -344,6 +362,8 @@ mod tests {
         let read = scan(&cloud, &target, &options()).await.unwrap();
         let volumes: Vec<_> = read.report.storage.volumes.iter().map(|volume| &*volume.id).collect();
         assert_eq!(volumes, ["snap-of-vol-1", "snap-of-vol-2"]);
+        // Whenever it is scanned, it is what it was when it was made.
+        assert_eq!(read.time, datetime!(2026-11-01 00:00:00 UTC));
         assert_eq!(read.report.packages().count(), 1);
         assert_eq!(cloud.created(), 2);
 

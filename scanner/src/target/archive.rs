@@ -1,5 +1,6 @@
 //! An archive behind a presigned URL as a source of blocks: only what is looked at is fetched.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ pub struct ArchiveBlocks<C> {
     renewal: Mutex<()>,
     /// Everything, from a server that knows no ranges.
     whole: OnceCell<Bytes>,
+    /// Whether the server has answered with the range that was asked for.
+    knows_ranges: AtomicBool,
+    /// Held by a fetch until that is so: without ranges each fetch is of everything, and one is enough.
+    probe: Mutex<()>,
 }
 
 /// Why an archive cannot be read.
@@ -63,7 +68,8 @@ impl<C: Lambda + Registry + Download> ArchiveBlocks<C> {
     /// The blocks of an archive. Sends no request yet.
     pub fn new(cloud: Arc<C>, content: Content) -> Self {
         let url = RwLock::new(content.url.as_deref().map(Arc::from));
-        Self { cloud, content, url, renewal: Mutex::default(), whole: OnceCell::new() }
+        let (renewal, probe, knows_ranges) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Self { cloud, content, url, renewal, whole: OnceCell::new(), knows_ranges, probe }
     }
 
     /// How many blocks it has.
@@ -103,6 +109,8 @@ impl<C: Lambda + Registry + Download> ArchiveBlocks<C> {
     }
 
     async fn fetch_block(&self, index: u64) -> Result<Bytes, ArchiveError> {
+        let _alone =
+            if self.knows_ranges.load(Ordering::Relaxed) { None } else { Some(self.probe.lock().await) };
         let start = index.saturating_mul(u64::from(BLOCK_SIZE));
         let range = start..self.content.size.min(start.saturating_add(u64::from(BLOCK_SIZE)));
         if let Some(whole) = self.whole.get() {
@@ -123,6 +131,7 @@ impl<C: Lambda + Registry + Download> ArchiveBlocks<C> {
                 Ok(part)
                     if part.start == start && to_u64(part.bytes.len()) == range.end.saturating_sub(start) =>
                 {
+                    self.knows_ranges.store(true, Ordering::Relaxed);
                     return Ok(block_of(&part.bytes, 0));
                 }
                 Ok(part) if self.content.sha256.is_some_and(|sha256| !is_equal(&part.bytes, sha256)) => {
@@ -313,6 +322,16 @@ mod tests {
             assert_eq!((&last[..100], last.len()), (&bytes[512 << 10..], 512 << 10));
             assert!(last[100..].iter().all(|byte| *byte == 0));
             assert_eq!(*blocks.cloud.asked.lock().unwrap(), asked, "{acts:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_is_fetched_once_by_all_who_ask_at_once() {
+        for (acts, asked) in [(&[Act::Whole][..], 1), (&[], 2)] {
+            let blocks = blocks(acts, false);
+            let (first, last) = tokio::join!(blocks.fetch(0), blocks.fetch(1));
+            assert!(first.is_ok() && last.is_ok());
+            assert_eq!(blocks.cloud.asked.lock().unwrap().1, asked, "{acts:?}");
         }
     }
 

@@ -101,6 +101,9 @@ pub async fn prepare<C: Ec2>(
                 call: scanner_policy::actions::EC2_DESCRIBE_SNAPSHOTS.name(),
                 detail: format!("no snapshot {id}"),
             })?;
+            if is_opted_out(&found.tags) {
+                return Err(SnapshotFailure::OptedOut { id: id.to_owned() }.into());
+            }
             if found.state == SnapshotState::Completed {
                 let snapshot = Ok(Ready { id: found.id, started: found.started });
                 return Ok(vec![Prepared { id: id.to_owned(), device: None, snapshot }]);
@@ -158,18 +161,19 @@ async fn start<C: Ec2>(
     .await
 }
 
-/// Starts the copies of an image's snapshots, the root volume's first. IAM refuses those whose owner opted out.
+/// Starts the copies of an image's snapshots, the root volume's first. IAM refuses those whose owner opted out. They show
+/// what the image was when it was made, whenever they are.
 async fn copy<C: Ec2>(
     snapshots: &Snapshots<C>,
     image: Image,
     patience: Patience<'_>,
 ) -> Vec<(String, Option<String>, Result<Snapshot, SnapshotFailure>)> {
     (patience.look)("starting copies of snapshots");
-    let Image { root_device, snapshots: mut of_image, .. } = image;
+    let Image { root_device, created, snapshots: mut of_image, .. } = image;
     of_image.sort_by_key(|(device, _)| (Some(device) != root_device.as_ref(), device.clone()));
     join_all(of_image.into_iter().map(async |(device, snapshot)| {
         let copy = snapshots.create(Origin::Snapshot(&snapshot), patience.cancel).await;
-        (snapshot, Some(device), copy)
+        (snapshot, Some(device), copy.map(|copy| Snapshot { started: created, ..copy }))
     }))
     .await
 }

@@ -100,6 +100,8 @@ impl Cloud {
             volume.tags.extend([tag]);
         } else if let Some(image) = state.images.get_mut(id) {
             image.tags.extend([tag]);
+        } else if let Some(made) = state.snapshots.get_mut(id) {
+            made.tags.extend([tag]);
         } else {
             state.instances.get_mut(id).unwrap().tags.extend([tag]);
         }
@@ -121,6 +123,7 @@ impl Cloud {
             id: "ami-1".to_owned(),
             state: "available".to_owned(),
             root_device: Some("/dev/sda".to_owned()),
+            created: Some(time::macros::datetime!(2026-11-01 00:00:00 UTC)),
             snapshots,
             tags: Tags::new(),
         };
@@ -148,7 +151,12 @@ impl Cloud {
 
     pub(crate) fn is_clean(&self) -> bool {
         // Those of an image are its owner's.
-        self.lock().snapshots.values().all(|made| made.tags.is_empty())
+        let is_own = |made: &Made| {
+            made.tags
+                .get(scanner_policy::tags::SCANNER)
+                .is_some_and(|value| value == scanner_policy::tags::TRUE)
+        };
+        !self.lock().snapshots.values().any(is_own)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -163,7 +171,12 @@ impl Cloud {
         } else {
             SnapshotState::Completed
         };
-        Snapshot { id: id.to_owned(), state, started: Some(time::macros::datetime!(2026-11-21 06:00:00 UTC)) }
+        Snapshot {
+            id: id.to_owned(),
+            state,
+            started: Some(time::macros::datetime!(2026-11-21 06:00:00 UTC)),
+            tags: made.tags.clone(),
+        }
     }
 
     /// Makes a snapshot that shows a volume, unless something goes wrong.

@@ -237,10 +237,11 @@ async fn layers_of_image(
 }
 
 /// The repository of an image's URI, and what names it there: `ACCOUNT.dkr.ecr.REGION.…/NAME@sha256:…` or `…/NAME:TAG`.
+/// The registry's dual-stack endpoint begins with `ACCOUNT.dkr-ecr.` ("Getting started with making requests over IPv6").
 fn image(uri: &str) -> Option<(Repository, Reference)> {
     let (host, path) = uri.split_once('/')?;
     let (registry, rest) = host.split_once('.')?;
-    if registry.len() != 12 || !rest.starts_with("dkr.ecr") {
+    if registry.len() != 12 || !["dkr.ecr", "dkr-ecr"].iter().any(|start| rest.starts_with(start)) {
         return None;
     }
     let (name, reference) = if let Some((name, digest)) = path.split_once('@') {
@@ -301,6 +302,8 @@ mod tests {
         let expected = |reference| Some(("111122223333".to_owned(), "team/orders".to_owned(), reference));
         assert_eq!(of(&format!("{host}/team/orders:7")), expected(tagged("7")));
         assert_eq!(of(&format!("{host}/team/orders")), expected(tagged("latest")));
+        let dual_stack = "111122223333.dkr-ecr.eu-central-1.on.aws";
+        assert_eq!(of(&format!("{dual_stack}/team/orders:7")), expected(tagged("7")));
         let digest = Reference::Digest("sha256:ab".to_owned());
         assert_eq!(of(&format!("{host}/team/orders:7@sha256:ab")), expected(digest));
         assert_eq!(of("docker.io/library/debian:12"), None);

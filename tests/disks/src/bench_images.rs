@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::image::{Mount, Workspace};
-use crate::{debian, large_tree};
+use crate::{debian, languages, large_tree};
 
 /// A filesystem to make.
 #[derive(Debug)]
@@ -34,9 +34,19 @@ const CONTENT: u64 = 500_000_000;
 impl Kind {
     /// An image of a Debian system and, up to half a gigabyte, what else this machine has in `/usr`.
     pub fn real(&self, workspace: &Workspace) -> PathBuf {
+        self.filled(workspace, |_| {})
+    }
+
+    /// The same with packages of languages, which are a part of the half gigabyte.
+    pub fn with_languages(&self, workspace: &Workspace) -> PathBuf {
+        self.filled(workspace, |root| languages::install(&root.join("srv")))
+    }
+
+    fn filled(&self, workspace: &Workspace, fill: impl FnOnce(&Path)) -> PathBuf {
         let image = workspace.format(self.title, SIZE, &[&format!("mkfs.{}", self.format)]);
         let mount = Mount::with_options(&image, self.mount);
         debian::install(mount.path());
+        fill(mount.path());
         let more = mount.path().join("opt/usr");
         let mut left = CONTENT.saturating_sub(bytes_below(mount.path()));
         copy(Path::new("/usr/share"), &more.join("share"), &mut left);

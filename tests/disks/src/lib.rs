@@ -18,6 +18,7 @@ pub mod fill;
 pub mod image;
 pub mod image_blocks;
 pub mod kinds;
+pub mod languages;
 pub mod large_tree;
 pub mod latency;
 pub mod layout;

@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use agentless_analyser::extract;
+use agentless_analyser::extract::{self, Around, Room};
 use agentless_analyser::fs::walk::{self, Found, Next, Visitor};
 use agentless_analyser::fs::{FileSystem, FileType, FsError, FsPath, Node, Tree};
 use agentless_analyser::limits::Limits;
 use agentless_core::fs::Directory;
+use agentless_core::task::Scope;
 use sha2::{Digest, Sha256};
 
 /// Something to do with a filesystem.
@@ -18,6 +19,8 @@ pub enum Work {
     OsPackages,
     /// List every directory.
     Walk,
+    /// Find and read everything that records a package, of the system or of a language.
+    AllPackages,
     /// List every directory, read every file, and hash what is in it.
     ReadAll,
 }
@@ -42,13 +45,14 @@ const TOGETHER: usize = 1024;
 
 impl Work {
     /// All of it, the least first.
-    pub const ALL: [Self; 3] = [Self::OsPackages, Self::Walk, Self::ReadAll];
+    pub const ALL: [Self; 4] = [Self::OsPackages, Self::Walk, Self::AllPackages, Self::ReadAll];
 
     /// What it is called in a table.
     pub fn title(self) -> &'static str {
         match self {
             Self::OsPackages => "OS packages",
             Self::Walk => "full walk",
+            Self::AllPackages => "all packages",
             Self::ReadAll => "every file",
         }
     }
@@ -56,8 +60,9 @@ impl Work {
     /// Does it below the mount `root`.
     pub fn by_kernel(self, root: &Path) -> Tally {
         match self {
-            Self::OsPackages => packages(&tree(Rc::new(Directory::open(root, &Limits::default()).unwrap()))),
+            Self::OsPackages => packages(&directory(root), false),
             Self::Walk => walk_mount(root, |_| {}),
+            Self::AllPackages => packages(&directory(root), true),
             Self::ReadAll => {
                 let mut files = Vec::new();
                 let mut tally = walk_mount(root, |path| files.push(path));
@@ -75,8 +80,9 @@ impl Work {
     pub fn by_us(self, file_system: Rc<dyn FileSystem>) -> Tally {
         let tree = tree(file_system);
         match self {
-            Self::OsPackages => packages(&tree),
+            Self::OsPackages => packages(&tree, false),
             Self::Walk => walk(&tree, |_| {}),
+            Self::AllPackages => packages(&tree, true),
             Self::ReadAll => {
                 let mut files = Vec::new();
                 let mut tally = walk(&tree, |file| files.push(file));
@@ -119,8 +125,15 @@ fn tree(file_system: Rc<dyn FileSystem>) -> Tree {
     Tree::new(file_system, Limits::default())
 }
 
-fn packages(tree: &Tree) -> Tally {
-    let findings = extract::run(tree);
+/// A mount of the kernel.
+fn directory(root: &Path) -> Tree {
+    tree(Rc::new(Directory::open(root, &Limits::default()).unwrap()))
+}
+
+/// Lists the packages of the system, and of languages if they are asked for.
+fn packages(tree: &Tree, languages: bool) -> Tally {
+    let scope = Scope { languages, ..Scope::default() };
+    let findings = extract::run_within(tree, scope, &mut Room::new(tree.limits()), Around::default());
     assert_eq!(findings.gaps, []);
     Tally { packages: findings.packages.len(), ..Tally::default() }
 }

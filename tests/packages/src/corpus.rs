@@ -160,7 +160,7 @@ pub fn dotnet_wheels() -> PathBuf {
 }
 
 /// What is in them.
-fn dotnet_packages() -> PathBuf {
+pub fn dotnet_packages() -> PathBuf {
     kept::tree("dotnet-packages-1", |folder| {
         for wheel in fs::read_dir(dotnet_wheels()).unwrap().map(Result::unwrap) {
             tool::run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel.path()).arg(folder));

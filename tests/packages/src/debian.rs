@@ -40,7 +40,7 @@ const LANGUAGES: [&str; 22] = [
 
 /// A Debian system with hundreds of packages, with all languages among them.
 pub fn with_languages() -> PathBuf {
-    kept::tree("debian-languages-1", |folder| install(&LANGUAGES, &folder.join("root"))).join("root")
+    kept::tree("debian-languages-2", |folder| install(&LANGUAGES, &folder.join("root"))).join("root")
 }
 
 /// Installs a minimal system and these packages into `root`.
@@ -57,14 +57,28 @@ fn install(packages: &[&str], root: &Path) {
     });
     let (site, release) =
         source.unwrap_or_else(|| panic!("debootstrap can install from none of these sources\n{targets}"));
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", &release]);
+    tool::run(Command::new("debootstrap").args(["--variant=minbase", &release]).arg(root).arg(site));
     if !packages.is_empty() {
-        debootstrap.arg(format!("--include={}", packages.join(",")));
+        add(packages, root);
     }
-    tool::run(debootstrap.arg(root).arg(site));
     // A package's archive is no part of what it installed.
     fs::remove_dir_all(root.join("var/cache/apt/archives")).unwrap();
+}
+
+/// Installs packages with the system's own apt: debootstrap knows no virtual packages, and leaves unconfigured what needs one.
+fn add(packages: &[&str], root: &Path) {
+    // No service is started in there (invoke-rc.d(8)).
+    let policy = root.join("usr/sbin/policy-rc.d");
+    fs::write(&policy, "#!/bin/sh\nexit 101\n").unwrap();
+    fs::set_permissions(&policy, fs::Permissions::from_mode(0o755)).unwrap();
+    let apt = || {
+        let mut chroot = Command::new("chroot");
+        chroot.arg(root).args(["apt-get", "-q", "--yes"]).env("DEBIAN_FRONTEND", "noninteractive");
+        chroot
+    };
+    tool::run(apt().arg("update"));
+    tool::run(apt().args(["--no-install-recommends", "install"]).args(packages));
+    fs::remove_file(policy).unwrap();
 }
 
 /// Packages that are made here, installed with dpkg in a tree of its own.

@@ -85,7 +85,7 @@ impl<'a> Containers<'a> {
                 Ok(Err(error)) => chain(&error),
                 Err(error) => chain(&error),
             };
-            gaps.push(Gap { path, extractor: None, reason: format!("{title} was not read: {reason}") });
+            gaps.push(Gap::new(path, None, format!("{title} was not read: {reason}")));
         }
         trees
     }

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::version;
-use crate::fs::{FileType, FsError, FsPath, Tree};
+use super::{Doubt, version};
+use crate::fs::{FsError, FsPath, Tree};
 
 /// One entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,16 +23,18 @@ pub(super) struct Entry {
 const ENTRIES: usize = 1000;
 
 /// The entries of a directory.
-pub(super) fn entries(tree: &Tree, directory: &FsPath) -> Result<Vec<Entry>, FsError> {
+pub(super) fn entries(tree: &Tree, directory: &FsPath) -> Result<Vec<Entry>, Doubt> {
     let listed = match tree.read_dir(directory) {
         Err(FsError::Invalid { .. }) => return Ok(Vec::new()),
-        listed => listed?.unwrap_or_default(),
+        listed => listed.map_err(Doubt::at(directory))?.unwrap_or_default(),
     };
+    let files = || listed.iter().filter(|entry| entry.name.ends_with(b".conf"));
+    if files().nth(ENTRIES).is_some() {
+        return Err(Doubt::new(directory, format!("it has more than {ENTRIES} entries")));
+    }
     let mut entries = Vec::new();
-    for entry in listed.iter().filter(|entry| entry.name.ends_with(b".conf")).take(ENTRIES) {
-        let stat = tree.stat(entry.node)?;
-        if stat.file_type == FileType::Regular {
-            let content = tree.open_node(entry.node, &stat)?.read_small()?;
+    for entry in files() {
+        if let Some(content) = super::text(tree, &directory.join(&entry.name))? {
             entries.push(Entry::new(&String::from_utf8_lossy(&entry.name), &content));
         }
     }

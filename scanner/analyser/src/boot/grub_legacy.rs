@@ -1,7 +1,7 @@
 //! GRUB Legacy, 0.97: `menu.lst`. Also what Amazon's loader for paravirtual machines reads, of Amazon Linux 1.
 
-use super::{Configured, first_file};
-use crate::fs::{FsError, Tree};
+use super::{Configured, Doubt, first_file};
+use crate::fs::Tree;
 
 /// The second is what Red Hat calls it.
 const PATHS: &[&str] = &["/boot/grub/menu.lst", "/boot/grub/grub.conf"];
@@ -9,7 +9,7 @@ const PATHS: &[&str] = &["/boot/grub/menu.lst", "/boot/grub/grub.conf"];
 const SAVED: &str = "/boot/grub/default";
 
 /// The kernel of the entry that is started.
-pub(super) fn configured(tree: &Tree) -> Result<Configured, FsError> {
+pub(super) fn configured(tree: &Tree) -> Result<Configured, Doubt> {
     let Some((_, content)) = first_file(tree, PATHS)? else { return Ok(Configured::Not) };
     let saved = first_file(tree, &[SAVED])?.map(|(_, saved)| saved).unwrap_or_default();
     Ok(Configured::or_unknown(kernel(&content, &saved)))

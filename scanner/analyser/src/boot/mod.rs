@@ -23,15 +23,38 @@ const BOOT: &str = "/boot";
 const PREFIXES: &[&str] = &["vmlinuz-", "vmlinux-", "bzImage-", "Image-", "image-", "kernel-"];
 
 /// How a boot loader is asked.
-type Loader = fn(&Tree) -> Result<Configured, FsError>;
+type Loader = fn(&Tree) -> Result<Configured, Doubt>;
+
+/// Why it cannot be told which kernel is started: something that decides it is damaged, or cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    /// The file or directory.
+    pub(crate) path: FsPath,
+    pub(crate) reason: String,
+}
+
+impl Doubt {
+    fn new(path: &FsPath, reason: impl Into<String>) -> Self {
+        Self { path: path.clone(), reason: reason.into() }
+    }
+
+    /// What could not be read at this path.
+    fn at(path: &FsPath) -> impl FnOnce(FsError) -> Self {
+        |error| Self::new(path, crate::chain(&error))
+    }
+}
 
 /// Those that are known.
 const LOADERS: [Loader; 4] =
     [grub::configured, systemd_boot::configured, syslinux::configured, grub_legacy::configured];
 
 /// The release of the kernel that is started, such as `6.1.0-18-amd64`, or what stands for it in the kernel's name, such as
-/// `lts`. `None` if it cannot be told.
-pub(crate) fn default_kernel(tree: &Tree) -> Result<Option<String>, FsError> {
+/// `lts`. `None` if that is decided elsewhere than on the disk, or no kernel is there.
+///
+/// # Errors
+///
+/// What is damaged. Another boot loader's files say nothing then: the first one is the one that starts.
+pub(crate) fn default_kernel(tree: &Tree) -> Result<Option<String>, Doubt> {
     for loader in LOADERS {
         match loader(tree)? {
             Configured::Not => {}
@@ -49,10 +72,11 @@ pub(crate) fn default_kernel(tree: &Tree) -> Result<Option<String>, FsError> {
 }
 
 /// The releases in the names of the kernels that are there.
-pub(crate) fn installed(tree: &Tree) -> Result<Vec<String>, FsError> {
-    let entries = match tree.read_dir(&FsPath::new(BOOT)) {
+pub(crate) fn installed(tree: &Tree) -> Result<Vec<String>, Doubt> {
+    let boot = FsPath::new(BOOT);
+    let entries = match tree.read_dir(&boot) {
         Err(FsError::Invalid { .. }) => return Ok(Vec::new()),
-        entries => entries?.unwrap_or_default(),
+        entries => entries.map_err(Doubt::at(&boot))?.unwrap_or_default(),
     };
     let names = entries.iter().filter_map(|entry| str::from_utf8(&entry.name).ok());
     Ok(names.filter_map(release_in_name).map(str::to_owned).collect())
@@ -76,17 +100,30 @@ impl Configured {
 }
 
 /// The content of the first of these files that is there, with its path.
-fn first_file(tree: &Tree, paths: &[&str]) -> Result<Option<(FsPath, Vec<u8>)>, FsError> {
+fn first_file(tree: &Tree, paths: &[&str]) -> Result<Option<(FsPath, Vec<u8>)>, Doubt> {
     for path in paths {
         let path = FsPath::new(path);
-        if let Some((_, stat)) = tree.lookup(&path)?
-            && stat.file_type == FileType::Regular
-            && let Some(file) = tree.open(&path)?
-        {
-            return Ok(Some((path, file.read_small()?)));
+        if let Some(content) = text(tree, &path)? {
+            return Ok(Some((path, content)));
         }
     }
     Ok(None)
+}
+
+/// The content of a small text file, if there is one. A power cut leaves zeros where a file was being written: what would
+/// have stood there is not known.
+fn text(tree: &Tree, path: &FsPath) -> Result<Option<Vec<u8>>, Doubt> {
+    let read = || match tree.lookup(path)? {
+        Some((node, stat)) if stat.file_type == FileType::Regular => {
+            tree.open_node(node, &stat)?.read_small().map(Some)
+        }
+        _ => Ok(None),
+    };
+    let content = read().map_err(Doubt::at(path))?;
+    if content.as_ref().is_some_and(|content| content.contains(&0)) {
+        return Err(Doubt::new(path, "it has zeros in it: it was not written to its end"));
+    }
+    Ok(content)
 }
 
 /// The release in a kernel's name.
@@ -100,7 +137,7 @@ fn release_in_name(name: &str) -> Option<&str> {
 
 /// The release of the kernel at a path. If its name has none, it is a link, to a kernel whose name has, or lies in a
 /// directory that has the release as its name (`kernel-install`: `/MACHINE/RELEASE/linux`).
-fn release(tree: &Tree, path: &str) -> Result<Option<String>, FsError> {
+fn release(tree: &Tree, path: &str) -> Result<Option<String>, Doubt> {
     let path = FsPath::new(path);
     let name = |path: &FsPath| path.file_name().and_then(|name| String::from_utf8(name.to_vec()).ok());
     let Some(file) = name(&path) else { return Ok(None) };
@@ -112,7 +149,7 @@ fn release(tree: &Tree, path: &str) -> Result<Option<String>, FsError> {
         let mut place = start.join(path.as_relative_bytes());
         // Links to links: `/vmlinuz` to `boot/vmlinuz`, and that to the kernel.
         for _ in 0..4 {
-            let Some(target) = link(tree, &place)? else { break };
+            let Some(target) = link(tree, &place).map_err(Doubt::at(&place))? else { break };
             place = if target.starts_with(b"/") {
                 FsPath::new(&target)
             } else {

@@ -8,15 +8,16 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Configured, bls, grub_legacy, syslinux};
+use super::{Configured, Doubt, bls, grub_legacy, syslinux};
+use crate::fs::FsPath;
 use words::{Statement, expand, statements};
 
 /// What a configuration may look at beside itself.
 pub(super) trait Surroundings {
     /// The content of a small file, by its path without a device; `None` if there is none.
-    fn file(&self, path: &str) -> Option<Vec<u8>>;
+    fn file(&self, path: &str) -> Result<Option<Vec<u8>>, Doubt>;
     /// The entries of the Boot Loader Specification, in GRUB's order.
-    fn entries(&self) -> Vec<bls::Entry>;
+    fn entries(&self) -> Result<Vec<bls::Entry>, Doubt>;
 }
 
 /// One line of a menu.
@@ -48,7 +49,10 @@ const ITEMS: usize = 10_000;
 /// A configuration while it is read.
 #[derive(Debug)]
 pub(super) struct Script<'a, S> {
+    path: &'a FsPath,
     surroundings: &'a S,
+    /// The first reason why what was read may not be all that decides.
+    doubt: Option<Doubt>,
     variables: BTreeMap<String, String>,
     variable_bytes: usize,
     files_left: u32,
@@ -73,10 +77,12 @@ enum Block {
 }
 
 impl<'a, S: Surroundings> Script<'a, S> {
-    /// Runs a configuration in a directory of this path.
-    pub(super) fn run(directory: &str, content: &[u8], surroundings: &'a S) -> Self {
+    /// Runs the configuration of this path.
+    pub(super) fn run(path: &'a FsPath, content: &[u8], surroundings: &'a S) -> Self {
         let mut script = Self {
+            path,
             surroundings,
+            doubt: None,
             variables: BTreeMap::new(),
             variable_bytes: 0,
             files_left: FILES,
@@ -85,9 +91,10 @@ impl<'a, S: Surroundings> Script<'a, S> {
             items: 0,
             has_entries: false,
         };
+        let directory = path.parent().unwrap_or_default().to_string();
         for (name, value) in [
-            ("prefix", directory),
-            ("config_directory", directory),
+            ("prefix", &directory[..]),
+            ("config_directory", &directory),
             ("menuentry_id_option", "--id"),
             // What GRUB 2.00 and later can do, which scripts ask for.
             ("feature_menuentry_id", "y"),
@@ -97,21 +104,30 @@ impl<'a, S: Surroundings> Script<'a, S> {
         ] {
             script.set(name, value.to_owned());
         }
-        script.execute(statements(content), 0);
+        script.execute(content, 0);
         script
     }
 
     /// The kernel of the entry that is started.
-    pub(super) fn default(mut self) -> Configured {
+    pub(super) fn default(mut self) -> Result<Configured, Doubt> {
         let chosen = self.value("default").to_owned();
         let menu = std::mem::take(&mut self.menu);
-        let Some(item) = choose(&menu, &chosen) else { return Configured::Not };
-        Configured::or_unknown(match &item.action {
-            Action::Start(kernel) => kernel.clone(),
-            Action::Run(statements) => self.kernel(statements),
+        let kernel = match choose(&menu, &chosen).map(|item| &item.action) {
+            Some(Action::Start(kernel)) => kernel.clone(),
+            Some(Action::Run(statements)) => self.kernel(statements),
             // An empty menu in the menu.
-            Action::Menu(_) => None,
-        })
+            Some(Action::Menu(_)) => None,
+            None => {
+                self.doubt(|| "it has no entry".to_owned());
+                None
+            }
+        };
+        self.doubt.map_or_else(|| Ok(Configured::or_unknown(kernel)), Err)
+    }
+
+    /// Something that decides may be missing.
+    fn doubt(&mut self, reason: impl FnOnce() -> String) {
+        self.doubt.get_or_insert_with(|| Doubt::new(self.path, reason()));
     }
 
     fn value(&self, name: &str) -> &str {
@@ -123,10 +139,16 @@ impl<'a, S: Surroundings> Script<'a, S> {
         if bytes <= VARIABLE_BYTES {
             self.variable_bytes = bytes;
             self.variables.insert(name.to_owned(), value);
+        } else {
+            self.doubt(|| format!("its variables have more than {VARIABLE_BYTES} bytes"));
         }
     }
 
-    fn execute(&mut self, statements: Vec<Statement>, depth: usize) {
+    fn execute(&mut self, content: &[u8], depth: usize) {
+        let (statements, are_all) = statements(content);
+        if !are_all {
+            self.doubt(|| "it has more statements than are read".to_owned());
+        }
         let mut blocks: Vec<Block> = Vec::new();
         let mut entry: Option<(Item, Vec<Statement>)> = None;
         for statement in statements {
@@ -196,12 +218,19 @@ impl<'a, S: Surroundings> Script<'a, S> {
                     let item = self.item(&statement);
                     self.menus.push((item, std::mem::take(&mut self.menu)));
                 }
-                _ if statement.opens => blocks.push(Block::Skipped { end: "}" }),
+                _ if statement.opens => {
+                    if first == Some("submenu") {
+                        self.doubt(|| format!("it has more than {DEPTH} menus in each other"));
+                    }
+                    blocks.push(Block::Skipped { end: "}" });
+                }
                 _ if is_active => self.command(&statement, depth),
                 _ => {}
             }
         }
-        // A configuration that is cut off ends all that is open.
+        if !blocks.is_empty() {
+            self.doubt(|| "it ends within an entry, a menu or a condition: the rest is missing".to_owned());
+        }
         for block in blocks.into_iter().rev() {
             if matches!(block, Block::Menu) {
                 self.close();
@@ -213,6 +242,8 @@ impl<'a, S: Surroundings> Script<'a, S> {
         if self.items < ITEMS {
             self.items = self.items.saturating_add(1);
             self.menu.push(item);
+        } else {
+            self.doubt(|| format!("its menu has more than {ITEMS} entries"));
         }
     }
 
@@ -263,9 +294,21 @@ impl<'a, S: Surroundings> Script<'a, S> {
 
     /// A file, by a path that may begin with a device: `(hd0,gpt2)/boot/grub/grubenv`.
     fn file(&mut self, path: &str) -> Option<Vec<u8>> {
-        self.files_left = self.files_left.checked_sub(1)?;
+        let Some(left) = self.files_left.checked_sub(1) else {
+            self.doubt(|| format!("it reads more than {FILES} files"));
+            return None;
+        };
+        self.files_left = left;
         let path = path.split_once(')').map_or(path, |(_, path)| path);
-        self.surroundings.file(path)
+        self.known(self.surroundings.file(path))
+    }
+
+    /// What could be read.
+    fn known<T: Default>(&mut self, read: Result<T, Doubt>) -> T {
+        read.unwrap_or_else(|doubt| {
+            self.doubt.get_or_insert(doubt);
+            T::default()
+        })
     }
 
     fn command(&mut self, statement: &Statement, depth: usize) {
@@ -285,14 +328,17 @@ impl<'a, S: Surroundings> Script<'a, S> {
             Some("load_env") => self.load_env(&words.collect::<Vec<_>>()),
             Some("blscfg") if !self.has_entries => {
                 self.has_entries = true;
-                for entry in self.surroundings.entries() {
+                for entry in self.known(self.surroundings.entries()) {
                     self.add(Item { title: entry.title, id: entry.id, action: Action::Start(entry.linux) });
                 }
             }
             Some("source" | "." | "configfile") if depth < SOURCES => {
                 if let Some(content) = words.next().and_then(|path| self.file(path)) {
-                    self.execute(statements(&content), depth.saturating_add(1));
+                    self.execute(&content, depth.saturating_add(1));
                 }
+            }
+            Some("source" | "." | "configfile") => {
+                self.doubt(|| format!("it reads files that read others, more than {SOURCES} deep"));
             }
             Some(word) => {
                 if let Some((name, value)) = word.split_once('=')
@@ -393,16 +439,16 @@ pub fn fuzz_boot(content: &[u8]) {
     struct Itself<'a>(&'a [u8]);
 
     impl Surroundings for Itself<'_> {
-        fn file(&self, _path: &str) -> Option<Vec<u8>> {
-            Some(self.0.to_vec())
+        fn file(&self, _path: &str) -> Result<Option<Vec<u8>>, Doubt> {
+            Ok(Some(self.0.to_vec()))
         }
 
-        fn entries(&self) -> Vec<bls::Entry> {
-            vec![bls::Entry::new("a-1.conf", self.0)]
+        fn entries(&self) -> Result<Vec<bls::Entry>, Doubt> {
+            Ok(vec![bls::Entry::new("a-1.conf", self.0)])
         }
     }
 
-    drop(Script::run("/boot/grub", content, &Itself(content)).default());
+    drop(Script::run(&FsPath::new("/boot/grub/grub.cfg"), content, &Itself(content)).default());
     drop(syslinux::kernel(content));
     drop(grub_legacy::kernel(content, content));
     let (one, two) = content.split_at(content.len().checked_div(2).unwrap_or(0));

@@ -1,7 +1,7 @@
 //! Syslinux and those that read its configuration: EXTLINUX, which Alpine uses, and U-Boot.
 
-use super::{Configured, first_file};
-use crate::fs::{FsError, Tree};
+use super::{Configured, Doubt, first_file};
+use crate::fs::Tree;
 
 const PATHS: &[&str] = &[
     "/boot/extlinux.conf",
@@ -11,7 +11,7 @@ const PATHS: &[&str] = &[
 ];
 
 /// The kernel of the label that is started.
-pub(super) fn configured(tree: &Tree) -> Result<Configured, FsError> {
+pub(super) fn configured(tree: &Tree) -> Result<Configured, Doubt> {
     let file = first_file(tree, PATHS)?;
     Ok(file.map_or(Configured::Not, |(_, content)| Configured::or_unknown(kernel(&content))))
 }

@@ -1,7 +1,7 @@
 //! systemd-boot: `loader.conf` and the entries beside it (loader.conf(5)).
 
-use super::{Configured, bls, first_file};
-use crate::fs::{FsError, FsPath, Tree};
+use super::{Configured, Doubt, bls, first_file};
+use crate::fs::{FsPath, Tree};
 
 /// Where the EFI system partition, or the one for boot loaders, may be mounted.
 const PARTITIONS: &[&str] = &["/efi", "/boot/efi", "/boot"];
@@ -9,7 +9,7 @@ const PARTITIONS: &[&str] = &["/efi", "/boot/efi", "/boot"];
 /// The kernel of the entry that is started.
 ///
 /// Which one may also be set in a variable of the firmware, that is not on the disk.
-pub(super) fn configured(tree: &Tree) -> Result<Configured, FsError> {
+pub(super) fn configured(tree: &Tree) -> Result<Configured, Doubt> {
     let mut entries = Vec::new();
     let mut default = None;
     let mut has_images = false;
@@ -20,7 +20,8 @@ pub(super) fn configured(tree: &Tree) -> Result<Configured, FsError> {
             default.get_or_insert_with(|| pattern(&content));
         }
         entries.extend(bls::entries(tree, &partition.join("loader/entries"))?);
-        let images = tree.lookup(&partition.join("EFI/Linux"))?;
+        let images = partition.join("EFI/Linux");
+        let images = tree.lookup(&images).map_err(Doubt::at(&images))?;
         has_images |= images.is_some_and(|(_, stat)| stat.file_type == crate::fs::FileType::Directory);
     }
     // Entries alone may also be those of GRUB.

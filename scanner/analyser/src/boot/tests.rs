@@ -26,9 +26,20 @@ fn write(root: &Path, path: &str, content: &str) {
 }
 
 fn default(root: &TempDir) -> Option<String> {
+    started(root).unwrap()
+}
+
+fn started(root: &TempDir) -> Result<Option<String>, Doubt> {
     let limits = Limits::default();
     let tree = Tree::new(Rc::new(Directory::open(root.path(), &limits).unwrap()), limits);
-    default_kernel(&tree).unwrap()
+    default_kernel(&tree)
+}
+
+/// The file that makes it uncertain what is started, and why.
+#[track_caller]
+fn doubt(root: &TempDir) -> String {
+    let Doubt { path, reason } = started(root).unwrap_err();
+    format!("{path}: {reason}")
 }
 
 /// What `grub-mkconfig` writes before the entries (`00_header`), with what it has for the default in between.
@@ -226,4 +237,69 @@ fn variables_and_names_without_end_cost_little() {
     let began = std::time::Instant::now();
     assert_eq!(default(&root).as_deref(), Some("1"));
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_damaged_configuration_does_not_tell_what_is_started() {
+    let whole = format!("{}{DEBIAN}", header("0"));
+    let cut = |end: &str| &whole[..whole.find(end).unwrap()];
+    for (content, expected) in [
+        ("", "it has no entry"),
+        (&whole.replace("quiet", "\0\0\0\0"), "it has zeros in it"),
+        // Within the header there is no entry yet, and within the menus some are missing.
+        (cut("set default="), "it ends within an entry, a menu or a condition"),
+        (cut("### BEGIN /etc/grub.d/10_linux"), "it has no entry"),
+        (cut("menuentry 'Debian GNU/Linux, with Linux 6.1.0-17"), "it ends within an entry, a menu"),
+        (cut("fwsetup"), "it ends within an entry, a menu"),
+        (&"menuentry a {\nlinux /vmlinuz-1\n}\n".repeat(10_001), "its menu has more than 10000 entries"),
+        (&"x\n".repeat(100_001), "it has more statements than are read"),
+        (&format!("{}menuentry a {{\n}}\n", "source /a\n".repeat(65)), "it reads more than 64 files"),
+        (&format!("{}menuentry a {{\n", "submenu m {\n".repeat(17)), "it has more than 16 menus"),
+        (
+            &format!("set x={}\n{}", "x".repeat(4000), "set a=$x\n".repeat(300)),
+            "its variables have more than",
+        ),
+    ] {
+        // An older configuration of another loader, and kernels, do not tell either.
+        let root = system(&[
+            ("boot/grub/grub.cfg", content),
+            ("boot/extlinux/extlinux.conf", "default l\nlabel l\nlinux /vmlinuz-2\n"),
+            ("boot/vmlinuz-3", ""),
+        ]);
+        let found = doubt(&root);
+        assert!(found.starts_with(&format!("/boot/grub/grub.cfg: {expected}")), "{found}");
+    }
+    for (path, content) in [
+        ("boot/grub/grubenv", "# GRUB Environment Block\nsaved_entry=\0\0"),
+        ("boot/grub/custom.cfg", "menuentry \0 {"),
+    ] {
+        let root = grub("${saved_entry}", "");
+        write(root.path(), path, content);
+        assert_eq!(doubt(&root), format!("/{path}: it has zeros in it: it was not written to its end"));
+    }
+    let root = grub("0", "");
+    let environment = std::fs::OpenOptions::new().write(true).open(root.path().join("boot/grub/grubenv"));
+    environment.unwrap().set_len(2 << 20).unwrap();
+    assert!(doubt(&root).starts_with("/boot/grub/grubenv: the size of a small file"), "{}", doubt(&root));
+}
+
+#[test]
+fn damaged_entries_and_other_loaders_do_not_tell_either() {
+    let entry = "boot/loader/entries/a-1-1.conf";
+    let blscfg = ("boot/grub2/grub.cfg", "blscfg\n");
+    for files in [
+        &[blscfg, (entry, "title a\nlinux /vmlinuz-1\n"), ("boot/loader/entries/b-2-1.conf", "\0")][..],
+        &[("boot/loader/loader.conf", "timeout 1\n"), ("boot/loader/entries/b-2-1.conf", "\0")],
+        &[("boot/extlinux.conf", "DEFAULT a\n\0")],
+        &[("boot/grub/menu.lst", "default saved\n"), ("boot/grub/default", "\0")],
+    ] {
+        let root = system(files);
+        write(root.path(), "boot/vmlinuz-9", "");
+        assert!(doubt(&root).contains("it has zeros in it"), "{files:?}");
+    }
+    let root = system(&[blscfg]);
+    for number in 0..=1000 {
+        write(root.path(), &format!("boot/loader/entries/{number}.conf"), "linux /vmlinuz-1\n");
+    }
+    assert_eq!(doubt(&root), "/boot/loader/entries: it has more than 1000 entries");
 }

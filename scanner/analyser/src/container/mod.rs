@@ -147,7 +147,7 @@ impl Stores {
             let reason = format!(
                 "the target has more than {limit} containers, the limit (`containers`): the others were not read"
             );
-            reader.gaps.push(Gap { path: None, extractor: None, reason });
+            reader.gaps.push(Gap::new(None, None, reason));
         }
         let mut gaps = self.problems.clone();
         gaps.extend(reader.finish());

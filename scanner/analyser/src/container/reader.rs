@@ -22,7 +22,7 @@ impl<'a> Reader<'a> {
     pub(super) fn finish(mut self) -> Vec<Gap> {
         if self.more > 0 {
             let reason = format!("{} more problems with containers", self.more);
-            self.gaps.push(Gap { path: None, extractor: None, reason });
+            self.gaps.push(Gap::new(None, None, reason));
         }
         self.gaps
     }
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
 }
 
 pub(super) fn gap(path: &FsPath, reason: impl Into<String>) -> Gap {
-    Gap { path: Some(path.to_string()), extractor: None, reason: reason.into() }
+    Gap::new(Some(path.to_string()), None, reason)
 }
 
 /// What is at a place in a value: names with dots between them. Null if there is nothing.

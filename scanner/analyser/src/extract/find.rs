@@ -48,9 +48,11 @@ pub(super) fn walked(
         is_full: false,
         found: Vec::new(),
         candidates: Vec::new(),
+        links: Vec::new(),
     };
     let outcome = walk(tree, &mut search);
     search.look_at_candidates();
+    search.look_behind_links();
     let Search { mut found, gathering, is_full, .. } = search;
     if let Err(error) = outcome {
         gathering.push_gap("/".to_owned(), None, crate::chain(&error));
@@ -136,6 +138,8 @@ struct Search<'a, 'g> {
     found: Vec<Wanted>,
     /// Files whose mode and size are still to be looked at.
     candidates: Vec<(FsPath, Node)>,
+    /// Links with the name of a file that an extractor wants, of which it is still to be seen whether they lead somewhere.
+    links: Vec<(usize, FsPath, Node)>,
 }
 
 impl Search<'_, '_> {
@@ -175,6 +179,35 @@ impl Search<'_, '_> {
             }
         }
     }
+
+    /// Reports the links that lead nowhere because they lead to each other. What another link leads to is found where it is,
+    /// and one whose target is not there records nothing.
+    fn look_behind_links(&mut self) {
+        let links = std::mem::take(&mut self.links);
+        let nodes: Vec<_> = links.iter().map(|(_, _, node)| *node).collect();
+        self.tree.prefetch_inodes(&nodes);
+        for (index, path, _) in links {
+            if let (Err(error), Some(extractor)) = (self.tree.lookup(&path), self.extractors.get(index)) {
+                self.gathering.gap(*extractor, &path, &error);
+            }
+        }
+    }
+
+    /// A link with the name of a file that an extractor wants is kept.
+    fn link(&mut self, found: &Found<'_>) {
+        if self.interests.by_name(found.name()).next().is_none() {
+            return;
+        }
+        let path = found.path();
+        let wants =
+            |&index: &usize| self.extractors.get(index).is_some_and(|extractor| extractor.wants(&path));
+        if let Some(index) = self.interests.by_name(found.name()).find(wants) {
+            self.links.push((index, path, found.node()));
+        }
+        if self.links.len() >= CANDIDATES {
+            self.look_behind_links();
+        }
+    }
 }
 
 impl Visitor for Search<'_, '_> {
@@ -194,6 +227,10 @@ impl Visitor for Search<'_, '_> {
                 };
             }
             FileType::Regular => {}
+            FileType::Symlink => {
+                self.link(found);
+                return Next::Skip;
+            }
             _ => return Next::Skip,
         }
         let named: Vec<_> = self.interests.by_name(found.name()).collect();
@@ -278,6 +315,37 @@ mod tests {
             .collect();
         let expected = [(0, "/record/x-metadata".to_owned(), false), (1, "/bin/x-metadata".to_owned(), true)];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_link_that_leads_to_itself_is_reported_once_and_others_are_passed_over() {
+        use std::os::unix::fs::symlink;
+
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("file"), "x").unwrap();
+        for (folder, target) in [
+            ("itself", "RECORD"),
+            ("one", "../two/RECORD"),
+            ("two", "/one/RECORD"),
+            ("good", "../file"),
+            ("broken", "../none"),
+        ] {
+            let folder = root.path().join(folder);
+            std::fs::create_dir(&folder).unwrap();
+            symlink(target, folder.join("RECORD")).unwrap();
+            // Nobody wants this one.
+            symlink("other", folder.join("other")).unwrap();
+        }
+        let limits = Limits::default();
+        let tree = Tree::new(Rc::new(Directory::open(root.path(), &limits).unwrap()), limits.clone());
+        let (all, none) =
+            (Below(&[Interest::Name("RECORD")], "/"), Below(&[Interest::Name("RECORD")], "/none"));
+        let mut gathering = Gathering::within(Room::new(&limits), &limits);
+        assert_eq!(walked(&tree, &[&none, &all, &all], &HashSet::new(), &mut gathering), []);
+        let gaps = gathering.finish().gaps;
+        let paths: Vec<_> = gaps.iter().map(|gap| gap.path.as_deref().unwrap()).collect();
+        assert_eq!(paths, ["/itself/RECORD", "/one/RECORD", "/two/RECORD"]);
+        assert!(gaps.iter().all(|gap| gap.reason.contains("(`symlinks`)")), "{gaps:?}");
     }
 
     #[test]

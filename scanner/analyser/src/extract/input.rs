@@ -56,6 +56,11 @@ impl<'a> Input<'a> {
         self.file.read_all()
     }
 
+    /// The file's bytes, for a document that is parsed as a whole.
+    pub fn read_document(&self) -> Result<Vec<u8>, FsError> {
+        self.file.read_document()
+    }
+
     /// The file's bytes, for a file of a few lines.
     pub fn read_small(&self) -> Result<Vec<u8>, FsError> {
         self.file.read_small()
@@ -79,6 +84,11 @@ impl<'a> Input<'a> {
     /// The bytes of a file beside it that may be large, such as a database's log.
     pub fn read_all_of_side(&self, path: &FsPath) -> Result<Option<Vec<u8>>, FsError> {
         self.tree.open(path)?.map(|file| file.read_all()).transpose()
+    }
+
+    /// The bytes of a document beside it.
+    pub fn read_document_of_side(&self, path: &FsPath) -> Result<Option<Vec<u8>>, FsError> {
+        self.tree.open(path)?.map(|file| file.read_document()).transpose()
     }
 
     /// Whether there is such a directory beside it.

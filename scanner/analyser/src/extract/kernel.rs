@@ -3,21 +3,21 @@
 //! Distributions keep older kernels installed. What is wrong with one of these concerns nobody until it is started, so the
 //! packages of each kernel say whether it is the one.
 
-use agentless_core::findings::Findings;
-
+use super::report::Gathering;
 use crate::boot;
 use crate::fs::Tree;
 use crate::package::{Kernel, Package, PackageKind};
 
-/// Marks the packages of kernels. If it cannot be told which kernel is started, or no package has it, none is marked.
-pub(super) fn mark(tree: &Tree, findings: &mut Findings) {
+/// Marks the packages of kernels. If it cannot be told which kernel is started, or no package has it, none is marked: a kernel
+/// that runs must not be taken for one that does not. Where damage is why, that is reported.
+pub(super) fn mark(tree: &Tree, gathering: &mut Gathering) {
     let is_candidate = |package: &&mut Package| match package.kind {
         PackageKind::Deb => deb_release(&package.name).is_some(),
         PackageKind::Rpm => rpm_flavour(&package.name).is_some(),
         PackageKind::Apk => package.name.starts_with("linux-"),
         _ => false,
     };
-    let mut packages: Vec<_> = findings.packages.iter_mut().filter(is_candidate).collect();
+    let mut packages: Vec<_> = gathering.packages_mut().iter_mut().filter(is_candidate).collect();
     if packages.is_empty() {
         return;
     }
@@ -25,9 +25,9 @@ pub(super) fn mark(tree: &Tree, findings: &mut Findings) {
     let (default, installed) = match found {
         Ok((Some(default), installed)) => (default, installed),
         Ok((None, _)) => return tracing::debug!("it cannot be told which kernel is started"),
-        Err(error) => {
-            let error = crate::chain(&error);
-            return tracing::debug!(error, "it cannot be told which kernel is started");
+        Err(doubt) => {
+            let reason = format!("it cannot be told which kernel is started: {}", doubt.reason);
+            return gathering.push_gap(doubt.path.to_string(), None, reason);
         }
     };
     let marks: Vec<_> = packages.iter().map(|package| belongs(package, &default, &installed)).collect();
@@ -154,6 +154,7 @@ mod tests {
     use agentless_core::fs::Directory;
 
     use super::*;
+    use crate::extract::{Room, run};
     use crate::limits::Limits;
     use crate::package::{Details, Evidence};
 
@@ -176,14 +177,15 @@ mod tests {
         let limits = Limits::default();
         let tree = Tree::new(Rc::new(Directory::open(root.path(), &limits).unwrap()), limits);
         let listed = packages.iter().map(|(name, version, _)| package(kind, name, version));
-        let mut findings = Findings { packages: listed.collect(), ..Findings::default() };
-        mark(&tree, &mut findings);
+        let mut gathering = Gathering::within(Room::new(tree.limits()), tree.limits());
+        gathering.packages_mut().extend(listed);
+        mark(&tree, &mut gathering);
         let shown = |package: &Package| match package.details.kernel {
             Some(Kernel::Default) => '+',
             Some(Kernel::Other) => '-',
             None => ' ',
         };
-        for (marked, (name, version, expected)) in findings.packages.iter().zip(packages) {
+        for (marked, (name, version, expected)) in gathering.packages().iter().zip(packages) {
             assert_eq!(shown(marked), *expected, "{name} {version}");
         }
     }
@@ -297,5 +299,44 @@ mod tests {
     #[test]
     fn a_kernel_that_no_package_has_marks_none() {
         assert_marks(PackageKind::Deb, "6.7.1-own", &[("linux-image-6.1.0-18-amd64", "6.1.76-1", ' ')]);
+    }
+
+    #[test]
+    fn a_damaged_configuration_is_an_unknown_and_no_kernel_is_marked() {
+        let stanza = |release: &str| {
+            format!("Package: linux-image-{release}-amd64\nStatus: install ok installed\nVersion: 1\n\n")
+        };
+        for (content, expected) in [
+            ("menuentry a {\n linux /vmlinuz-6.1.0-17-amd64\n}\n", None),
+            ("menuentry a {\n linux /vml", Some("it ends within an entry")),
+            ("menuentry a {\0", Some("it has zeros in it")),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            for (path, content) in [
+                ("var/lib/dpkg/status", &(stanza("6.1.0-17") + &stanza("6.1.0-18"))[..]),
+                ("boot/grub/grub.cfg", content),
+                ("boot/vmlinuz-6.1.0-18-amd64", ""),
+            ] {
+                let path = root.path().join(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, content).unwrap();
+            }
+            let limits = Limits::default();
+            let findings = run(&Tree::new(Rc::new(Directory::open(root.path(), &limits).unwrap()), limits));
+            let marks: Vec<_> = findings.packages.iter().map(|package| package.details.kernel).collect();
+            match expected {
+                None => {
+                    assert_eq!(findings.gaps, []);
+                    assert_eq!(marks, [Some(Kernel::Default), Some(Kernel::Other)]);
+                }
+                Some(expected) => {
+                    assert_eq!(marks, [None, None]);
+                    let [gap] = &findings.gaps[..] else { panic!("{:?}", findings.gaps) };
+                    assert_eq!(gap.path.as_deref(), Some("/boot/grub/grub.cfg"));
+                    let expected = format!("it cannot be told which kernel is started: {expected}");
+                    assert!(gap.reason.starts_with(&expected), "{}", gap.reason);
+                }
+            }
+        }
     }
 }

@@ -31,7 +31,7 @@ use crate::volume::bytes::to_u64;
 
 pub use agentless_core::findings::{Findings, Gap, Source};
 pub use input::{Input, Reader};
-pub use interest::Interest;
+pub use interest::{Interest, Reads};
 pub use owner::{Claims, is_of_the_distribution};
 pub use registry::EXTRACTORS;
 pub use report::{Found, Report, Room};
@@ -63,6 +63,11 @@ pub trait Extractor: Debug + Send + Sync {
     /// Whether it reads this file of those that its interest covers.
     fn wants(&self, _path: &FsPath) -> bool {
         true
+    }
+
+    /// What it surely reads of such a file, if only a walk finds it.
+    fn reads(&self, _path: &FsPath) -> Reads {
+        Reads::Whole
     }
 
     /// Reads one file and reports what it records. What was reported before a failure is kept.
@@ -119,10 +124,9 @@ pub fn run_these(
         lock::leave_out_installed(gathering.packages_mut());
     }
     unread::report(tree, &mut gathering);
+    kernel::mark(tree, &mut gathering);
     *room = gathering.room;
-    let mut findings = gathering.finish();
-    kernel::mark(tree, &mut findings);
-    findings
+    gathering.finish()
 }
 
 /// What the system in a tree calls itself, and nothing else.
@@ -182,8 +186,6 @@ fn search(tree: &Tree, extractors: &[&dyn Extractor], layers: &HashSet<Node>, ga
     /// Files that are asked for together, and their bytes.
     const AHEAD: usize = 256;
     const AHEAD_BYTES: u64 = 16 << 20;
-    /// Of a program, headers at both ends are read. One of up to two blocks of a snapshot is all read by that.
-    const PARTS: u64 = 1 << 20;
 
     let mut wanted = find::walked(tree, extractors, layers, gathering);
     let owners = Owners::of(&wanted, tree, extractors, gathering);
@@ -193,19 +195,19 @@ fn search(tree: &Tree, extractors: &[&dyn Extractor], layers: &HashSet<Node>, ga
     while !rest.is_empty() {
         let (mut count, mut bytes, mut ahead) = (0_usize, 0_u64, Vec::new());
         for wanted in rest.iter().take(AHEAD) {
-            let size = tree.stat(wanted.node).map_or(1, |stat| stat.size.max(1));
-            let limit = if wanted.is_program { PARTS } else { AHEAD_BYTES };
-            // A larger one is mostly one of which a part is read.
-            if size <= limit {
-                bytes = bytes.saturating_add(size);
-                if bytes > AHEAD_BYTES {
-                    break;
-                }
-                ahead.push(wanted.node);
+            // What cannot be read costs nothing here, and is reported when it is its turn.
+            let size = tree.stat(wanted.node).map_or(0, |stat| stat.size);
+            let reads = extractors.get(wanted.extractor).map(|extractor| extractor.reads(&wanted.path));
+            let parts: Vec<_> = reads.into_iter().flat_map(|reads| reads.ahead(size)).collect();
+            let sizes = parts.iter().map(|part| part.end.saturating_sub(part.start));
+            bytes = sizes.fold(bytes, u64::saturating_add);
+            if bytes > AHEAD_BYTES {
+                break;
             }
+            ahead.extend(parts.into_iter().map(|part| (wanted.node, part)));
             count = count.saturating_add(1);
         }
-        tree.prefetch_content(&ahead);
+        tree.prefetch_parts(&ahead);
         let (now, later) = rest.split_at(count.clamp(1, rest.len()));
         for find::Wanted { extractor, path, node, is_program: _ } in now {
             if let Some(extractor) = extractors.get(*extractor) {

@@ -7,8 +7,8 @@ use agentless_core::findings::{Findings, Gap, Source};
 use agentless_core::limits::Limits;
 use agentless_core::number::to_u64;
 use agentless_core::task::Scope;
+use agentless_core::text;
 
-use super::format::text;
 use super::shared::Shared;
 use super::{Extractor, depend};
 use crate::fs::FsPath;
@@ -68,6 +68,10 @@ pub(super) struct Gathering {
     pub(super) room: Room,
     /// What is asked for.
     pub(super) scope: Scope,
+    /// What packages provide, where that is not resolved by who reads their database.
+    providers: depend::Providers,
+    /// How often what they provide may be needed.
+    most_relations: u64,
     /// The identities of the packages of the operating system.
     seen: HashSet<(PackageKind, String, String, Option<String>)>,
     /// How many gaps are reported one by one, of all and of one file.
@@ -87,6 +91,8 @@ impl Gathering {
             findings: Findings::default(),
             room,
             scope: Scope::default(),
+            providers: depend::Providers::new(),
+            most_relations: limits.relations,
             seen: HashSet::new(),
             most_gaps: limits.gaps,
             most_gaps_per_file: limits.gaps_per_file,
@@ -117,26 +123,35 @@ impl Gathering {
     }
 
     pub(super) fn push_gap(&mut self, path: String, extractor: Option<String>, reason: String) {
-        let reason = text::reason(reason);
+        let bytes = path.len();
+        let gap = Gap::new(Some(path), extractor, reason);
         let has_room = self.findings.gaps.len() < self.most_gaps;
-        if has_room && self.room.take_gap(path.len().saturating_add(reason.len())) {
-            self.findings.gaps.push(Gap { path: Some(path), extractor, reason });
+        if has_room && self.room.take_gap(bytes.saturating_add(gap.reason.len())) {
+            self.findings.gaps.push(gap);
         } else {
             self.more_gaps = self.more_gaps.saturating_add(1);
         }
     }
 
     /// Everything, in an order that does not depend on that of the files.
-    pub(super) fn finish(self) -> Findings {
-        let mut findings = self.findings;
-        findings.packages.sort();
-        findings.packages.dedup_by(|a, b| a.identity() == b.identity());
-        depend::keep_what_is_there(&mut findings.packages);
+    pub(super) fn finish(mut self) -> Findings {
+        let mut packages = std::mem::take(&mut self.findings.packages);
+        packages.sort();
+        packages.dedup_by(|a, b| a.identity() == b.identity());
+        let limit = self.most_relations;
+        let incomplete = depend::keep_what_is_there(&mut packages, &self.providers, limit);
+        if let Some(Evidence { path, extractor, .. }) = incomplete.map(|package| package.evidence.clone()) {
+            let reason = format!(
+                "there are more relations of packages than the limit of {limit} (`relations`): some are missing"
+            );
+            self.push_gap(path, Some(extractor), reason);
+        }
+        let mut findings = Findings { packages, ..self.findings };
         findings.gaps.sort();
         findings.gaps.dedup();
         if self.more_gaps > 0 {
             let reason = format!("{} more problems in this filesystem", self.more_gaps);
-            findings.gaps.push(Gap { path: None, extractor: None, reason });
+            findings.gaps.push(Gap::new(None, None, reason));
         }
         findings.sources.sort();
         findings
@@ -259,13 +274,16 @@ impl<'a> Report<'a> {
             }
             return;
         }
-        let Found { kind, name, version, architecture, within, details } = found;
+        let Found { kind, name, version, architecture, within, provides, details } = found;
         self.packages = self.packages.saturating_add(1);
         if kind.is_of_the_system() {
             let identity = (kind, name.clone(), version.clone(), architecture.clone());
             if !self.gathering.seen.insert(identity) {
                 return;
             }
+        }
+        for provided in provides {
+            self.gathering.providers.entry((kind, provided)).or_default().push(name.clone());
         }
         let evidence = Evidence { within, ..self.evidence.clone() };
         let package = Package { name, version, architecture, kind, evidence, details };
@@ -288,7 +306,7 @@ impl<'a> Report<'a> {
     pub fn unknown(&mut self, reason: impl Into<String>) {
         self.gaps = self.gaps.saturating_add(1);
         if self.gaps <= self.gathering.most_gaps_per_file {
-            let reason = text::reason(reason.into());
+            let Gap { reason, .. } = Gap::new(None, None, reason);
             self.keep(|| Event::Unknown(reason.clone()));
             self.push_gap(reason);
         } else {
@@ -330,6 +348,9 @@ pub struct Found {
     pub architecture: Option<String>,
     /// As in [`Evidence::within`].
     pub within: Option<String>,
+    /// Other names by which it can be needed. Only of a database that is several files, one of which does not tell who provides
+    /// what is needed in it: what the package needs is then all that it says it does.
+    pub provides: Vec<String>,
     /// As in [`Package::details`].
     pub details: Details,
 }
@@ -343,25 +364,29 @@ impl Found {
             version: version.into(),
             architecture: None,
             within: None,
+            provides: Vec::new(),
             details: Details::default(),
         }
     }
 
     /// Leaves out the passwords in addresses, wherever somebody wrote one instead of a name, a version or a licence.
     fn leave_out_passwords(&mut self) {
-        let Self { kind: _, name, version, architecture, within: _, details } = self;
+        let Self { kind: _, name, version, architecture, within: _, provides, details } = self;
         let Details { source, maintainer, state, module, licenses, depends_on, .. } = details;
         let of_source = source.iter_mut().flat_map(|source| [&mut source.name, &mut source.version]);
         let optional = [architecture, maintainer, state, module].into_iter().flatten();
         let texts = [name, version].into_iter().chain(of_source).chain(optional);
-        for text in texts.chain(licenses).chain(depends_on) {
+        for text in texts.chain(licenses).chain(depends_on).chain(provides) {
             text::leave_out_passwords(text);
         }
     }
 
     /// How many bytes its fields have, and of the texts in lists, which may be as short as they are many, what each costs.
     pub(super) fn text(&self) -> usize {
-        let Self { kind: _, name, version, architecture, within, details } = self;
+        /// An entry of the table of who provides what.
+        const PROVIDED: usize = 128;
+
+        let Self { kind: _, name, version, architecture, within, provides, details } = self;
         let Details { source, maintainer, state, module, licenses, depends_on, owner, .. } = details;
         let source =
             source.as_ref().map_or(0, |source| source.name.len().saturating_add(source.version.len()));
@@ -371,7 +396,9 @@ impl Found {
         let listed = licenses.iter().chain(depends_on);
         let listed = listed.map(|text| text.len().saturating_add(size_of::<String>()));
         let lengths = [name.len(), version.len(), source, owner];
-        optional.chain(listed).chain(lengths).fold(0, usize::saturating_add)
+        let provided =
+            provides.iter().map(|text| text.len().saturating_add(name.len()).saturating_add(PROVIDED));
+        optional.chain(listed).chain(lengths).chain(provided).fold(0, usize::saturating_add)
     }
 }
 

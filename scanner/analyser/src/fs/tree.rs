@@ -3,7 +3,7 @@
 //! A tree begins with one filesystem; others are mounted on its directories, as `/etc/fstab` would have them.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 
 use super::{DirEntry, FileSystem, FileType, FsError, FsPath, Inode, Stat, Xattr};
@@ -316,6 +316,15 @@ impl Tree {
         self.by_mount(nodes, |file_system, inodes| file_system.prefetch_content(inodes));
     }
 
+    /// Says that these bytes of files will be read soon, as [`FileSystem::prefetch_parts`] does.
+    pub fn prefetch_parts(&self, parts: &[(Node, Range<u64>)]) {
+        for parts in parts.chunk_by(|(a, _), (b, _)| a.mount == b.mount) {
+            let Some(&(first, _)) = parts.first() else { continue };
+            let parts: Vec<_> = parts.iter().map(|(node, bytes)| (node.inode, bytes.clone())).collect();
+            self.file_system(first).prefetch_parts(&parts);
+        }
+    }
+
     fn by_mount(&self, nodes: &[Node], tell: impl Fn(&dyn FileSystem, &[Inode])) {
         for nodes in nodes.chunk_by(|a, b| a.mount == b.mount) {
             let Some(&first) = nodes.first() else { continue };
@@ -387,6 +396,15 @@ impl File<'_> {
     /// [`FsError::Limit`] for a file larger than [`Limits::file_bytes`].
     pub fn read_all(&self) -> Result<Vec<u8>, FsError> {
         self.read_up_to("the size of a file (`file_bytes`)", self.tree.limits.file_bytes)
+    }
+
+    /// Reads the whole file, for documents that are parsed as a whole.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::Limit`] for a file larger than [`Limits::lock_bytes`].
+    pub fn read_document(&self) -> Result<Vec<u8>, FsError> {
+        self.read_up_to("the size of a document (`lock_bytes`)", self.tree.limits.lock_bytes)
     }
 
     /// Reads the whole file, for formats that are known to be small.

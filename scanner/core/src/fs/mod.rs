@@ -5,7 +5,7 @@ mod path;
 
 use std::fmt::Debug;
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,14 @@ pub trait FileSystem: Debug {
 
     /// Says that these files and directories will be read from start to end soon. A hint, as
     /// [`prefetch_inodes`](Self::prefetch_inodes).
-    fn prefetch_content(&self, _inodes: &[Inode]) {}
+    fn prefetch_content(&self, inodes: &[Inode]) {
+        let parts: Vec<_> = inodes.iter().map(|&inode| (inode, 0..u64::MAX)).collect();
+        self.prefetch_parts(&parts);
+    }
+
+    /// Says that these bytes of files and directories will be read soon; what is behind the end is left out. A hint, as
+    /// [`prefetch_inodes`](Self::prefetch_inodes).
+    fn prefetch_parts(&self, _parts: &[(Inode, Range<u64>)]) {}
 }
 
 /// An inode's number within its filesystem.

@@ -25,8 +25,8 @@ pub struct Limits {
     /// Bytes of a file that is read as a whole. Against a package database of terabytes, most of it a hole, that would be
     /// read into memory.
     file_bytes: u64 = 256 << 20, "bytes";
-    /// Bytes of a small file that is read as a whole: `/etc/fstab`, a mount unit, `/etc/os-release`. Against one that costs
-    /// its size in memory. A file of more bytes is none of these.
+    /// Bytes of a small file that is read as a whole: `/etc/fstab`, a mount unit, `/etc/os-release`, `package.json`. Against one
+    /// that costs its size in memory. A file of more bytes is none of these.
     small_file_bytes: u64 = 1 << 20, "bytes";
     /// Entries of one directory. Against a directory that lists names without end, all kept in memory to be sorted.
     dir_entries: u64 = 1_000_000, "entries";
@@ -93,9 +93,14 @@ pub struct Limits {
     /// Files of one system, or of one container, that are read because of their names or modes. Against a disk that is
     /// nothing but files named `package.json`.
     wanted_files: u64 = 1_000_000, "files", or none;
-    /// Bytes of a lock file. Against one that is nothing but the smallest values, each of which costs ten times its bytes of
-    /// memory. Those of the largest repositories have a few tens of megabytes.
+    /// Bytes of a document that is parsed as a whole: a lock file, `installed.json`, the record of a Python or Conda package.
+    /// Against one that costs its size in memory, and three times as much where nothing of it is UTF-8. The lock files of the
+    /// largest repositories have a few tens of megabytes.
     lock_bytes: u64 = 64 << 20, "bytes", or none;
+    /// Bytes of memory for one entry of a lock file, all that is nested in it included. Against one that is nothing but the
+    /// smallest values, such as lists of one number, which take up to thirty times their bytes. Real ones take one to two
+    /// times theirs, and the largest are most of their files.
+    lock_entry_bytes: u64 = 128 << 20, "bytes", or none;
     /// Archives in each other: a jar in a war in a zip. Against archives that contain themselves.
     archive_depth: u32 = 8, "levels", or none;
     /// Entries of one archive. Against a directory of an archive that lists names without end.
@@ -113,9 +118,9 @@ pub struct Limits {
     /// Bytes of a value in `/etc/os-release`. Against an id of megabytes, which would stand in the URL of each of the system's
     /// packages.
     os_field_bytes: usize = 256, "bytes";
-    /// Names by which the packages of one dpkg or apk database are needed, and dependencies among them. Against a database
-    /// of nothing but relations, all kept in memory to be resolved. A Debian system of 800 packages has some 4,000. Those of
-    /// RPMs, which are files too, take a part of `package_bytes`.
+    /// Names by which the packages of one dpkg or apk database, or of one lock file, are needed, and dependencies among them.
+    /// Against a database of nothing but relations, all kept in memory to be resolved. A Debian system of 800 packages has some
+    /// 4,000. Those of RPMs, which are files too, take a part of `package_bytes`.
     relations: u64 = 2_000_000, "names", or none;
     /// Bytes of one text in a report: a name, a version, a path. Against texts that no reader of a list has room for. At
     /// most 16 KiB, four times the longest path, so that what has a dozen texts is one message.

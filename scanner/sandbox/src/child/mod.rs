@@ -11,16 +11,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use agentless_core::limits::Limits;
-use agentless_core::number::to_u64;
+use agentless_core::number::{to_u64, to_usize};
 use agentless_core::report::StorageReport;
 use agentless_core::source::{Archive, Disk, DiskState, Source};
 use agentless_core::task::Task;
+use agentless_core::text;
 
 use self::directory::RemoteDirectory;
 use self::link::{Link, Output, Socket};
 use self::volume::RemoteVolume;
 use crate::confine::{self, ChildLimits, Confinement};
-use crate::protocol::fit::{cut, fit};
+use crate::protocol::fit::fit;
 use crate::protocol::frame::{Frame, WireError};
 use crate::protocol::message::{
     FromChild, Start, StartArchive, StartDisk, StartDiskState, StartSource, ToChild, VERSION,
@@ -122,7 +123,7 @@ pub(crate) fn perform<E: std::error::Error>(
         }
         Err(error) => {
             let mut reason = agentless_core::chain(&error);
-            cut(&mut reason, limits.text_bytes);
+            text::cut(&mut reason, to_usize(limits.text_bytes));
             link.send(&FromChild::Failed { reason })
         }
     }

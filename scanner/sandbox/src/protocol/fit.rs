@@ -8,6 +8,7 @@ use agentless_core::limits::Limits;
 use agentless_core::number::{to_u64, to_usize};
 use agentless_core::package::{Details, Package};
 use agentless_core::report::{StorageReport, TreeReport};
+use agentless_core::text::cut;
 
 use super::texts::{MOST_SHORT, Room, Texts, longest_place, most_text, repeated};
 
@@ -68,25 +69,13 @@ pub fn fit(report: &mut StorageReport, limits: &Limits) {
             .collect();
         if !lost.is_empty() {
             let reason = format!("left out of the report, which the limits keep small: {}", lost.join(", "));
-            gaps.push(Gap { path: None, extractor: None, reason });
+            gaps.push(Gap::new(None, None, reason));
         }
     }
 }
 
-/// Cuts a text that has more bytes than it may have, and says how many it had.
-pub(crate) fn cut(text: &mut String, most: u64) {
-    let length = text.len();
-    if to_u64(length) <= most {
-        return;
-    }
-    let end = format!("… ({length} bytes)");
-    let room = to_usize(most).saturating_sub(end.len());
-    text.truncate(text.floor_char_boundary(room));
-    text.push_str(&end);
-}
-
 fn cut_all(item: &mut impl Texts, most: u64) {
-    item.texts(&mut |text| cut(text, most));
+    item.texts(&mut |text| cut(text, to_usize(most)));
 }
 
 /// Whether there is room for an item, whose texts may be cut.
@@ -131,7 +120,7 @@ fn shorten(list: &mut Vec<String>, longest: u64, room: &mut Room) {
 
     let mut left = MOST;
     let more = lose(list, |text| {
-        cut(text, longest);
+        cut(text, to_usize(longest));
         let length = to_u64(text.len());
         let Some(rest) = left.checked_sub(length.saturating_add(HEAD)) else { return false };
         let has_room = room.take(length);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::component::{Component, ComponentKind, Property};
+use super::component::{Component, ComponentKind, Confidence, Property};
 use super::dependencies::Names;
 use super::{Composition, Options, Relation, container, package, unknown};
 use crate::report::{Container, RUNTIME, StorageReport, TargetReport, TreeReport, Unknown};
@@ -171,6 +171,15 @@ impl<'a> Contents<'a> {
             if is_locked {
                 component.properties.insert(Property::new("agentless-scanner:record", "locked"));
             }
+            // Only one format has a field for it, and whoever reads another one must know a guess from a record too. Of several
+            // places, the surest counts.
+            let certainty = component.methods.first().and_then(|surest| match surest.confidence {
+                Confidence::Recorded => None,
+                Confidence::Derived => Some("derived"),
+                Confidence::Guessed => Some("guessed"),
+            });
+            let certainty = certainty.map(|word| Property::new("agentless-scanner:certainty", word));
+            component.properties.extend(certainty);
             component
         });
         (components.collect(), self.relations.into_values().collect(), self.compositions)

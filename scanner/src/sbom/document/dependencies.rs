@@ -45,12 +45,25 @@ impl<'a> Names<'a> {
             let same = found.get(&package.architecture.as_deref());
             return same.or_else(|| found.values().next()).copied();
         }
-        nearest(self.language.get(&name)?, place(package))
+        let (found, here) = (self.language.get(&name)?, place(package));
+        let resolved = (package.kind == PackageKind::Npm).then(|| resolved(found, here, name.1)).flatten();
+        resolved.or_else(|| nearest(found, here))
     }
 }
 
 fn place(package: &Package) -> Place<'_> {
     (&package.evidence.path, package.evidence.within.as_deref())
+}
+
+/// Of several packages of one name, the one that Node.js finds from a place: that of the nearest directory above it with a
+/// `node_modules` that has the name (nodejs.org, "Loading from `node_modules` folders"). What another package has for itself
+/// alone may stand nearer in the order of the paths, and is another version.
+fn resolved(found: &BTreeMap<Place<'_>, usize>, (path, within): Place<'_>, name: &str) -> Option<usize> {
+    let directories = path.rmatch_indices('/').filter_map(|(end, _)| path.get(..end));
+    directories.into_iter().find_map(|directory| {
+        let path = format!("{directory}/node_modules/{name}/package.json");
+        found.get(&(&*path, within)).copied()
+    })
 }
 
 /// Of several packages of one name, the one whose path has most in common with a place: the one in the same lock file, in the
@@ -125,5 +138,22 @@ mod tests {
         assert_eq!(names.needed_by(0), BTreeSet::from([3]));
         assert_eq!(names.needed_by(1), BTreeSet::from([4]));
         assert_eq!(names.needed_by(5), BTreeSet::from([6]));
+    }
+
+    #[test]
+    fn what_another_package_has_for_itself_is_not_meant() {
+        let npm = |name, path, needs| package(PackageKind::Npm, name, None, path, needs);
+        let packages = [
+            npm("d", "/x/node_modules/d/package.json", &["z", "@s/y"]),
+            npm("z", "/x/node_modules/c/node_modules/z/package.json", &[]),
+            npm("z", "/x/node_modules/e/node_modules/z/package.json", &[]),
+            npm("z", "/x/node_modules/z/package.json", &[]),
+            npm("@s/y", "/x/node_modules/c/node_modules/@s/y/package.json", &[]),
+            npm("@s/y", "/node_modules/@s/y/package.json", &[]),
+            npm("inner", "/x/node_modules/c/node_modules/inner/package.json", &["z"]),
+        ];
+        let names = Names::new(&packages);
+        assert_eq!(names.needed_by(0), BTreeSet::from([3, 5]));
+        assert_eq!(names.needed_by(6), BTreeSet::from([1]));
     }
 }

@@ -1,7 +1,13 @@
 //! Licences, told apart by what the formats accept.
 
+mod debian;
+
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use spdx::{Expression, ParseMode};
+
+use crate::package::PackageKind;
 
 /// What a record says that says nothing. The list of the crate has it among the licences.
 const NO_ASSERTION: &str = "NOASSERTION";
@@ -28,12 +34,23 @@ pub enum License {
 }
 
 impl Licenses {
-    /// Sorts recorded licences into what the formats distinguish.
-    pub fn new(recorded: &[String]) -> Self {
-        let recorded: Vec<_> = recorded.iter().filter(|text| *text != NO_ASSERTION).collect();
+    /// Sorts the licences that are recorded of a package of this kind into what the formats distinguish.
+    pub fn new(recorded: &[String], kind: PackageKind) -> Self {
+        let known = |text: &String| match kind {
+            PackageKind::Deb => debian::expression(text).unwrap_or_else(|| text.clone()),
+            _ => text.clone(),
+        };
+        let recorded = recorded.iter().filter(|text| *text != NO_ASSERTION).map(known);
+        // Two names may be those of one licence.
+        let mut seen = BTreeSet::new();
+        let recorded: Vec<_> = recorded.filter(|text| seen.insert(text.clone())).collect();
+        let is_whole = |text: &str| !is_identifier(text) && is_expression(text);
         match recorded.as_slice() {
             [] => Self::None,
-            [only] if !is_identifier(only) && is_expression(only) => Self::Expression((*only).clone()),
+            [only] if is_whole(only) => Self::Expression(only.clone()),
+            // The classifiers of a Python package come behind what it says in its own words, and name the same licences one by
+            // one: as if all of them applied, where there is a choice.
+            [first, ..] if kind == PackageKind::Pypi && is_whole(first) => Self::Expression(first.clone()),
             several => Self::List(several.iter().map(|text| License::new(text)).collect()),
         }
     }
@@ -72,8 +89,8 @@ pub fn is_expression(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn licenses(recorded: &[&str]) -> Licenses {
-        Licenses::new(&recorded.iter().map(|&text| text.to_owned()).collect::<Vec<_>>())
+    fn licenses(recorded: &[&str], kind: PackageKind) -> Licenses {
+        Licenses::new(&recorded.iter().map(|&text| text.to_owned()).collect::<Vec<_>>(), kind)
     }
 
     #[test]
@@ -94,8 +111,29 @@ mod tests {
             (&["NOASSERTION"], Licenses::None),
             (&["("], Licenses::List(vec![name("(")])),
         ] {
-            assert_eq!(licenses(recorded), expected, "{recorded:?}");
+            assert_eq!(licenses(recorded, PackageKind::Apk), expected, "{recorded:?}");
         }
+    }
+
+    #[test]
+    fn classifiers_do_not_turn_a_choice_into_a_sum() {
+        let recorded = ["MIT OR Apache-2.0", "MIT License", "Apache Software License"];
+        let expected = Licenses::Expression("MIT OR Apache-2.0".to_owned());
+        assert_eq!(licenses(&recorded, PackageKind::Pypi), expected);
+        // One identifier may be less than what the classifiers name.
+        let expected = [License::Id("MIT".to_owned()), License::Name("BSD License".to_owned())].to_vec();
+        assert_eq!(licenses(&["MIT", "BSD License"], PackageKind::Pypi), Licenses::List(expected));
+    }
+
+    #[test]
+    fn debians_names_become_those_of_the_list() {
+        let of_debian = |recorded| licenses(recorded, PackageKind::Deb);
+        let id = |text: &str| License::Id(text.to_owned());
+        let name = |text: &str| License::Name(text.to_owned());
+        let expected = [id("MIT"), id("GPL-2.0-or-later"), name("GPL-2"), name("MIT OR ISC")];
+        let recorded = ["Expat", "GPL-2+", "GPL-2", "MIT", "Expat or ISC"];
+        assert_eq!(of_debian(&recorded), Licenses::List(expected.to_vec()));
+        assert_eq!(of_debian(&["Expat or ISC"]), Licenses::Expression("MIT OR ISC".to_owned()));
     }
 
     #[test]
@@ -110,7 +148,7 @@ mod tests {
         let path =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema/spdx.schema.json");
         let schema: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let of_schema: std::collections::BTreeSet<_> =
+        let of_schema: BTreeSet<_> =
             schema["enum"].as_array().unwrap().iter().filter_map(|id| id.as_str()).collect();
         let of_list = spdx::identifiers::LICENSES.iter().map(|license| license.name);
         let unknown: Vec<_> =

@@ -23,7 +23,7 @@ pub(super) fn component(
         group,
         version: Some(package.version.clone()),
         supplier: package.details.maintainer.clone().filter(|name| !name.is_empty()),
-        licenses: Licenses::new(&package.details.licenses),
+        licenses: Licenses::new(&package.details.licenses, package.kind),
         methods: BTreeSet::from([method(package, &occurrence)]),
         properties: properties::of_package(package, system, &occurrence),
         occurrences: BTreeSet::from([occurrence]),

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::package::{Package, PackageKind};
+use crate::package::{Certainty, Package, PackageKind};
 use crate::report::VolumeState;
 use crate::sbom::testing::{self, all, container, deb, debian, gap, package, report, target, whole};
 
@@ -121,6 +121,26 @@ fn what_is_installed_anywhere_is_not_locked() {
     locked.details.record = crate::package::Record::Locked;
     assert_eq!(record(vec![locked.clone()]), (true, vec![true]));
     assert_eq!(record(vec![installed, locked]), (false, vec![false, true]));
+}
+
+#[test]
+fn what_is_recorded_anywhere_is_not_guessed() {
+    let certainty = |certainties: &[Certainty]| {
+        let place = |(number, &certainty): (usize, &Certainty)| {
+            let mut jar = package(PackageKind::Maven, "g:a", "1");
+            jar.evidence.path = format!("/{number}/a-1.jar");
+            jar.details.certainty = certainty;
+            jar
+        };
+        let packages = certainties.iter().enumerate().map(place).collect();
+        let document = whole(&target(vec![debian(packages, vec![])]));
+        let found = property(component(&document, "pkg:maven/g/a@1"), "agentless-scanner:certainty");
+        found.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(certainty(&[Certainty::Recorded]), Vec::<String>::new());
+    assert_eq!(certainty(&[Certainty::Guessed]), ["guessed"]);
+    assert_eq!(certainty(&[Certainty::Guessed, Certainty::Derived]), ["derived"]);
+    assert_eq!(certainty(&[Certainty::Guessed, Certainty::Recorded]), Vec::<String>::new());
 }
 
 #[test]

@@ -200,7 +200,8 @@ impl<'a> Package<'a> {
                 ComponentKind::Device => "DEVICE",
                 ComponentKind::File => "FILE",
                 ComponentKind::Library => "LIBRARY",
-                ComponentKind::OperatingSystem => "OPERATING-SYSTEM",
+                // As the schema of the JSON form has it; the specification's own text has a hyphen.
+                ComponentKind::OperatingSystem => "OPERATING_SYSTEM",
                 ComponentKind::Platform => "FRAMEWORK",
             },
             external_refs: purl.into_iter().collect(),

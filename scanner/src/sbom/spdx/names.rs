@@ -36,7 +36,9 @@ pub(super) fn supplier(maintainer: &str) -> String {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let (name, address) = match maintainer.split_once('<') {
-        Some((name, address)) => (plain(name), plain(address.split('>').next().unwrap_or_default())),
+        Some((name, address)) => {
+            (plain(unquoted(name)), plain(address.split('>').next().unwrap_or_default()))
+        }
         None => (plain(maintainer), String::new()),
     };
     match (&*name, &*address) {
@@ -44,6 +46,13 @@ pub(super) fn supplier(maintainer: &str) -> String {
         ("", only) | (only, "") => format!("Organization: {only}"),
         (name, address) => format!("Organization: {name} ({address})"),
     }
+}
+
+/// A name without the quotes that it has around it if there is a dot or the like in it (RFC 5322, section 3.4).
+fn unquoted(name: &str) -> &str {
+    let name = name.trim();
+    let inner = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.filter(|inner| !inner.contains(['"', '\\'])).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -55,6 +64,8 @@ mod tests {
         for (maintainer, expected) in [
             ("Debian (the) Team <team@debian.org>", "Organization: Debian the Team (team@debian.org)"),
             ("Red Hat, Inc.", "Organization: Red Hat, Inc."),
+            ("\"A. Person\" <a@b>", "Organization: A. Person (a@b)"),
+            ("\"A\" and \"B\" <a@b>", "Organization: \"A\" and \"B\" (a@b)"),
             ("<a@b>", "Organization: a@b"),
             ("two\nlines", "Organization: two lines"),
             (" () ", "NOASSERTION"),

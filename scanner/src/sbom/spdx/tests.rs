@@ -31,13 +31,49 @@ fn a_package_carries_its_url_and_its_licences() {
         }])
     );
     let extracted = &document["hasExtractedLicensingInfos"][0];
-    assert_eq!(extracted["name"], "GPL-2+");
+    assert_eq!(extracted["name"], "GPL-2");
     let id = extracted["licenseId"].as_str().unwrap();
     assert_eq!(found["licenseDeclared"], format!("{id} AND MIT"));
     assert_eq!(package(&document, "@scope/tool")["licenseDeclared"], "MIT OR Apache-2.0");
     assert_eq!(package(&document, "half")["licenseDeclared"], "NOASSERTION");
     let comments = found["annotations"].as_array().unwrap();
     assert!(comments.iter().any(|note| note["comment"] == "aquasecurity:trivy:SrcName: util-linux"));
+}
+
+#[test]
+fn purposes_are_those_of_the_json_schema() {
+    // `packages.items.properties.primaryPackagePurpose.enum` in schemas/spdx-schema.json of SPDX 2.3.
+    const PURPOSES: [&str; 12] = [
+        "OTHER",
+        "INSTALL",
+        "ARCHIVE",
+        "FIRMWARE",
+        "APPLICATION",
+        "FRAMEWORK",
+        "LIBRARY",
+        "CONTAINER",
+        "SOURCE",
+        "DEVICE",
+        "OPERATING_SYSTEM",
+        "FILE",
+    ];
+    let mut document = testing::document();
+    for kind in [
+        ComponentKind::Application,
+        ComponentKind::Container,
+        ComponentKind::Device,
+        ComponentKind::File,
+        ComponentKind::Library,
+        ComponentKind::OperatingSystem,
+        ComponentKind::Platform,
+    ] {
+        document.subject.kind = kind;
+        let written = json(&document);
+        for package in written["packages"].as_array().unwrap() {
+            let purpose = package["primaryPackagePurpose"].as_str().unwrap();
+            assert!(PURPOSES.contains(&purpose), "{purpose}");
+        }
+    }
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(crate) struct Compared {
 pub(crate) fn compare(workspace: &Workspace, kind: &Kind, rounds: u32) -> Comparison {
     let (name, format) = (kind.title, kind.format);
     say(format_args!("{name}: making an image"));
-    let image = kind.real(workspace);
+    let image = kind.with_languages(workspace);
     let scanner = Scanner::new();
     let mut content = Tally::default();
     let mut works = Vec::new();

@@ -45,7 +45,7 @@ fn row(filesystem: &Comparison, compared: &Compared) -> Vec<String> {
     let Compared { work, blocks, repeated, kernel_blocks, cpu, kernel_cpu } = compared;
     let blocks_ratio = kernel_blocks.map(|kernel| count(*blocks) / count(kernel));
     let (blocks_limit, cpu_limit) = match work {
-        Work::OsPackages | Work::Walk => (
+        Work::OsPackages | Work::Walk | Work::AllPackages => (
             blocks_ratio
                 .map(|ratio| format!("{MOST_BLOCKS} × {}", met(ratio <= MOST_BLOCKS && *repeated == 0))),
             None,

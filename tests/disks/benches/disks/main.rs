@@ -1,7 +1,8 @@
 //! `cargo bench --bench disks`: what reading a disk costs us, beside the kernel's mount of the same image.
 //!
-//! Each filesystem gets an image of 2 GiB with about 500 MB of real files. Three works are done on it by both: reading the
-//! databases of the operating system's packages, listing every directory, reading and hashing every file. We read through the
+//! Each filesystem gets an image of 2 GiB with about 500 MB of real files, packages of languages among them. Four works are
+//! done on it by both: reading the databases of the operating system's packages, listing every directory, finding and reading
+//! all files that record a package, reading and hashing every file. We read through the
 //! cache that stands between a scan and the EBS direct APIs, over a source of blocks that counts: what is printed is what a
 //! scan of a snapshot would fetch. What the kernel reads is what the tracepoint `block_bio_queue` shows of a cold mount.
 //!

@@ -104,6 +104,10 @@ fn architectures_side_by_side_removed_packages_diversions_and_long_stanzas() {
     made.install(&control("diverting", "1", "all", "Depends: long, removed\n"), &["usr/lib/both.so"]);
     let status = fs::read_to_string(root.join("var/lib/dpkg/status")).unwrap();
     assert!(status.split("\n\n").any(|stanza| stanza.len() > 128 << 10), "no stanza is long");
+    assert!(
+        status.contains("Package: removed\nStatus: deinstall ok config-files\n"),
+        "nothing is left of it"
+    );
 
     let findings = ours::findings(root);
     assert_eq!(findings.gaps, []);

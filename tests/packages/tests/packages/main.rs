@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+mod bad_input;
 mod composer;
 mod containers;
 mod dotnet;
 mod dpkg;
 mod everything;
+mod evidence;
 mod go;
 mod java;
 mod locks;

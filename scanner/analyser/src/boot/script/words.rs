@@ -51,8 +51,9 @@ pub(super) fn expand(word: &[Part], variables: &BTreeMap<String, String>) -> Str
     expanded
 }
 
-/// The statements of a configuration. Words that only introduce another statement, such as `then`, are left out.
-pub(super) fn statements(content: &[u8]) -> Vec<Statement> {
+/// The statements of a configuration, and whether these are all. Words that only introduce another statement, such as `then`,
+/// are left out.
+pub(super) fn statements(content: &[u8]) -> (Vec<Statement>, bool) {
     let content = String::from_utf8_lossy(content);
     let mut reader = Reader { statements: Vec::new(), statement: Statement::default(), word: None };
     let mut rest = content.chars().peekable();
@@ -100,7 +101,7 @@ pub(super) fn statements(content: &[u8]) -> Vec<Statement> {
         }
     }
     reader.end_statement();
-    reader.statements
+    (reader.statements, rest.next().is_none())
 }
 
 #[derive(Debug)]
@@ -178,6 +179,7 @@ menuentry 'it'\''s' --class a { linux /v#1 \
             [("b", "B"), ("d", "D"), ("next_entry", "")].map(|(a, b)| (a.to_owned(), b.to_owned())),
         );
         let found: Vec<(Vec<String>, bool)> = statements(content)
+            .0
             .iter()
             .map(|statement| {
                 (statement.words.iter().map(|word| expand(word, &variables)).collect(), statement.opens)

@@ -3,5 +3,5 @@
 mod present;
 mod relations;
 
-pub(super) use present::keep_what_is_there;
+pub(super) use present::{Providers, keep_what_is_there};
 pub(super) use relations::Relations;

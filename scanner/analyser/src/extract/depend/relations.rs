@@ -67,6 +67,16 @@ impl<'a> Relations<'a> {
         needed.into_iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
     }
 
+    /// All of these names, sorted, each once, for a package whose database is known only in part: what they stand for is found
+    /// when everything was read.
+    pub(in crate::extract) fn unresolved<'n>(
+        &mut self,
+        names: impl Iterator<Item = &'n [u8]>,
+    ) -> Vec<String> {
+        let names: BTreeSet<&[u8]> = names.take_while(|_| self.take()).collect();
+        names.into_iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+    }
+
     /// What is missing, if there was more than the limit allows.
     pub(in crate::extract) fn problem(&self) -> Option<String> {
         let limit = self.limit;

@@ -1,9 +1,11 @@
 //! Values of JSON and TOML documents, for readers who want some of them: one odd field must not cost what stands beside it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use agentless_core::number::to_u64;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A value as far as it is wanted. Texts without escapes are borrowed from the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,15 +64,60 @@ impl<'a> Value<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Value<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
+/// Reads a value of any type that takes no more than so many bytes of memory. `None` if it takes more: it is passed over then.
+pub(in crate::extract) fn value<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    most: u64,
+) -> Result<Option<Value<'de>>, D::Error> {
+    let room = Room(Cell::new(Some(most)));
+    let value = Any(&room).deserialize(deserializer)?;
+    Ok((!room.is_exceeded()).then_some(value))
+}
+
+/// The bytes of memory that a value may still take; `None` once it would have taken more.
+#[derive(Debug)]
+struct Room(Cell<Option<u64>>);
+
+impl Room {
+    fn is_exceeded(&self) -> bool {
+        self.0.get().is_none()
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        self.0.set(self.0.get().and_then(|left| left.checked_sub(to_u64(bytes))));
+        !self.is_exceeded()
+    }
+
+    /// Adds to a list, if there is room for its growth.
+    fn push<T>(&self, list: &mut Vec<T>, item: T) -> bool {
+        /// Most lists and maps have a few items.
+        const FIRST: usize = 2;
+
+        if list.len() == list.capacity() {
+            let more = list.capacity().max(FIRST);
+            if !self.take(more.saturating_mul(size_of::<T>())) {
+                return false;
+            }
+            list.reserve_exact(more);
+        }
+        list.push(item);
+        !self.is_exceeded()
     }
 }
 
-struct AnyValue;
+/// Any value, as far as there is room for it.
+#[derive(Clone, Copy)]
+struct Any<'r>(&'r Room);
 
-impl<'de> Visitor<'de> for AnyValue {
+impl<'de> DeserializeSeed<'de> for Any<'_> {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Any<'_> {
     type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,11 +129,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Owned(text)))
+        Ok(if self.0.take(text.len()) { Value::Text(Cow::Owned(text.to_owned())) } else { Value::Other })
     }
 
     fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
@@ -111,49 +154,47 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
+        while let Some(item) = items.next_element_seed(self)? {
+            if !self.0.push(&mut list, item) {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                break;
+            }
         }
         Ok(Value::List(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut map = Vec::new();
-        while let Some((key, value)) = entries.next_entry_seed(Key, Any)? {
-            map.push((key, value));
+        while let Some(entry) = entries.next_entry_seed(Key(self.0), self)? {
+            if !self.0.push(&mut map, entry) {
+                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                break;
+            }
         }
         Ok(Value::Map(map))
     }
 }
 
 /// The key of a map.
-struct Key;
+struct Key<'r>(&'r Room);
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for Key<'_> {
     type Value = Cow<'de, str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        match deserializer.deserialize_str(AnyValue)? {
+        match deserializer.deserialize_str(Any(self.0))? {
             Value::Text(text) => Ok(text),
             _ => Ok(Cow::Borrowed("")),
         }
     }
 }
 
-/// A value of a map.
-struct Any;
-
-impl<'de> DeserializeSeed<'de> for Any {
-    type Value = Value<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        Value::deserialize(deserializer)
-    }
-}
+/// What is done with the section, the name and the value of an entry. There is no value where it would take too much memory.
+type Entry<'e, 'de> = dyn FnMut(&str, Cow<'de, str>, Option<Value<'de>>) + 'e;
 
 /// Calls `entry` for each entry of those sections of a JSON document that are wanted: with the section's name, the entry's
-/// (empty, if the section is a list) and its value. Only one value is in memory at a time, and those before an error have
-/// been seen.
+/// (empty, if the section is a list) and its value. Only one value is in memory at a time, of no more than `most` bytes, and
+/// those before an error have been seen.
 ///
 /// # Errors
 ///
@@ -161,10 +202,11 @@ impl<'de> DeserializeSeed<'de> for Any {
 pub(in crate::extract) fn json_entries<'de>(
     text: &'de str,
     sections: &[&str],
-    entry: &mut dyn FnMut(&str, Cow<'de, str>, Value<'de>),
+    most: u64,
+    entry: &mut Entry<'_, 'de>,
 ) -> Result<(), String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let read = Deserializer::deserialize_map(&mut deserializer, Sections { sections, entry });
+    let read = Deserializer::deserialize_map(&mut deserializer, Sections { wanted: sections, most, entry });
     read.and_then(|()| deserializer.end()).map_err(|error| {
         // An error of syntax names what was expected; one of types quotes the value that is of another one.
         if error.is_data() {
@@ -176,8 +218,9 @@ pub(in crate::extract) fn json_entries<'de>(
 }
 
 struct Sections<'s, 'e, 'de> {
-    sections: &'s [&'s str],
-    entry: &'e mut dyn FnMut(&str, Cow<'de, str>, Value<'de>),
+    wanted: &'s [&'s str],
+    most: u64,
+    entry: &'e mut Entry<'e, 'de>,
 }
 
 impl<'de> Visitor<'de> for Sections<'_, '_, 'de> {
@@ -188,21 +231,34 @@ impl<'de> Visitor<'de> for Sections<'_, '_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut document: A) -> Result<(), A::Error> {
-        while let Some(section) = document.next_key_seed(Key)? {
-            if self.sections.iter().any(|&wanted| wanted == section) {
-                document.next_value_seed(Section { section: &section, entry: &mut *self.entry })?;
+        loop {
+            let room = Room(Cell::new(Some(self.most)));
+            let Some(section) = document.next_key_seed(Key(&room))? else { return Ok(()) };
+            if self.wanted.iter().any(|&wanted| wanted == section) {
+                let (name, most, entry) = (&*section, self.most, &mut *self.entry);
+                document.next_value_seed(Section { name, most, entry })?;
             } else {
                 document.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(())
     }
 }
 
 /// One section, whose entries are passed on.
 struct Section<'s, 'e, 'de> {
-    section: &'s str,
-    entry: &'e mut dyn FnMut(&str, Cow<'de, str>, Value<'de>),
+    name: &'s str,
+    most: u64,
+    entry: &'s mut Entry<'e, 'de>,
+}
+
+impl<'de> Section<'_, '_, 'de> {
+    fn room(&self) -> Room {
+        Room(Cell::new(Some(self.most)))
+    }
+
+    fn pass_on(&mut self, key: Cow<'de, str>, value: Value<'de>, room: &Room) {
+        (self.entry)(self.name, key, (!room.is_exceeded()).then_some(value));
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Section<'_, '_, 'de> {
@@ -220,18 +276,20 @@ impl<'de> Visitor<'de> for Section<'_, '_, 'de> {
         f.write_str("an object or a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while let Some(item) = items.next_element()? {
-            (self.entry)(self.section, Cow::Borrowed(""), item);
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        loop {
+            let room = self.room();
+            let Some(item) = items.next_element_seed(Any(&room))? else { return Ok(()) };
+            self.pass_on(Cow::Borrowed(""), item, &room);
         }
-        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        while let Some((key, value)) = entries.next_entry_seed(Key, Any)? {
-            (self.entry)(self.section, key, value);
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
+        loop {
+            let room = self.room();
+            let Some((key, value)) = entries.next_entry_seed(Key(&room), Any(&room))? else { return Ok(()) };
+            self.pass_on(key, value, &room);
         }
-        Ok(())
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
@@ -247,8 +305,8 @@ mod tests {
     fn sections_are_passed_on_up_to_an_error() {
         let mut seen = Vec::new();
         let text = r#"{"x": [1, {"y": 2}], "a": {"k\n": "v", "n": 1.5, "t": true}, "l": [null, ["x"]], "a": {"b": }"#;
-        let error = json_entries(text, &["a", "l"], &mut |section, key, value| {
-            seen.push((section.to_owned(), key.into_owned(), value));
+        let error = json_entries(text, &["a", "l"], 1 << 20, &mut |section, key, value| {
+            seen.push((section.to_owned(), key.into_owned(), value.unwrap()));
         });
         assert!(error.unwrap_err().contains("line 1"));
         let seen: Vec<_> = seen.iter().map(|(section, key, value)| (&section[..], &key[..], value)).collect();
@@ -266,7 +324,30 @@ mod tests {
     #[test]
     fn depth_is_bounded() {
         let text = format!("{{\"a\": {}", "[".repeat(1 << 20));
-        let error = json_entries(&text, &["a"], &mut |_, _, _| {}).unwrap_err();
+        let error = json_entries(&text, &["a"], 1 << 20, &mut |_, _, _| {}).unwrap_err();
         assert!(error.contains("recursion limit"), "{error}");
+    }
+
+    #[test]
+    fn an_entry_that_takes_too_much_memory_costs_itself() {
+        let many = |item: &str| vec![item; 10_000].join(",");
+        for large in [
+            format!("[{}]", many("0")),
+            format!("[{}]", many("[0]")),
+            format!("[{}]", many("[[],{}]")),
+            format!("{{{}}}", many("\"a\":0")),
+            format!("[{}]", many("{\"a\":[{\"b\":0}]}")),
+            format!("\"{}\"", "\\n".repeat(100_000)),
+            format!("{{\"{}\": 1}}", "\\n".repeat(100_000)),
+        ] {
+            let text = format!("{{\"a\": {{\"before\": 1, \"large\": {large}, \"after\": [1]}}}}");
+            let mut seen = Vec::new();
+            json_entries(&text, &["a"], 50_000, &mut |_, key, value| {
+                seen.push((key.into_owned(), value.is_some()));
+            })
+            .unwrap();
+            let seen: Vec<_> = seen.iter().map(|(key, is_there)| (&key[..], *is_there)).collect();
+            assert_eq!(seen, [("before", true), ("large", false), ("after", true)], "{large:.20}");
+        }
     }
 }

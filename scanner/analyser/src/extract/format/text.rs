@@ -31,8 +31,23 @@ pub(in crate::extract) fn decoded(content: Vec<u8>) -> String {
     text
 }
 
-/// A text that must be there for a record to be one of a package, or what is wrong with it.
+/// A text that must be there for a record to be one of a package, or what is wrong with it. Bytes that are not UTF-8 were
+/// replaced by [`decoded`]: with them it names nothing that there is.
 pub(in crate::extract) fn needed(what: &str, text: Option<&str>, limits: &Limits) -> Result<String, String> {
+    let text = bounded(what, text, limits)?;
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(format!("has a {what} that is not UTF-8"));
+    }
+    Ok(text)
+}
+
+/// A text that is not worth losing a package for.
+pub(in crate::extract) fn optional(text: Option<&str>, limits: &Limits) -> Option<String> {
+    bounded("text", text, limits).ok()
+}
+
+/// A text that is there, is no longer than a field may be, and does nothing to a terminal; or what is wrong with it.
+fn bounded(what: &str, text: Option<&str>, limits: &Limits) -> Result<String, String> {
     let text = text.unwrap_or_default().trim();
     if text.is_empty() {
         return Err(format!("has no {what}"));
@@ -48,50 +63,6 @@ pub(in crate::extract) fn needed(what: &str, text: Option<&str>, limits: &Limits
         return Err(format!("has control characters in its {what}"));
     }
     Ok(text.to_owned())
-}
-
-/// A text that is not worth losing a package for.
-pub(in crate::extract) fn optional(text: Option<&str>, limits: &Limits) -> Option<String> {
-    needed("text", text, limits).ok()
-}
-
-/// A reason for people: of bounded length, and without the password of an address that it names.
-pub(in crate::extract) fn reason(mut reason: String) -> String {
-    /// Bytes. Against a damaged name of megabytes, of which each message quotes a part.
-    const MOST: usize = 4 << 10;
-
-    leave_out_passwords(&mut reason);
-    let length = reason.len();
-    if length > MOST {
-        reason.truncate(reason.floor_char_boundary(MOST));
-        let cut = format!("… ({length} bytes)");
-        reason.push_str(&cut);
-        reason.shrink_to_fit();
-    }
-    reason
-}
-
-/// Leaves out the name and the password in each `scheme://name:password@host` (RFC 3986, section 3.2.1): a token for a
-/// registry is written into its address.
-pub(in crate::extract) fn leave_out_passwords(text: &mut String) {
-    const BEGIN: &str = "://";
-
-    if !text.contains(BEGIN) {
-        return;
-    }
-    let mut kept = String::with_capacity(text.len());
-    let mut parts = text.split(BEGIN);
-    kept.extend(parts.next());
-    for part in parts {
-        kept.push_str(BEGIN);
-        // A password may have an `@` itself; what ends the authority it may not.
-        let ends =
-            |character: char| matches!(character, '/' | '?' | '#' | '"' | '\'') || character.is_whitespace();
-        let authority = part.get(..part.find(ends).unwrap_or(part.len())).unwrap_or_default();
-        let start = authority.rfind('@').map_or(0, |at| at.saturating_add(1));
-        kept.push_str(part.get(start..).unwrap_or_default());
-    }
-    *text = kept;
 }
 
 /// The beginning of a text, for a message.
@@ -150,9 +121,11 @@ mod tests {
             (Some(" "), "has no name"),
             (Some("abcde"), "has a name of 5 bytes; the limit is 4 (`field_bytes`)"),
             (Some("a\u{1b}b"), "has control characters in its name"),
+            (Some("a\u{fffd}"), "has a name that is not UTF-8"),
         ] {
             assert_eq!(needed("name", text, &limits).unwrap_err(), expected);
         }
+        assert_eq!(optional(Some("a\u{fffd}"), &limits).as_deref(), Some("a\u{fffd}"));
     }
 
     #[test]
@@ -167,29 +140,6 @@ mod tests {
             listed.add(&number.to_string(), &limits);
         }
         assert!(listed.into_vec().len() < 10_000);
-    }
-
-    #[test]
-    fn passwords_in_addresses_are_left_out() {
-        for (text, expected) in [
-            ("git+https://user:secret@example.com/a@1", "git+https://example.com/a@1"),
-            ("x https://secret@h y https://a:s@e@h/ z@w", "x https://h y https://h/ z@w"),
-            ("https://example.com/@scope/a", "https://example.com/@scope/a"),
-            ("\"https://secret@h\" mail@example.com", "\"https://h\" mail@example.com"),
-            ("://@", "://"),
-            ("1.0", "1.0"),
-        ] {
-            let mut left = text.to_owned();
-            leave_out_passwords(&mut left);
-            assert_eq!(left, expected, "{text}");
-            assert_eq!(reason(text.to_owned()), expected);
-        }
-    }
-
-    #[test]
-    fn a_reason_of_megabytes_is_cut() {
-        let cut = reason("é".repeat(1 << 20));
-        assert!(cut.len() < 5000 && cut.ends_with("… (2097152 bytes)"), "{cut}");
     }
 
     #[test]

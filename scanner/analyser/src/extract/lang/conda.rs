@@ -2,12 +2,12 @@
 
 use serde::de::MapAccess;
 
+use crate::extract::format::described::Described;
 use crate::extract::format::json::{self, Member, Texts, Wanted};
-use crate::extract::format::text::{self, Listed};
-use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
+use crate::extract::format::text;
+use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
-use crate::limits::Limits;
-use crate::package::{Details, PackageKind};
+use crate::package::PackageKind;
 
 /// Reads the files in `conda-meta`, which each environment has: one for each package.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +31,10 @@ impl Extractor for Conda {
     }
 
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
-        let content = text::decoded(input.read_all()?);
-        let mut package = Package::new(input.limits());
+        let content = text::decoded(input.read_document()?);
+        let mut package = Package(Described::new(input.limits()));
         let outcome = json::read(&content, &mut package);
-        match package.found() {
+        match package.0.found(PackageKind::Conda) {
             Ok(found) => report.package(found),
             Err(problem) => report.unknown(problem),
         }
@@ -47,43 +47,18 @@ impl Extractor for Conda {
 
 /// The members of a package's record that are wanted (docs.conda.io, "Package metadata").
 #[derive(Debug)]
-struct Package<'a> {
-    limits: &'a Limits,
-    name: Option<String>,
-    version: Option<String>,
-    licenses: Listed,
-    depends_on: Listed,
-}
-
-impl<'a> Package<'a> {
-    fn new(limits: &'a Limits) -> Self {
-        let (licenses, depends_on) = (Listed::default(), Listed::default());
-        Self { limits, name: None, version: None, licenses, depends_on }
-    }
-
-    fn found(self) -> Result<Found, String> {
-        let Self { limits, name, version, licenses, depends_on } = self;
-        let name = text::needed("name", name.as_deref(), limits)?;
-        let version = text::needed("version", version.as_deref(), limits)?;
-        let details = Details {
-            licenses: licenses.into_vec(),
-            depends_on: depends_on.into_vec(),
-            ..Details::default()
-        };
-        Ok(Found { details, ..Found::new(PackageKind::Conda, name, version) })
-    }
-}
+struct Package<'a>(Described<'a>);
 
 impl Wanted for Package<'_> {
     fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, member: Member<'_, A>) -> Result<(), A::Error> {
-        let Self { limits, licenses, depends_on, .. } = self;
+        let Self(package) = self;
         match name {
-            "name" => member.read(&mut self.name),
-            "version" => member.read(&mut self.version),
-            "license" => member.read(&mut Texts(|text: &str| licenses.add(text, limits))),
+            "name" => member.read(&mut package.name),
+            "version" => member.read(&mut package.version),
+            "license" => member.read(&mut Texts(|text: &str| package.license(text))),
             // A name, and which versions and builds of it will do: `python >=3.8,<3.9.0a0`.
             "depends" => member.read(&mut Texts(|text: &str| {
-                depends_on.add(text.split_ascii_whitespace().next().unwrap_or_default(), limits);
+                package.needs(text.split_ascii_whitespace().next().unwrap_or_default());
             })),
             _ => member.skip(),
         }
@@ -93,13 +68,16 @@ impl Wanted for Package<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extract::Found;
+    use crate::limits::Limits;
+    use crate::package::Details;
 
     #[test]
     fn a_record_gives_a_package_and_what_it_needs() {
         let content = r#"{"build": "py38_0", "build_number": 0, "depends": ["python >=3.8,<3.9.0a0", "libzlib"],
             "files": ["lib/a.py"], "license": "BSD-3-Clause", "name": "a", "version": "1.0", "timestamp": 1.5e12}"#;
         let limits = Limits::default();
-        let mut package = Package::new(&limits);
+        let mut package = Package(Described::new(&limits));
         json::read(content, &mut package).unwrap();
         let details = Details {
             licenses: vec!["BSD-3-Clause".to_owned()],
@@ -107,7 +85,7 @@ mod tests {
             ..Details::default()
         };
         let expected = Found { details, ..Found::new(PackageKind::Conda, "a", "1.0") };
-        assert_eq!(package.found(), Ok(expected));
+        assert_eq!(package.0.found(PackageKind::Conda), Ok(expected));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::extract::format::text::shown;
 use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::limits::Limits;
 use crate::package::{Certainty, Details, PackageKind};
@@ -35,7 +36,7 @@ impl Extractor for Dotnet {
     }
 
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
-        let content = input.read_all()?;
+        let content = input.read_document()?;
         parse(&content, input.limits(), &mut |finding| match finding {
             Ok(package) => report.package(package),
             Err(problem) => report.unknown(problem),
@@ -274,11 +275,6 @@ fn each<'a>(
     }
 
     serde_json::Deserializer::from_str(object.get()).deserialize_map(Members(visit))
-}
-
-/// The beginning of a name, for a message.
-fn shown(name: &str) -> String {
-    name.chars().take(64).collect()
 }
 
 #[cfg(test)]

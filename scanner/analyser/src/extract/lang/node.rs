@@ -2,12 +2,13 @@
 
 use serde::de::MapAccess;
 
+use crate::extract::format::described::Described;
 use crate::extract::format::json::{self, Member, Names, Texts, Wanted};
-use crate::extract::format::text::{self, Listed, shown};
+use crate::extract::format::text;
 use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::limits::Limits;
-use crate::package::{Certainty, Details, PackageKind};
+use crate::package::{Certainty, PackageKind};
 
 /// Reads `package.json` of the packages in each `node_modules` and in Debian's folders for them, and of the applications that
 /// have a `node_modules` beside it.
@@ -39,7 +40,8 @@ impl Extractor for Node {
                 return Ok(());
             }
         }
-        let content = text::decoded(input.read_all()?);
+        // Those that npm publishes have some kilobytes, and rarely some hundred.
+        let content = text::decoded(input.read_small()?);
         let mut package = PackageJson::new(input.limits());
         let outcome = json::read(&content, &mut package);
         match package.found(&place) {
@@ -97,60 +99,45 @@ fn holds_packages(folders: &[&[u8]]) -> bool {
 /// The members of `package.json` that are wanted (docs.npmjs.com, "package.json").
 #[derive(Debug)]
 struct PackageJson<'a> {
-    limits: &'a Limits,
-    name: Option<String>,
-    version: Option<String>,
+    package: Described<'a>,
     /// It is never published: what has its name in the registry is another package.
     is_private: bool,
-    licenses: Listed,
-    depends_on: Listed,
 }
 
 impl<'a> PackageJson<'a> {
     fn new(limits: &'a Limits) -> Self {
-        Self {
-            limits,
-            name: None,
-            version: None,
-            is_private: false,
-            licenses: Listed::default(),
-            depends_on: Listed::default(),
-        }
+        Self { package: Described::new(limits), is_private: false }
     }
 
     fn found(self, place: &Place) -> Result<Option<Found>, String> {
-        let Self { limits, name, version, is_private, licenses, depends_on } = self;
-        let (name, certainty) = match (name, place) {
+        let Self { mut package, is_private } = self;
+        let certainty = match (&package.name, place) {
             // A file that only says how the folder's files are loaded.
-            (None, _) if version.is_none() => return Ok(None),
+            (None, _) if package.version.is_none() => return Ok(None),
             (Some(_), Place::Application) if is_private => return Ok(None),
-            (None, Place::Package(folder)) => (Some(folder.clone()), Certainty::Guessed),
-            (name, _) => (name, Certainty::Recorded),
+            (None, Place::Package(folder)) => {
+                package.name = Some(folder.clone());
+                Certainty::Guessed
+            }
+            _ => Certainty::Recorded,
         };
-        let name = text::needed("name", name.as_deref(), limits)?;
-        let version = text::needed("version", version.as_deref(), limits)
-            .map_err(|problem| format!("package {:?} {problem}", shown(&name)))?;
-        let details = Details {
-            licenses: licenses.into_vec(),
-            depends_on: depends_on.into_vec(),
-            certainty,
-            ..Details::default()
-        };
-        Ok(Some(Found { details, ..Found::new(PackageKind::Npm, name, version) }))
+        let mut found = package.found(PackageKind::Npm)?;
+        found.details.certainty = certainty;
+        Ok(Some(found))
     }
 }
 
 impl Wanted for PackageJson<'_> {
     fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, member: Member<'_, A>) -> Result<(), A::Error> {
-        let Self { limits, licenses, depends_on, .. } = self;
+        let Self { package, is_private } = self;
         match name {
-            "name" => member.read(&mut self.name),
-            "version" => member.read(&mut self.version),
-            "private" => member.read(&mut self.is_private),
-            "license" | "licenses" => member.read(&mut Texts(|text: &str| licenses.add(text, limits))),
+            "name" => member.read(&mut package.name),
+            "version" => member.read(&mut package.version),
+            "private" => member.read(is_private),
+            "license" | "licenses" => member.read(&mut Texts(|text: &str| package.license(text))),
             "dependencies" | "optionalDependencies" | "peerDependencies" => {
                 member.read(&mut Names(|name: &str, version: Option<&str>| {
-                    depends_on.add(aliased(version).unwrap_or(name), limits);
+                    package.needs(aliased(version).unwrap_or(name));
                 }))
             }
             _ => member.skip(),
@@ -168,7 +155,13 @@ fn aliased(version: Option<&str>) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
+    use agentless_core::fs::Directory;
+
     use super::*;
+    use crate::extract::run;
+    use crate::fs::Tree;
 
     fn found(path: &str, content: &str) -> Result<Option<Found>, String> {
         let limits = Limits::default();
@@ -221,6 +214,8 @@ mod tests {
         assert_eq!((&package.name[..], package.details.certainty), ("@s/a", Certainty::Guessed));
         assert_eq!(found(r#"{"type": "module"}"#), Ok(None));
         assert_eq!(found(r#"{"name": "b"}"#), Err("package \"b\" has no version".to_owned()));
+        let damaged = text::decoded(b"{\"name\": \"caf\xe9\", \"version\": \"1\"}".to_vec());
+        assert_eq!(found(&damaged), Err("a package has a name that is not UTF-8".to_owned()));
     }
 
     #[test]
@@ -228,5 +223,25 @@ mod tests {
         let content = r#"{"name": "a", "version": "1", "private": true}"#;
         assert_eq!(found("/srv/a/package.json", content), Ok(None));
         assert!(found("/node_modules/a/package.json", content).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_file_of_megabytes_is_reported_and_not_read() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, size) in [("a", 1 << 20), ("b", (1 << 20) + 1)] {
+            let folder = root.path().join("node_modules").join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            let content = format!("{{\"name\": \"{name}\", \"version\": \"1\"}}");
+            std::fs::write(folder.join("package.json"), content.clone() + &" ".repeat(size - content.len()))
+                .unwrap();
+        }
+        let limits = Limits::default();
+        let tree = Tree::new(Rc::new(Directory::open(root.path(), &limits).unwrap()), limits);
+        let findings = run(&tree);
+        let names: Vec<_> = findings.packages.iter().map(|package| &package.name[..]).collect();
+        assert_eq!(names, ["a"]);
+        let [gap] = &findings.gaps[..] else { panic!("{:?}", findings.gaps) };
+        assert_eq!(gap.path.as_deref(), Some("/node_modules/b/package.json"));
+        assert!(gap.reason.contains("(`small_file_bytes`) exceeds the limit of 1048576"), "{}", gap.reason);
     }
 }

@@ -2,12 +2,13 @@
 
 use serde::de::{MapAccess, SeqAccess};
 
+use crate::extract::format::described::Described;
 use crate::extract::format::json::{self, Element, Member, Names, Texts, Wanted};
-use crate::extract::format::text::{self, Listed, shown};
+use crate::extract::format::text;
 use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
 use crate::fs::FsPath;
 use crate::limits::Limits;
-use crate::package::{Details, PackageKind};
+use crate::package::PackageKind;
 
 /// Reads `composer/installed.json`, in the folder of the installed packages: `vendor`, unless it was renamed.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,7 @@ impl Extractor for Php {
 
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
         report.database();
-        let content = text::decoded(input.read_all()?);
+        let content = text::decoded(input.read_document()?);
         let mut installed = Installed {
             limits: input.limits(),
             emit: |finding| match finding {
@@ -60,10 +61,11 @@ impl<F: FnMut(Result<Found, String>)> Wanted for Installed<'_, F> {
     }
 
     fn element<'de, A: SeqAccess<'de>>(&mut self, element: Element<'_, A>) -> Result<bool, A::Error> {
-        let mut package = Package::new(self.limits);
+        let mut package = Package(Described::new(self.limits));
         let is_there = element.read(&mut package)?;
         if is_there {
-            (self.emit)(package.found());
+            let found = package.0.found(PackageKind::Composer);
+            (self.emit)(found.map(|found| Found { version: without_v(&found.version).to_owned(), ..found }));
         }
         Ok(is_there)
     }
@@ -72,43 +74,16 @@ impl<F: FnMut(Result<Found, String>)> Wanted for Installed<'_, F> {
 /// The members of a package that are wanted: it is described as in its `composer.json` (getcomposer.org, "The
 /// composer.json schema"), with the version that was installed.
 #[derive(Debug)]
-struct Package<'a> {
-    limits: &'a Limits,
-    name: Option<String>,
-    version: Option<String>,
-    licenses: Listed,
-    depends_on: Listed,
-}
-
-impl<'a> Package<'a> {
-    fn new(limits: &'a Limits) -> Self {
-        let (licenses, depends_on) = (Listed::default(), Listed::default());
-        Self { limits, name: None, version: None, licenses, depends_on }
-    }
-
-    fn found(self) -> Result<Found, String> {
-        let Self { limits, name, version, licenses, depends_on } = self;
-        let name = text::needed("name", name.as_deref(), limits)
-            .map_err(|problem| format!("a package {problem}"))?;
-        let version = text::needed("version", version.as_deref(), limits)
-            .map_err(|problem| format!("package {:?} {problem}", shown(&name)))?;
-        let details = Details {
-            licenses: licenses.into_vec(),
-            depends_on: depends_on.into_vec(),
-            ..Details::default()
-        };
-        Ok(Found { details, ..Found::new(PackageKind::Composer, name, without_v(&version)) })
-    }
-}
+struct Package<'a>(Described<'a>);
 
 impl Wanted for Package<'_> {
     fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, member: Member<'_, A>) -> Result<(), A::Error> {
-        let Self { limits, licenses, depends_on, .. } = self;
+        let Self(package) = self;
         match name {
-            "name" => member.read(&mut self.name),
-            "version" => member.read(&mut self.version),
-            "license" => member.read(&mut Texts(|text: &str| licenses.add(text, limits))),
-            "require" => member.read(&mut Names(|name: &str, _: Option<&str>| depends_on.add(name, limits))),
+            "name" => member.read(&mut package.name),
+            "version" => member.read(&mut package.version),
+            "license" => member.read(&mut Texts(|text: &str| package.license(text))),
+            "require" => member.read(&mut Names(|name: &str, _: Option<&str>| package.needs(name))),
             _ => member.skip(),
         }
     }
@@ -125,6 +100,7 @@ fn without_v(version: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::package::Details;
 
     fn packages(content: &str) -> (Vec<Found>, Vec<String>, bool) {
         let (mut packages, mut problems) = (Vec::new(), Vec::new());

@@ -9,8 +9,8 @@ use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 use serde_json::Value;
 
 use crate::elf::{Elf, ElfError};
-use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
-use crate::fs::FsError;
+use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Reads, Report};
+use crate::fs::{FsError, FsPath};
 use crate::limits::Limits;
 use crate::package::{Details, PackageKind};
 use crate::read_at::ReadAt;
@@ -32,6 +32,10 @@ impl Extractor for Rust {
     fn interest(&self) -> &'static [Interest] {
         // The smallest programs that have the standard library in them, stripped and without unwinding, have more.
         &[Interest::Executable { least: 64 << 10 }]
+    }
+
+    fn reads(&self, _path: &FsPath) -> Reads {
+        Reads::Start
     }
 
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {

@@ -53,21 +53,22 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
     json_entries(&text, &["workspaces", "packages"], lock, &mut |lock, section, key, value| {
         if section == "packages" {
             if lock.has_room(packages.len()) {
-                packages.extend(Package::new(&key, &value));
+                packages.extend(Package::new(&key, &value, lock));
             }
         } else if lock.has_room(roots.len()) {
-            let from = value.get("name").text().map(ToString::to_string).unwrap_or_default();
-            roots.extend(needed(&value).map(|name| (from.clone(), name)));
+            let name = value.get("name").text().map(ToString::to_string).unwrap_or_default();
+            if let Some(name) = checked(name, lock) {
+                roots.push((name, needed(&value, lock)));
+            }
         }
     });
-    let index: HashMap<_, _> =
-        packages.iter().enumerate().map(|(index, package)| (&package.key[..], index)).collect();
-    let starts = roots.iter().filter_map(|(from, name)| resolve(&index, from, name));
+    let index = Index::of(&packages);
+    let starts = roots.iter().flat_map(|(from, needs)| index.resolve(from, needs));
     let reached = reachable(packages.len(), starts, |node| {
-        let package = packages.get(node);
-        let needed =
-            package.into_iter().flat_map(|package| package.needs.iter().map(|name| (&package.key, name)));
-        needed.filter_map(|(from, name)| resolve(&index, from, name)).collect()
+        packages
+            .get(node)
+            .map(|package| index.resolve(&package.key, &package.needs).collect())
+            .unwrap_or_default()
     });
     for (package, _) in packages.iter().zip(reached).filter(|(_, is_reached)| *is_reached) {
         package.finish(&index, &packages, lock);
@@ -85,11 +86,12 @@ struct Package {
 }
 
 impl Package {
-    fn new(key: &str, value: &Value<'_>) -> Option<Self> {
+    fn new(key: &str, value: &Value<'_>, lock: &mut Lock<'_, '_>) -> Option<Self> {
         // `[resolution, registry, {…}, checksum]`; what is not from a registry has fewer.
-        let needs = value.list().iter().flat_map(needed).collect();
         let resolution = value.list().first()?.text()?.to_string();
-        Some(Self { key: key.to_owned(), resolution, needs })
+        let key = checked(key.to_owned(), lock)?;
+        let needs = value.list().iter().flat_map(|part| needed(part, lock)).collect();
+        Some(Self { key, resolution, needs })
     }
 
     fn split(&self) -> Option<(&str, &str)> {
@@ -98,7 +100,7 @@ impl Package {
         Some((name, version.strip_prefix('@')?))
     }
 
-    fn finish(&self, index: &HashMap<&str, usize>, packages: &[Self], lock: &mut Lock<'_, '_>) {
+    fn finish(&self, index: &Index<'_>, packages: &[Self], lock: &mut Lock<'_, '_>) {
         let Some((name, version)) = self.split() else {
             return lock.unknown(format!("{:?} is not a package", shown(&self.key)));
         };
@@ -109,37 +111,86 @@ impl Package {
             // Not from where: the address of a repository may have the password for it.
             return lock.unknown(format!("{:?} is from a place that does not tell its version", shown(name)));
         }
-        let needed = self.needs.iter().filter_map(|name| packages.get(resolve(index, &self.key, name)?));
+        let needed = index.resolve(&self.key, &self.needs).filter_map(|needed| packages.get(needed));
         let depends_on = needed.filter_map(|package| Some(package.split()?.0.to_owned().into()));
         lock.row(Row { depends_on: depends_on.collect(), ..Row::new(name.to_owned(), version.to_owned()) });
     }
 }
 
 /// What a package, or a workspace, needs outside development.
-fn needed(value: &Value<'_>) -> impl Iterator<Item = String> {
+fn needed(value: &Value<'_>, lock: &mut Lock<'_, '_>) -> Vec<String> {
     let fields = ["dependencies", "optionalDependencies", "peerDependencies"];
-    fields.into_iter().flat_map(|field| value.get(field).keys()).map(ToString::to_string)
+    let names = fields.into_iter().flat_map(|field| value.get(field).keys());
+    names.take_while(|_| lock.takes_name()).map(ToString::to_string).collect()
 }
 
-/// The package that is found by a name from within another one: its own, then that of each around it.
-fn resolve(index: &HashMap<&str, usize>, from: &str, name: &str) -> Option<usize> {
-    /// Slashes of a key, and its bytes: real ones name two or three packages. Against one of megabytes that is nothing but
-    /// slashes.
+/// A key that names no more packages around a package than are looked at: against one of megabytes that is nothing but slashes.
+fn checked(key: String, lock: &mut Lock<'_, '_>) -> Option<String> {
+    /// Packages in each other, and bytes; real keys name two or three, of at most 214 bytes each (npm's limit on names).
     const LEVELS: usize = 32;
-    const BYTES: usize = 1024;
+    const BYTES: usize = 4096;
 
-    let mut around = if from.len() > BYTES { "" } else { from };
-    for _ in 0..LEVELS {
-        if around.is_empty() {
-            break;
-        }
-        if let Some(found) = index.get(&*format!("{around}/{name}")) {
-            return Some(*found);
-        }
-        // The name of a scope has a slash of its own.
-        around = around.rsplit_once('/').map_or("", |(outer, _)| outer);
+    if key.len() > BYTES || outward(&key).nth(LEVELS).is_some() {
+        lock.unknown(format!(
+            "{:?} names more than {LEVELS} packages, or has more than {BYTES} bytes",
+            shown(&key)
+        ));
+        return None;
     }
-    index.get(name).copied()
+    Some(key)
+}
+
+/// Which package is found by a name from within another one: its own, or else that of the nearest one around it.
+///
+/// Each place and each name is looked up once for all that is resolved from there, so that a file costs time by what it has
+/// and not by how long its keys are.
+#[derive(Debug, Default)]
+struct Index<'k> {
+    /// What has packages of its own, by key; what all share has the empty one.
+    places: HashMap<&'k str, usize>,
+    names: HashMap<&'k str, usize>,
+    /// The packages, by the numbers of place and name.
+    packages: HashMap<(usize, usize), usize>,
+}
+
+impl<'k> Index<'k> {
+    fn of(packages: &'k [Package]) -> Self {
+        let mut index = Self::default();
+        for (number, package) in packages.iter().enumerate() {
+            let (place, name) = split_key(&package.key);
+            let (places, names) = (index.places.len(), index.names.len());
+            let place = *index.places.entry(place).or_insert(places);
+            let name = *index.names.entry(name).or_insert(names);
+            index.packages.insert((place, name), number);
+        }
+        index
+    }
+
+    fn resolve(&self, from: &str, names: &[String]) -> impl Iterator<Item = usize> {
+        let places: Vec<_> = outward(from).filter_map(|key| self.places.get(key).copied()).collect();
+        names.iter().filter_map(move |name| {
+            let name = *self.names.get(&name[..])?;
+            places.iter().find_map(|place| self.packages.get(&(*place, name)).copied())
+        })
+    }
+}
+
+/// A key, then those of the packages around it, out to the empty one.
+fn outward(key: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(key), |key| (!key.is_empty()).then(|| split_key(key).0))
+}
+
+/// The key of the package around another one, and the name of that.
+fn split_key(key: &str) -> (&str, &str) {
+    let Some((around, name)) = key.rsplit_once('/') else { return ("", key) };
+    // The name of a scope has a slash of its own.
+    match around.rsplit_once('/') {
+        Some((outer, scope)) if scope.starts_with('@') => {
+            (outer, key.get(outer.len().saturating_add(1)..).unwrap_or_default())
+        }
+        None if around.starts_with('@') => ("", key),
+        _ => (around, name),
+    }
 }
 
 /// JSON without what Bun's form of it has besides: comments, and commas before the end of a list or an object.
@@ -188,6 +239,7 @@ fn string_length(text: &str) -> usize {
 mod tests {
     use super::*;
     use crate::extract::lock::lockfile::test::{only_rows, rows};
+    use crate::limits::Limits;
 
     #[test]
     fn packages_that_the_application_leads_to() {
@@ -237,14 +289,84 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_nothing_but_slashes_takes_no_time() {
-        let key = "a/".repeat(50_000);
-        let needs = (0..100).map(|number| format!(r#""n{number}": "1""#)).collect::<Vec<_>>().join(", ");
+    fn a_key_of_nothing_but_slashes_is_reported() {
+        for key in ["a/".repeat(33), "a".repeat(5000)] {
+            let text = format!(
+                r#"{{"workspaces": {{"": {{"dependencies": {{"{key}": "1", "b": "1"}}}}}}, "packages": {{"{key}": ["a@1"], "b": ["b@1"]}}}}"#
+            );
+            let (rows, problems) = rows(PackageKind::Npm, &text, parse);
+            assert_eq!(rows, ["b 1"]);
+            assert!(
+                problems.len() == 1 && problems[0].contains("names more than 32 packages"),
+                "{problems:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn packages_are_found_from_within_those_around_them() {
+        let packages = ["a", "@s/a", "@s/a/b", "@s/a/@s/b", "@s/a/b/c", "b", "c", "a//x", "/"]
+            .map(|key| Package { key: key.to_owned(), resolution: String::new(), needs: Vec::new() });
+        let index = Index::of(&packages);
+        for (from, name, expected) in [
+            ("@s/a", "b", Some("@s/a/b")),
+            ("@s/a", "@s/b", Some("@s/a/@s/b")),
+            ("@s/a/b", "c", Some("@s/a/b/c")),
+            ("@s/a/@s/b", "b", Some("@s/a/b")),
+            ("@s/a/@s/b", "@s/a", Some("@s/a")),
+            ("@s/a/b/c", "a", Some("a")),
+            ("a", "b", Some("b")),
+            ("absent", "c", Some("c")),
+            ("", "@s/b", None),
+        ] {
+            let found = index.resolve(from, &[name.to_owned()]).next();
+            let found = found.map(|found| &packages[found].key[..]);
+            assert_eq!(found, expected, "{name} from {from}");
+        }
+    }
+
+    #[test]
+    fn long_keys_that_need_many_names_take_no_time() {
+        // Packages in each other, thirty deep, of which the innermost needs what is only at the outermost place.
+        let place =
+            |depth: usize| (0..depth).map(|level| format!("{level:0>100}")).collect::<Vec<_>>().join("/");
+        let around = (1..30).map(|depth| format!(r#""{}": ["p@{depth}"]"#, place(depth)));
+        let needs = (0..200_000).map(|number| format!(r#""n{number}": "1""#)).collect::<Vec<_>>().join(", ");
+        let deepest =
+            format!(r#""{0}": ["p@30", {{"dependencies": {{{needs}}}}}], "n7": ["n@7"]"#, place(30));
+        let packages = around.chain([deepest]).collect::<Vec<_>>().join(", ");
         let text = format!(
-            r#"{{"workspaces": {{"": {{"dependencies": {{"{key}": "1"}}}}}}, "packages": {{"{key}": ["b@1", {{"dependencies": {{{needs}}}}}]}}}}"#
+            r#"{{"workspaces": {{"": {{"name": "{}", "dependencies": {{"{:0>100}": "1"}}}}}}, "packages": {{{packages}}}}}"#,
+            place(29),
+            29
         );
         let began = std::time::Instant::now();
+        assert_eq!(only_rows(PackageKind::Npm, &text, parse), ["p 30 -> n", "n 7"]);
+        assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn a_workspace_with_a_long_name_that_needs_much_takes_no_memory() {
+        // With the name for each of them it would be four gigabytes.
+        let needs = (0..1_000_000).map(|number| format!(r#""{number}":0"#)).collect::<Vec<_>>().join(",");
+        let name = "w".repeat(4000);
+        let text = format!(
+            r#"{{"workspaces": {{"": {{"name": "{name}", "dependencies": {{{needs}}}}}}}, "packages": {{"7": ["b@1"]}}}}"#
+        );
         assert_eq!(only_rows(PackageKind::Npm, &text, parse), ["b 1"]);
-        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn names_beyond_the_limit_are_reported() {
+        let needs = (0..10).map(|number| format!(r#""{number}": "1""#)).collect::<Vec<_>>().join(", ");
+        let text = format!(
+            r#"{{"workspaces": {{"": {{"dependencies": {{{needs}}}}}}}, "packages": {{"7": ["b@1"]}}}}"#
+        );
+        let mut problems = Vec::new();
+        let limits = Limits { relations: 5, ..Limits::default() };
+        lockfile::run(PackageKind::Npm, text.into(), &limits, parse, &mut |finding| {
+            problems.push(finding.unwrap_err());
+        });
+        assert!(problems.len() == 1 && problems[0].contains("(`relations`)"), "{problems:?}");
     }
 }

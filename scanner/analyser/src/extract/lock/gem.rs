@@ -57,7 +57,7 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
                 }
             }
             6 if in_gems => {
-                if let Some(row) = &mut current {
+                if let Some(row) = current.as_mut().filter(|_| lock.takes_name()) {
                     let name = entry.split(' ').next().unwrap_or_default();
                     row.depends_on.push(name.trim_end_matches('!').into());
                 }

@@ -9,8 +9,6 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use agentless_core::number::to_u64;
-
 use crate::extract::lock::lockfile::{self, Lock, Row};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
@@ -39,21 +37,16 @@ impl Extractor for Go {
 
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
         let content = input.read_small()?;
-        let limit = input.limits().lock_bytes;
         let mut sums = Vec::new();
         if !Module::new(&String::from_utf8_lossy(&content), &mut |_| {}).is_complete() {
-            match input.read_all_of_side(&input.path().join("../go.sum")) {
-                Ok(None) => {}
-                Ok(Some(content)) if to_u64(content.len()) <= limit => sums = content,
-                Ok(Some(_)) => {
-                    report.unknown(format!("go.sum has more than {limit} bytes, the limit (`lock_bytes`)"));
-                }
+            match input.read_document_of_side(&input.path().join("../go.sum")) {
+                Ok(content) => sums = content.unwrap_or_default(),
                 Err(error) => report.unknown(format!("go.sum: {}", crate::chain(&error))),
             }
         }
         let sums = String::from_utf8_lossy(&sums);
         let parse = |text: &str, lock: &mut Lock<'_, '_>| parse_with(text, &sums, lock);
-        lockfile::run(PackageKind::Golang, &content, input.limits(), parse, &mut |finding| {
+        lockfile::run(PackageKind::Golang, content, input.limits(), parse, &mut |finding| {
             lockfile::put(report, finding);
         });
         Ok(())
@@ -272,7 +265,7 @@ mod tests {
             let text = module(go);
             let limits = crate::limits::Limits::default();
             let parse = |text: &str, lock: &mut Lock<'_, '_>| parse_with(text, SUMS, lock);
-            lockfile::run(PackageKind::Golang, text.as_bytes(), &limits, parse, &mut |finding| {
+            lockfile::run(PackageKind::Golang, text.into(), &limits, parse, &mut |finding| {
                 let row = finding.unwrap();
                 found.push(format!("{} {}", row.name, row.version));
             });
@@ -324,7 +317,7 @@ mod tests {
         let mut rows = 0;
         lockfile::run(
             PackageKind::Golang,
-            text.as_bytes(),
+            text.into(),
             &crate::limits::Limits::default(),
             parse,
             &mut |finding| rows += u32::from(finding.is_ok()),

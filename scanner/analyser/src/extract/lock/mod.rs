@@ -65,7 +65,7 @@ pub fn fuzz_lock(content: &[u8]) {
     ];
     let Some((choice, content)) = content.split_first() else { return };
     if let Some((kind, parse)) = formats.get(usize::from(*choice).wrapping_sub(usize::from(b'a'))) {
-        lockfile::run(*kind, content, &Limits::default(), parse, &mut drop);
+        lockfile::run(*kind, content.to_vec(), &Limits::default(), parse, &mut drop);
     }
 }
 

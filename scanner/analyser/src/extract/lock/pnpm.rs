@@ -109,12 +109,12 @@ impl Document {
             }
             (_, Section::Packages) => {
                 if let Some(package) = self.packages.last_mut() {
-                    package.line(line.indent, &key, &value, &mut self.field);
+                    package.line(line.indent, (&key, &value), &mut self.field, lock);
                 }
             }
             (_, Section::Snapshots) => {
                 if let Some(snapshot) = self.snapshots.last_mut() {
-                    snapshot.line(line.indent, &key, &value, &mut self.field);
+                    snapshot.line(line.indent, (&key, &value), &mut self.field, lock);
                 }
             }
             (4, Section::Importers) => {
@@ -178,7 +178,13 @@ impl Package {
         Self { line: line.number, key: key.to_owned(), ..Self::default() }
     }
 
-    fn line(&mut self, indent: usize, key: &str, value: &str, field: &mut String) {
+    fn line(
+        &mut self,
+        indent: usize,
+        (key, value): (&str, &str),
+        field: &mut String,
+        lock: &mut Lock<'_, '_>,
+    ) {
         if indent == 4 {
             key.clone_into(field);
             match key {
@@ -190,7 +196,7 @@ impl Package {
             }
         } else if indent == 6 {
             match &field[..] {
-                "dependencies" | "optionalDependencies" => {
+                "dependencies" | "optionalDependencies" if lock.takes_name() => {
                     self.depends_on.push((key.to_owned(), value.to_owned()));
                 }
                 "resolution" if key == "type" => self.is_directory = value == "directory",

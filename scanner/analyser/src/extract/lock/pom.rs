@@ -5,12 +5,14 @@
 
 use std::collections::HashMap;
 
+use agentless_core::number::to_u64;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use crate::extract::lock::lockfile::{self, Lock, Row};
 use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
 use crate::fs::FsPath;
+use crate::limits::Limits;
 use crate::package::PackageKind;
 
 /// Reads `pom.xml`.
@@ -40,7 +42,7 @@ impl Extractor for Pom {
 }
 
 pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
-    let (project, problem) = Project::read(text);
+    let (project, problem) = Project::read(text, lock.limits());
     if let Some(problem) = problem {
         lock.unknown(problem);
     }
@@ -68,7 +70,7 @@ struct Dependency {
 
 impl Project {
     /// Reads up to the end, or to what cannot be read.
-    fn read(text: &str) -> (Self, Option<String>) {
+    fn read(text: &str, limits: &Limits) -> (Self, Option<String>) {
         /// Elements in each other; those of a POM are within ten, and those of a plug-in's settings within a few more.
         const DEPTH: usize = 100;
 
@@ -83,6 +85,12 @@ impl Project {
                 Ok(Event::Start(element)) => {
                     path.push(element.local_name().as_ref().to_owned());
                     project.begin(&path);
+                    if project.entries() > limits.packages {
+                        let limit = limits.packages;
+                        break Some(format!(
+                            "more than {limit} dependencies and properties, the limit (`packages`): the others were not read"
+                        ));
+                    }
                 }
                 Ok(Event::End(_)) => {
                     path.pop();
@@ -94,6 +102,12 @@ impl Project {
             }
         };
         (project, problem)
+    }
+
+    /// How much it keeps: each costs several times its bytes of memory.
+    fn entries(&self) -> u64 {
+        let lengths = [self.texts.len(), self.dependencies.len(), self.managed.len()];
+        to_u64(lengths.into_iter().fold(0, usize::saturating_add))
     }
 
     fn begin(&mut self, path: &[String]) {

@@ -42,7 +42,7 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
     let mut packages = Vec::new();
     toml_stanzas(text, "package", lock, &mut |lock, package| {
         if lock.has_room(packages.len()) {
-            packages.push(Package::new(package));
+            packages.push(Package::new(package, lock));
         }
     });
     // The version is only written where the name has several.
@@ -82,7 +82,7 @@ struct Package {
 }
 
 impl Package {
-    fn new(package: &Value<'_>) -> Self {
+    fn new(package: &Value<'_>, lock: &mut Lock<'_, '_>) -> Self {
         let text = |field| package.get(field).text().map(ToString::to_string).unwrap_or_default();
         let is_local =
             package.get("source").keys().any(|kind| matches!(&**kind, "virtual" | "editable" | "directory"));
@@ -96,7 +96,7 @@ impl Package {
             name: text("name"),
             version: text("version"),
             is_local,
-            depends_on: needed.filter_map(named).collect(),
+            depends_on: needed.filter_map(named).take_while(|_| lock.takes_name()).collect(),
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn parse<'a>(text: &'a str, lock: &mut Lock<'a, '_>) {
                     lock.unknown(format!("line {} is not the beginning of a package", line.number));
                 }
             }
-            (indent, Some(entry)) => entry.line(indent, &line),
+            (indent, Some(entry)) => entry.line(indent, &line, lock),
             (_, None) => {}
         }
     }
@@ -86,10 +86,10 @@ impl Entry {
         Self { line: line.number, descriptor: first.to_owned(), ..Self::default() }
     }
 
-    fn line(&mut self, indent: usize, line: &Line<'_>) {
+    fn line(&mut self, indent: usize, line: &Line<'_>, lock: &mut Lock<'_, '_>) {
         let Some((key, value)) = entry(&line.text) else { return };
         if indent > 2 {
-            if self.in_dependencies {
+            if self.in_dependencies && lock.takes_name() {
                 self.depends_on.push(real_name(&key, &value).to_owned());
             }
             return;

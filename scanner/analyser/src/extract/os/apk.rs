@@ -300,6 +300,13 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_not_utf8_are_reported_and_replaced() {
+        let (found, problems) = packages(b"P:a\nV:1\nL:caf\xe9\nT:\xff\n\nP:b\nV:1\n\n");
+        assert_eq!((&found[0].details.licenses[..], found.len()), (&["caf\u{fffd}".to_owned()][..], 2));
+        assert_eq!(problems, ["the block at line 1 (package \"a\") has a license that is not UTF-8"]);
+    }
+
+    #[test]
     fn long_lines_do_not_matter() {
         let long = "so:libthing.so.1 ".repeat(20_000);
         let content = format!("{MUSL}P:long\nV:1\nD:{long}musl\n\nP:after\nV:1\n\n");

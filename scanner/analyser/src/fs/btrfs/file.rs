@@ -152,18 +152,20 @@ impl<'a> Source<'a> {
         Ok(Extents { items, sector_size: self.storage.sector_size(), start, end: 0 })
     }
 
-    /// Where the first `bytes` bytes of the file are on the volumes, for prefetching: logical addresses, and whether
-    /// there are checksums to look up for them.
-    pub(super) fn places(self, bytes: u64) -> Result<Vec<Range<u64>>, FsError> {
+    /// Where these bytes of the file are on the volumes, for prefetching: logical addresses of whole sectors.
+    pub(super) fn places(self, bytes: &Range<u64>) -> Result<Vec<Range<u64>>, FsError> {
+        let sector_size = to_u64(self.storage.sector_size()).max(1);
         let mut places = Vec::new();
-        let mut extents = self.extents(0, bytes)?;
+        let mut extents = self.extents(bytes.start, bytes.end)?;
         while let Some((extent, _)) = extents.next()? {
             match extent.content {
                 Content::Zeros | Content::Inline { .. } => {}
                 Content::Plain { logical } => {
-                    let length = extent.length.min(bytes.saturating_sub(extent.start));
-                    let length = length.next_multiple_of(to_u64(self.storage.sector_size()));
-                    places.push(logical..logical.saturating_add(length));
+                    let skip = bytes.start.saturating_sub(extent.start);
+                    let skip = skip.saturating_sub(skip.checked_rem(sector_size).unwrap_or(0));
+                    let length = extent.length.min(bytes.end.saturating_sub(extent.start));
+                    let length = length.next_multiple_of(sector_size);
+                    places.push(logical.saturating_add(skip)..logical.saturating_add(length));
                 }
                 Content::Compressed { extent, .. } => {
                     places.push(extent.logical..extent.logical.saturating_add(extent.disk_bytes));

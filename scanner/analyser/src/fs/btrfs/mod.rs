@@ -30,7 +30,7 @@ mod tree;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use self::dir::DirItem;
@@ -104,6 +104,9 @@ struct Located {
     subvolume: Arc<Subvolume>,
     objectid: u64,
 }
+
+/// Bytes of an inode of a tree.
+type Part = (u64, Range<u64>);
 
 /// What a handle stands for.
 enum Resolved {
@@ -190,31 +193,37 @@ impl Btrfs {
         }
     }
 
-    /// Where items of these inodes are, by subvolume, in the order that prefetching takes.
-    fn places(&self, inodes: &[Inode]) -> Vec<(Arc<Subvolume>, Vec<u64>)> {
-        let mut places: HashMap<u64, (Arc<Subvolume>, Vec<u64>)> = HashMap::new();
-        for &inode in inodes {
+    /// Where items of these inodes are, by subvolume, in the order that prefetching takes, each with the bytes that are
+    /// wanted of it. Those of an inode do not overlap.
+    fn places(&self, parts: impl Iterator<Item = (Inode, Range<u64>)>) -> Vec<(Arc<Subvolume>, Vec<Part>)> {
+        let mut places: HashMap<u64, (Arc<Subvolume>, Vec<Part>)> = HashMap::new();
+        for (inode, bytes) in parts {
             if let Ok(Resolved::Located(Located { subvolume, objectid })) = self.resolve(inode) {
                 let place = places.entry(subvolume.id).or_insert_with(|| (subvolume, Vec::new()));
-                place.1.push(objectid);
+                place.1.push((objectid, bytes));
             }
         }
         let mut places: Vec<_> = places.into_values().collect();
-        for (_, objectids) in &mut places {
-            objectids.sort_unstable();
-            objectids.dedup();
+        for (_, parts) in &mut places {
+            parts.sort_unstable_by_key(|(objectid, bytes)| (*objectid, bytes.start));
+            parts.dedup_by(|next, before| {
+                next.0 == before.0 && next.1.start <= before.1.end && {
+                    before.1.end = before.1.end.max(next.1.end);
+                    true
+                }
+            });
         }
         places.sort_unstable_by_key(|(subvolume, _)| subvolume.id);
         places
     }
 
     /// Prefetches the data of files, and before it the leaves that have its checksums.
-    fn prefetch_files(&self, files: &[(Located, InodeItem)]) {
+    fn prefetch_files(&self, files: &[(Located, InodeItem, Range<u64>)]) {
         /// Places are passed on in groups, so that hints for many files of many extents take no more memory than one
         /// file's.
         const GROUP: usize = 4096;
 
-        let pass_on = |places: &mut Vec<std::ops::Range<u64>>, sums: &mut Vec<(Key, Key)>| {
+        let pass_on = |places: &mut Vec<Range<u64>>, sums: &mut Vec<(Key, Key)>| {
             sums.sort_unstable();
             // Extents that several files share.
             sums.dedup_by(|next, before| {
@@ -230,8 +239,7 @@ impl Btrfs {
             sums.clear();
         };
         let (mut places, mut sums) = (Vec::new(), Vec::new());
-        for (at, item) in files {
-            let bytes = item.stat.size.min(self.limits.file_bytes);
+        for (at, item, bytes) in files {
             for place in self.source(at, item).places(bytes).unwrap_or_default() {
                 if item.has_checksums() {
                     sums.push(checksum_tree::keys(place.start, place.end.saturating_sub(place.start)));
@@ -386,27 +394,35 @@ impl FileSystem for Btrfs {
     }
 
     fn prefetch_inodes(&self, inodes: &[Inode]) {
-        for (subvolume, objectids) in self.places(inodes) {
-            let key = |&objectid: &u64| Key::first(objectid, kind::INODE_ITEM);
+        for (subvolume, objectids) in self.places(inodes.iter().map(|&inode| (inode, 0..0))) {
+            let key = |(objectid, _): &Part| Key::first(*objectid, kind::INODE_ITEM);
             let keys: Vec<_> = objectids.iter().map(key).map(|key| (key, key)).collect();
             subvolume.tree.prefetch(&self.storage, &keys);
         }
     }
 
-    fn prefetch_content(&self, inodes: &[Inode]) {
-        for (subvolume, objectids) in self.places(inodes) {
+    fn prefetch_parts(&self, parts: &[(Inode, Range<u64>)]) {
+        for (subvolume, parts) in self.places(parts.iter().cloned()) {
             let (mut ranges, mut files) = (Vec::new(), Vec::new());
-            for objectid in objectids {
+            for (objectid, bytes) in parts {
                 let at = Located { subvolume: Arc::clone(&subvolume), objectid };
                 let Ok(item) = self.item(&at) else { continue };
-                let kind = match item.stat.file_type {
-                    FileType::Directory => kind::DIR_INDEX,
-                    FileType::Regular => kind::EXTENT_DATA,
-                    _ => continue,
-                };
-                ranges.push((Key::first(objectid, kind), Key::last(objectid, kind)));
-                if kind == kind::EXTENT_DATA {
-                    files.push((at, item));
+                match item.stat.file_type {
+                    FileType::Directory => {
+                        let kind = kind::DIR_INDEX;
+                        ranges.push((Key::first(objectid, kind), Key::last(objectid, kind)));
+                    }
+                    FileType::Regular => {
+                        let end = item.stat.size.min(self.limits.file_bytes).min(bytes.end);
+                        // The extent that the first byte is in may begin before it: then its item is before this key, in
+                        // the leaf where the key would be.
+                        let key = |offset| Key::new(objectid, kind::EXTENT_DATA, offset);
+                        if bytes.start < end {
+                            ranges.push((key(bytes.start), key(end.saturating_sub(1))));
+                            files.push((at, item, bytes.start..end));
+                        }
+                    }
+                    _ => {}
                 }
             }
             subvolume.tree.prefetch(&self.storage, &ranges);

@@ -96,27 +96,24 @@ pub(super) struct Index {
     pub(super) first: u64,
 }
 
-/// Fetches the blocks that say where the first bytes of these files are, level by level: one after the other they would
-/// be waited for one after the other.
-pub(super) fn prefetch_indexes(blocks: &Blocks, files: &[(Arc<InodeRecord>, u64)], limits: &Limits) {
+/// Fetches the blocks that say where these blocks of files are, level by level: one after the other they would be waited for
+/// one after the other.
+pub(super) fn prefetch_indexes(blocks: &Blocks, files: &[(Arc<InodeRecord>, Range<u64>)], limits: &Limits) {
     /// Blocks of one level that are fetched: against trees that are all index.
     const MOST: usize = 4096;
 
-    let block_size = u64::from(blocks.block_size()).max(1);
-    let mut level: Vec<(&InodeRecord, u64, Index)> = Vec::new();
-    for (inode, bytes) in files {
-        let end = inode.stat.size.min(*bytes).div_ceil(block_size);
+    let mut level: Vec<(&InodeRecord, &Range<u64>, Index)> = Vec::new();
+    for (inode, wanted) in files {
         let roots =
             if inode.has_extents() { extent::roots(inode, limits) } else { indirect::roots(blocks, inode) };
-        level.extend(roots.into_iter().map(|root| (&**inode, end, root)));
+        level.extend(within(roots, wanted).map(|root| (&**inode, wanted, root)));
     }
     while !level.is_empty() {
-        level.retain(|(_, end, index)| index.first < *end);
         level.truncate(MOST);
         let missing = level.iter().map(|(_, _, index)| index.block).filter(|&block| !blocks.is_cached(block));
         blocks.prefetch(missing.map(|block| block..block.saturating_add(1)));
         let mut below = Vec::new();
-        for (inode, end, index) in level.into_iter().filter(|(_, _, index)| index.below > 0) {
+        for (inode, wanted, index) in level.into_iter().filter(|(_, _, index)| index.below > 0) {
             if below.len() >= MOST {
                 break;
             }
@@ -126,8 +123,15 @@ pub(super) fn prefetch_indexes(blocks: &Blocks, files: &[(Arc<InodeRecord>, u64)
             } else {
                 indirect::children(&content, index)
             };
-            below.extend(children.into_iter().map(|child| (inode, end, child)));
+            below.extend(within(children, wanted).map(|child| (inode, wanted, child)));
         }
         level = below;
     }
+}
+
+/// Those that describe any of the wanted blocks: each describes a file up to where the next one begins.
+fn within(indexes: Vec<Index>, wanted: &Range<u64>) -> impl Iterator<Item = Index> {
+    let ends: Vec<_> = indexes.iter().skip(1).map(|next| next.first).chain([u64::MAX]).collect();
+    let described = indexes.into_iter().zip(ends);
+    described.filter(|(index, end)| index.first < wanted.end && *end > wanted.start).map(|(index, _)| index)
 }

@@ -27,7 +27,7 @@ mod xattr;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 pub use self::journal::replay_journal;
@@ -158,8 +158,8 @@ impl Ext4 {
         Ok(record)
     }
 
-    /// A file or directory that has blocks, and how many of its bytes are worth fetching before they are read.
-    fn mapped(&self, inode: Inode) -> Option<(Arc<InodeRecord>, u64)> {
+    /// A file or directory that has blocks, and those of them with these bytes that are worth fetching before they are read.
+    fn mapped(&self, inode: Inode, bytes: &Range<u64>) -> Option<(Arc<InodeRecord>, Range<u64>)> {
         let record = self.inode(inode).ok()?;
         let most = match record.stat.file_type {
             FileType::Regular => self.limits.file_bytes,
@@ -167,7 +167,10 @@ impl Ext4 {
             _ => return None,
         };
         let has_blocks = !record.has_inline_data() && record.check_readable().is_ok();
-        has_blocks.then_some((record, most))
+        let size = u64::from(self.sb.block_size).max(1);
+        let start = bytes.start.checked_div(size).unwrap_or(0);
+        let end = record.stat.size.min(most).min(bytes.end).div_ceil(size);
+        has_blocks.then_some((record, start..end))
     }
 
     fn reader(&self) -> dir::Reader<'_> {
@@ -284,18 +287,18 @@ impl FileSystem for Ext4 {
         prefetch(places.map(|(block, _)| block).collect());
     }
 
-    fn prefetch_content(&self, inodes: &[Inode]) {
+    fn prefetch_parts(&self, parts: &[(Inode, Range<u64>)]) {
         /// Files and runs are taken in groups, so that hints for many files of many pieces take no more memory than one
         /// file's.
         const GROUP: usize = 4096;
 
-        for inodes in inodes.chunks(GROUP) {
-            let wanted: Vec<_> = inodes.iter().filter_map(|&inode| self.mapped(inode)).collect();
+        for parts in parts.chunks(GROUP) {
+            let wanted: Vec<_> =
+                parts.iter().filter_map(|(inode, bytes)| self.mapped(*inode, bytes)).collect();
             map::prefetch_indexes(&self.blocks, &wanted, &self.limits);
             let mut runs = Vec::new();
-            for (record, most) in wanted {
-                let count = record.stat.size.min(most).div_ceil(u64::from(self.sb.block_size));
-                runs.extend(map::runs(&self.blocks, &record, 0..count, &self.limits).unwrap_or_default());
+            for (record, blocks) in wanted {
+                runs.extend(map::runs(&self.blocks, &record, blocks, &self.limits).unwrap_or_default());
                 if runs.len() >= GROUP {
                     self.blocks.prefetch(runs.drain(..));
                 }

@@ -11,7 +11,7 @@ mod trace;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 
 pub use layers::{Attributes, Layers};
@@ -141,12 +141,12 @@ impl Overlay {
     }
 
     /// Passes a hint on to the filesystems below.
-    fn hint(&self, places: &[Place], tell: impl Fn(&dyn FileSystem, &[Inode])) {
-        for places in places.chunk_by(|a, b| a.file_system == b.file_system) {
-            let Some(&first) = places.first() else { continue };
+    fn hint<T: Clone>(&self, places: &[(Place, T)], tell: impl Fn(&dyn FileSystem, Vec<(Inode, T)>)) {
+        for places in places.chunk_by(|(a, _), (b, _)| a.file_system == b.file_system) {
+            let Some(&(first, _)) = places.first() else { continue };
             let Ok(file_system) = self.layers.file_system(first) else { continue };
-            let inodes: Vec<_> = places.iter().map(|place| place.inode).collect();
-            tell(&*file_system, &inodes);
+            let inodes = places.iter().map(|(place, of_it)| (place.inode, of_it.clone()));
+            tell(&*file_system, inodes.collect());
         }
     }
 }
@@ -229,21 +229,25 @@ impl FileSystem for Overlay {
     }
 
     fn prefetch_inodes(&self, inodes: &[Inode]) {
-        let places: Vec<_> = inodes.iter().filter_map(|&inode| self.top(inode).ok()).collect();
-        self.hint(&places, |file_system, inodes| file_system.prefetch_inodes(inodes));
+        let places: Vec<_> = inodes.iter().filter_map(|&inode| Some((self.top(inode).ok()?, ()))).collect();
+        self.hint(&places, |file_system, inodes| {
+            let inodes: Vec<_> = inodes.into_iter().map(|(inode, ())| inode).collect();
+            file_system.prefetch_inodes(&inodes);
+        });
     }
 
-    fn prefetch_content(&self, inodes: &[Inode]) {
+    fn prefetch_parts(&self, parts: &[(Inode, Range<u64>)]) {
         let mut places = Vec::new();
-        for &inode in inodes {
-            if let Some(place) = file(inode) {
-                places.push(place);
-            } else if let Ok(parts) = self.parts(inode) {
-                let parts = parts.iter().map(|part| part.place);
-                places.extend(parts.filter(|&place| !self.layers.knows(place)));
+        for (inode, bytes) in parts {
+            if let Some(place) = file(*inode) {
+                places.push((place, bytes.clone()));
+            } else if let Ok(layers) = self.parts(*inode) {
+                let layers = layers.iter().map(|layer| layer.place);
+                let unknown = layers.filter(|&place| !self.layers.knows(place));
+                places.extend(unknown.map(|place| (place, bytes.clone())));
             }
         }
-        self.hint(&places, |file_system, inodes| file_system.prefetch_content(inodes));
+        self.hint(&places, |file_system, parts| file_system.prefetch_parts(&parts));
     }
 }
 

@@ -202,21 +202,21 @@ impl FileSystem for Xfs {
         self.blocks.prefetch(&ranges);
     }
 
-    fn prefetch_content(&self, inodes: &[Inode]) {
+    fn prefetch_parts(&self, parts: &[(Inode, Range<u64>)]) {
         /// Places are passed on in groups, so that hints for many files of many pieces take no more memory than one file's.
         const GROUP: usize = 4096;
 
         let mut places: Vec<Range<u64>> = Vec::new();
-        for &inode in inodes {
-            let Ok(record) = self.inode(inode) else { continue };
+        for (inode, bytes) in parts {
+            let Ok(record) = self.inode(*inode) else { continue };
             let most = match record.stat.file_type {
                 FileType::Regular if !record.is_realtime => self.blocks.limits.file_bytes,
                 FileType::Directory => dir::AHEAD,
                 _ => continue,
             };
             if matches!(record.data.format, Format::Extents | Format::Btree) {
-                let bytes = record.stat.size.min(most);
-                let found = map::places(&self.blocks, record.number, &record.data, 0..bytes);
+                let end = record.stat.size.min(most).min(bytes.end);
+                let found = map::places(&self.blocks, record.number, &record.data, bytes.start..end);
                 places.extend(found.unwrap_or_default());
             }
             if places.len() >= GROUP {

@@ -89,7 +89,7 @@ fn a_package_carries_its_url_source_licences_and_evidence() {
             "supplier": { "name": "Debian \"quoted\" <x@y>" },
             "name": "bsdutils",
             "version": "1:2.38.1-5+deb12u3",
-            "licenses": [{ "license": { "name": "GPL-2+" } }, { "license": { "id": "MIT" } }],
+            "licenses": [{ "license": { "name": "GPL-2" } }, { "license": { "id": "MIT" } }],
             "purl": purl,
             "evidence": {
                 "identity": [{

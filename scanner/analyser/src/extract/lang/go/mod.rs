@@ -9,7 +9,8 @@ mod module;
 mod settings;
 
 use crate::elf::{Elf, ElfError};
-use crate::extract::{ExtractError, Extractor, Input, Interest, Report};
+use crate::extract::{ExtractError, Extractor, Input, Interest, Reads, Report};
+use crate::fs::FsPath;
 use crate::limits::Limits;
 
 /// Reads the build information in programs.
@@ -28,6 +29,10 @@ impl Extractor for Go {
     fn interest(&self) -> &'static [Interest] {
         // Go's runtime alone has more than a megabyte; packed by UPX it may be less than half of it.
         &[Interest::Executable { least: 256 << 10 }]
+    }
+
+    fn reads(&self, _path: &FsPath) -> Reads {
+        Reads::Start
     }
 
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {

@@ -26,7 +26,7 @@ const STANDARD_LIBRARY: &str = "stdlib";
 pub(super) fn report(info: &BuildInfo, limits: &Limits, emit: &mut dyn FnMut(Result<Found, String>)) {
     let mut main = None;
     let mut modules: Vec<Module<'_>> = Vec::new();
-    let mut flags = None;
+    let (mut program, mut flags, mut is_working_copy) = (None, None, false);
     // Which module a following `=>` replaces: the main one, or the last dependency.
     let mut last_is_main = false;
     for line in info.modules.lines() {
@@ -35,6 +35,7 @@ pub(super) fn report(info: &BuildInfo, limits: &Limits, emit: &mut dyn FnMut(Res
         let module =
             Module { path: parts.next().unwrap_or_default(), version: parts.next().unwrap_or_default() };
         match word {
+            "path" => program = Some(module.path),
             "mod" => {
                 main = Some(module);
                 last_is_main = true;
@@ -49,7 +50,10 @@ pub(super) fn report(info: &BuildInfo, limits: &Limits, emit: &mut dyn FnMut(Res
                     *replaced = module;
                 }
             }
-            "build" => flags = flags.or_else(|| settings::linker_flags(fields)),
+            "build" => {
+                is_working_copy |= fields.starts_with("vcs.revision=");
+                flags = flags.or_else(|| settings::linker_flags(fields));
+            }
             _ => {}
         }
     }
@@ -60,8 +64,9 @@ pub(super) fn report(info: &BuildInfo, limits: &Limits, emit: &mut dyn FnMut(Res
             emit(Err(format!("it was built by a version of Go that has no number: {:?}", shown(&info.go))));
         }
     }
-    if let Some(main) = main {
-        emit_main(main, flags.as_deref(), limits, emit);
+    if let Some(main) = main.or_else(|| program.and_then(repository)) {
+        let is_released = main.is_published() && !(is_working_copy && main.is_of_no_release());
+        emit_main(main, is_released, flags.as_deref(), limits, emit);
     }
     for module in modules {
         if module.is_published() {
@@ -73,15 +78,17 @@ pub(super) fn report(info: &BuildInfo, limits: &Limits, emit: &mut dyn FnMut(Res
 /// The main module, if its version is known.
 ///
 /// What is built in a working copy has none, or `(devel)`. The revision is recorded then, and a version `v0.0.0-…` could be
-/// made of it; but that is less than every release, so that every advisory there ever was would seem to apply. Such a module
-/// is left out. Many projects have their version set by the linker, and that is good enough to be said with less certainty.
+/// made of it, as Go does since 1.24 where it sees no tag; but that is less than every release, so that every advisory there
+/// ever was would seem to apply. Such a module is left out. Many projects have their version set by the linker, and that is
+/// good enough to be said with less certainty.
 fn emit_main(
     main: Module<'_>,
+    is_released: bool,
     flags: Option<&str>,
     limits: &Limits,
     emit: &mut dyn FnMut(Result<Found, String>),
 ) {
-    if main.is_published() {
+    if is_released {
         return emit(package(main.path, main.version, limits));
     }
     let Some(version) = flags.and_then(|flags| settings::version(flags, main.path)) else {
@@ -94,10 +101,26 @@ fn emit_main(
     emit(package(main.path, &version, limits).map(derive));
 }
 
+/// The module of a program that was built without modules, as Debian builds, and as Docker did up to version 20: the
+/// repository, where it is known how long its path is. There is no record of what else such a program is built of.
+fn repository(program: &str) -> Option<Module<'_>> {
+    const HOSTS: [&str; 2] = ["bitbucket.org", "github.com"];
+    let mut slashes = program.match_indices('/').map(|(at, _)| at);
+    let host = program.get(..slashes.next()?)?;
+    slashes.next()?;
+    let path = slashes.next().map_or(Some(program), |end| program.get(..end))?;
+    HOSTS.contains(&host).then_some(Module { path, version: "" })
+}
+
 impl Module<'_> {
     /// Whether there is a version of it: a directory that replaces a module, and a module in a working copy, have none.
     fn is_published(self) -> bool {
         !self.path.is_empty() && !self.version.is_empty() && self.version != "(devel)"
+    }
+
+    /// Whether its version is made of a revision before which there is no release (go.dev/ref/mod, "Pseudo-versions").
+    fn is_of_no_release(self) -> bool {
+        self.version.starts_with("v0.0.0-")
     }
 }
 
@@ -183,11 +206,49 @@ mod tests {
     }
 
     #[test]
+    fn what_go_makes_of_a_working_copy_without_tags_is_no_version() {
+        // As Go 1.24 and later write it.
+        let pseudo = "v0.0.0-20250422202024-9eeb4a7a08b6";
+        let revision = "build\tvcs=git\nbuild\tvcs.revision=9eeb4a7a08b6b4d1ee1e0ba3b3a0ac1b6bd0c0f4\n";
+        for dirty in ["", "+dirty"] {
+            assert_reported(&format!("mod\texample.com/a\t{pseudo}{dirty}\t\n{revision}"), &[]);
+        }
+        let flags = "build\t-ldflags=\"-X main.version=1.5.0\"\n";
+        assert_reported(
+            &format!("mod\texample.com/a\t{pseudo}+dirty\t\n{flags}{revision}"),
+            &[("example.com/a", "v1.5.0")],
+        );
+        // After a tag, the version says which. One that was downloaded has no revision, and is published as such.
+        let tagged = "v1.2.4-0.20250422202024-9eeb4a7a08b6";
+        assert_reported(&format!("mod\texample.com/a\t{tagged}\t\n{revision}"), &[("example.com/a", tagged)]);
+        assert_reported(&format!("mod\texample.com/a\t{pseudo}\th1:x=\n"), &[("example.com/a", pseudo)]);
+    }
+
+    #[test]
     fn a_version_that_the_linker_set_is_derived() {
         let modules = "mod\texample.com/a\t(devel)\nbuild\t-ldflags=\"-s -w -X main.version=1.5.0 -X main.date=2024-01-01\"\n";
         let (packages, problems) = reported("go1.22.1", modules);
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(packages[1], ("example.com/a".to_owned(), "v1.5.0".to_owned(), Certainty::Derived));
+    }
+
+    #[test]
+    fn a_program_that_was_built_without_modules_is_its_repository() {
+        for (program, version) in [
+            ("github.com/docker/docker/cmd/dockerd", "github.com/docker/docker/dockerversion.Version"),
+            ("github.com/docker/docker", "main.version"),
+        ] {
+            let modules =
+                format!("path\t{program}\nbuild\t-ldflags=\" \\t-X \\\"{version}=20.10.24+dfsg1\\\"\"\n");
+            assert_reported(&modules, &[("github.com/docker/docker", "v20.10.24+dfsg1")]);
+        }
+        for program in
+            ["github.com/docker", "example.com/docker/docker", "docker", "command-line-arguments", ""]
+        {
+            assert_reported(&format!("path\t{program}\nbuild\t-ldflags=\"-X main.version=1.0\"\n"), &[]);
+        }
+        // Without a version, or with that of another module.
+        assert_reported("path\tgithub.com/a/b\nbuild\t-ldflags=\"-X github.com/a/c.version=1.0\"\n", &[]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(super) struct Manifest {
     pub(super) specification_title: Option<String>,
     pub(super) specification_version: Option<String>,
     pub(super) symbolic_name: Option<String>,
+    pub(super) bundle_name: Option<String>,
     pub(super) bundle_version: Option<String>,
     pub(super) module_name: Option<String>,
     pub(super) licenses: Vec<String>,
@@ -45,6 +46,7 @@ impl Manifest {
                     let name = value.split(';').next().unwrap_or_default().trim();
                     manifest.symbolic_name = manifest.symbolic_name.or_else(|| text(name, limits));
                 }
+                "bundle-name" => set(&mut manifest.bundle_name),
                 "bundle-version" => set(&mut manifest.bundle_version),
                 "automatic-module-name" => set(&mut manifest.module_name),
                 "bundle-license" if manifest.licenses.is_empty() && value.len() <= limits.field_bytes => {

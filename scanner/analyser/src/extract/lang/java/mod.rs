@@ -1,9 +1,10 @@
 //! `lang/java`: what Java archives say of themselves, and of what was put into them.
 //!
 //! Maven writes a `pom.properties` into each jar that it builds, and tools that merge jars keep them. What other tools built
-//! is known from the manifest, with less certainty, or only from the file's name. Archives are looked into wherever they are:
-//! libraries of a web application, and of an executable jar of Spring Boot.
+//! is known from the manifest, with less certainty, or only from the file's name; a group that would be a guess is not said.
+//! Archives are looked into wherever they are: libraries of a web application, and of an executable jar of Spring Boot.
 
+mod group;
 mod identity;
 mod manifest;
 mod name;
@@ -15,7 +16,7 @@ use std::collections::BTreeSet;
 
 use crate::archive::Allowance;
 use crate::archive::zip::{Archive, Entry};
-use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
+use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Reads, Report};
 use crate::fs::{FsError, FsPath};
 use crate::limits::Limits;
 use crate::package::{Details, PackageKind};
@@ -53,6 +54,11 @@ fn kind(file_name: &[u8]) -> Option<usize> {
     NAMES.iter().position(|known| matches!(known, Interest::Suffix(end) if name.ends_with(end.as_bytes())))
 }
 
+/// Whether a file has a name that nothing else has.
+fn is_surely_java(file_name: &[u8]) -> bool {
+    kind(file_name).is_some_and(|kind| kind < ONLY_JAVA)
+}
+
 impl Extractor for Java {
     fn name(&self) -> &'static str {
         "lang/java"
@@ -64,6 +70,12 @@ impl Extractor for Java {
 
     fn interest(&self) -> &'static [Interest] {
         &NAMES
+    }
+
+    fn reads(&self, path: &FsPath) -> Reads {
+        // What is no archive at all is known by its start. Of one, the directory is at the end, and the manifest mostly the
+        // first entry: whoever reads a jar as a stream needs it there (`java.util.jar.JarInputStream`).
+        if is_surely_java(path.file_name().unwrap_or_default()) { Reads::Ends } else { Reads::Start }
     }
 
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
@@ -104,7 +116,7 @@ fn inspect(
     limits: &Limits,
     emit: &mut dyn FnMut(Finding),
 ) -> Result<(), FsError> {
-    if kind(file_name).is_none_or(|kind| kind >= ONLY_JAVA) {
+    if !is_surely_java(file_name) {
         let mut start = [0; 2];
         let count = source.read_at(0, &mut start)?;
         if start.get(..count) != Some(b"PK") {

@@ -20,7 +20,7 @@ impl<'a> FileName<'a> {
     /// Splits a file's name. A version begins with a digit; what follows it is a part of it if it begins with a digit as
     /// well or is one of the words that versions have, and a classifier otherwise.
     pub(super) fn split(file_name: &'a str) -> Self {
-        let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
+        let stem = stem(file_name);
         let words: Vec<&str> = stem.split('-').collect();
         // `log4j-1.2-api-2.19.0`: the last number counts, with the numbers and words directly before it.
         let Some(last) = words.iter().rposition(|word| is_number(word)).filter(|&last| last > 0) else {
@@ -48,6 +48,11 @@ impl<'a> FileName<'a> {
             version: stem.get(start..end),
         }
     }
+}
+
+/// A file's name without its ending.
+pub(super) fn stem(file_name: &str) -> &str {
+    file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem)
 }
 
 fn is_number(word: &str) -> bool {
@@ -80,6 +85,12 @@ fn is_qualifier(word: &str) -> bool {
     let (letters, rest) = word.split_at_checked(letters).unwrap_or_default();
     let is_counted = rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     is_counted && WORDS.iter().any(|known| letters.eq_ignore_ascii_case(known))
+}
+
+/// Whether two names are the same but for what is between their words.
+pub(super) fn is_same_name(one: &str, other: &str) -> bool {
+    let words = |name: &str| name.replace(['-', '_'], ".");
+    words(one) == words(other)
 }
 
 /// Whether two versions are the same but for how they are written: `OSGi` has three numbers and a point before the word,

@@ -70,12 +70,31 @@ fn what_was_merged_into_a_jar_is_there_where_it_is() {
     assert_eq!(rows("renamed.jar", &Zip::of(with_manifest)), [guava.clone(), own, api.clone()]);
     assert_eq!(rows("renamed.jar", &Zip::of(jar.clone())).len(), 3);
     // One that was built by another tool is known by its name.
-    let app = row("app:app", "7.0", None, Certainty::Guessed);
+    let app = row("app", "7.0", None, Certainty::Guessed);
     assert_eq!(
         rows("app-7.0.jar", &Zip::of([jar[0].clone(), jar[2].clone()])),
         [app.clone(), guava.clone(), api]
     );
     assert_eq!(rows("app-7.0.jar", &Zip::of([jar[0].clone()])), [app, guava]);
+}
+
+#[test]
+fn a_jar_is_not_taken_for_a_second_package() {
+    for (file_name, artifact, version) in [
+        ("geronimo-interceptor-3.0-spec.jar", "geronimo-interceptor_3.0_spec", "1.0.1"),
+        ("quartz2-2.3.2.jar", "quartz", "2.3.2"),
+    ] {
+        let jar = Zip::of([pom("org.a", artifact, version)]);
+        let expected = row(&format!("org.a:{artifact}"), version, None, Certainty::Recorded);
+        assert_eq!(rows(file_name, &jar), [expected], "{file_name}");
+    }
+    // What is well known is believed beside what was merged into it.
+    let place = "META-INF/maven/org.apache.bcel/bcel/pom.properties";
+    let expected = [
+        row("xalan:xalan", "2.7.2", None, Certainty::Guessed),
+        row("org.apache.bcel:bcel", "6.4.1", Some(place), Certainty::Recorded),
+    ];
+    assert_eq!(rows("xalan2-2.7.2.jar", &Zip::of([pom("org.apache.bcel", "bcel", "6.4.1")])), expected);
 }
 
 #[test]
@@ -95,7 +114,7 @@ fn archives_in_archives_are_looked_into() {
     let mut found = rows("all.ear", &enterprise);
     found.sort();
     let expected = [
-        row("old:old", "2.3", Some("app.war!/WEB-INF/lib/old-2.3.jar"), Certainty::Guessed),
+        row("old", "2.3", Some("app.war!/WEB-INF/lib/old-2.3.jar"), Certainty::Guessed),
         row("org.a:b", "1.0", Some("app.war!/WEB-INF/lib/b-1.0.jar"), recorded),
         row("org.a:b", "1.0", Some("boot.jar!/BOOT-INF/lib/b.jar"), recorded),
         row("org.boot:app", "6", Some("boot.jar"), recorded),

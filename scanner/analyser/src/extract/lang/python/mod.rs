@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use crate::archive::Allowance;
 use crate::archive::zip::{Archive, Entry};
 use crate::extract::format::text;
-use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Report};
+use crate::extract::{ExtractError, Extractor, Found, Input, Interest, Reads, Report};
 use crate::fs::FsPath;
 use crate::limits::Limits;
 
@@ -40,6 +40,10 @@ impl Extractor for Python {
         is_archive(path) || is_record(path)
     }
 
+    fn reads(&self, path: &FsPath) -> Reads {
+        if is_archive(path) { Reads::End } else { Reads::Whole }
+    }
+
     fn extract(&self, input: &Input<'_>, report: &mut Report<'_>) -> Result<(), ExtractError> {
         if is_archive(input.path()) {
             return read_archive(input, report);
@@ -49,7 +53,7 @@ impl Extractor for Python {
             report.unknown(format!("{REQUIREMENTS}: {}", crate::chain(&error)));
             None
         });
-        let record = Record { metadata: input.read_all()?, requirements: requirements.flatten() };
+        let record = Record { metadata: input.read_document()?, requirements: requirements.flatten() };
         emit(record.found(input.path(), input.limits()), report);
         Ok(())
     }
@@ -88,7 +92,7 @@ fn read_archive(input: &Input<'_>, report: &mut Report<'_>) -> Result<(), Extrac
     }
     let is_file = |entry: &&Entry| !entry.is_dir() && !entry.is_symlink() && !entry.is_superseded();
     let files = || archive.entries().iter().filter(is_file);
-    let read = |entry: &Entry| archive.read_all(entry, input.limits().file_bytes, &allowance);
+    let read = |entry: &Entry| archive.read_all(entry, input.limits().lock_bytes, &allowance);
     let records: Vec<_> = files().filter(|entry| is_record(entry.path())).collect();
     let wanted: HashSet<_> = records.iter().filter_map(|entry| beside(entry.path())).collect();
     let mut requirements: HashMap<_, _> =

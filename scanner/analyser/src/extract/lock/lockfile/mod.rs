@@ -7,9 +7,8 @@ mod sections;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::extract::format::text::shown;
+use crate::extract::format::text::{self, shown};
 use crate::extract::{ExtractError, Found, Input, Report};
-use crate::fs::FsError;
 use crate::limits::Limits;
 use crate::package::{Details, PackageKind, Record};
 
@@ -44,16 +43,37 @@ pub(super) struct Lock<'a, 'e> {
     rows: Vec<Row<'a>>,
     /// Whether there was more than may be kept.
     is_full: bool,
+    /// Names that may still be kept beside those of the packages: what each needs, its licences. `None` if there were more.
+    names_left: Option<u64>,
     limits: &'e Limits,
     emit: &'e mut dyn FnMut(Finding),
 }
 
 impl<'a> Lock<'a, '_> {
     /// A package to be installed.
-    pub(super) fn row(&mut self, row: Row<'a>) {
+    pub(super) fn row(&mut self, mut row: Row<'a>) {
         if self.has_room(self.rows.len()) {
+            for names in [&mut row.depends_on, &mut row.licenses] {
+                let kept = names.iter().take_while(|_| self.takes_name()).count();
+                names.truncate(kept);
+                names.shrink_to_fit();
+            }
             self.rows.push(row);
         }
+    }
+
+    /// Whether one more name may be kept of what packages need. They are many more than the packages, and each costs several
+    /// times its bytes of memory.
+    pub(super) fn takes_name(&mut self) -> bool {
+        let Some(left) = self.names_left else { return false };
+        self.names_left = left.checked_sub(1);
+        if self.names_left.is_none() {
+            let limit = self.limits.relations;
+            self.unknown(format!(
+                "more than {limit} names of what packages need, the limit (`relations`): the others were not read"
+            ));
+        }
+        self.names_left.is_some()
     }
 
     /// What may have been a package.
@@ -79,7 +99,7 @@ impl<'a> Lock<'a, '_> {
     }
 
     fn finish(self, kind: PackageKind) {
-        let Self { rows, is_full: _, limits, emit } = self;
+        let Self { rows, is_full: _, names_left: _, limits, emit } = self;
         // A name that is too long for a package is not repeated for each package that needs it.
         let packages = rows.iter().filter(|row| is_text(&row.name, limits));
         let names: HashMap<_, _> = packages.map(|row| (kind.compared_name(&row.name), &row.name)).collect();
@@ -88,13 +108,14 @@ impl<'a> Lock<'a, '_> {
                 emit(Err(problem));
                 continue;
             }
-            let there = |name: &Cow<'_, str>| Some(names.get(&kind.compared_name(name))?.to_string());
-            let mut depends_on: Vec<_> = row.depends_on.iter().filter_map(there).collect();
+            let there = |name: &Cow<'_, str>| Some(&***names.get(&kind.compared_name(name))?);
+            let mut depends_on: Vec<&str> = row.depends_on.iter().filter_map(there).collect();
+            // A long name may be meant by a short one, and be meant a million times.
             depends_on.sort_unstable();
             depends_on.dedup();
             let licenses = row.licenses.iter().filter(|license| is_text(license, limits));
             let details = Details {
-                depends_on,
+                depends_on: depends_on.into_iter().map(str::to_owned).collect(),
                 licenses: licenses.map(ToString::to_string).collect(),
                 record: Record::Locked,
                 ..Details::default()
@@ -111,18 +132,9 @@ pub(super) fn read(
     kind: PackageKind,
     parse: Parse,
 ) -> Result<(), ExtractError> {
-    let content = content(input)?;
-    run(kind, &content, input.limits(), parse, &mut |finding| put(report, finding));
+    let content = input.read_document()?;
+    run(kind, content, input.limits(), parse, &mut |finding| put(report, finding));
     Ok(())
-}
-
-/// The bytes of a lock file.
-pub(super) fn content(input: &Input<'_>) -> Result<Vec<u8>, ExtractError> {
-    let limit = input.limits().lock_bytes;
-    if input.size() > limit {
-        return Err(FsError::Limit { what: "the size of a lock file (`lock_bytes`)", limit }.into());
-    }
-    Ok(input.read_all()?)
 }
 
 /// Reports a finding.
@@ -136,18 +148,18 @@ pub(super) fn put(report: &mut Report<'_>, finding: Finding) {
 /// Reads the content of a lock file.
 pub(super) fn run(
     kind: PackageKind,
-    content: &[u8],
+    content: Vec<u8>,
     limits: &Limits,
     parse: impl for<'a> FnOnce(&'a str, &mut Lock<'a, '_>),
     emit: &mut dyn FnMut(Finding),
 ) {
-    let text = String::from_utf8_lossy(content);
-    if let Cow::Owned(_) = text {
+    if str::from_utf8(&content).is_err() {
         emit(Err("it is not UTF-8".to_owned()));
     }
-    let mut lock = Lock { rows: Vec::new(), is_full: false, limits, emit };
-    // Programs for Windows begin a file with a byte order mark.
-    parse(text.strip_prefix('\u{feff}').unwrap_or(&text), &mut lock);
+    let text = text::decoded(content);
+    let names_left = Some(limits.relations);
+    let mut lock = Lock { rows: Vec::new(), is_full: false, names_left, limits, emit };
+    parse(&text, &mut lock);
     lock.finish(kind);
 }
 
@@ -195,7 +207,7 @@ pub(super) mod test {
         parse: Parse,
     ) -> (Vec<String>, Vec<String>) {
         let (mut rows, mut problems) = (Vec::new(), Vec::new());
-        run(kind, text.as_bytes(), &Limits::default(), parse, &mut |finding| match finding {
+        run(kind, text.into(), &Limits::default(), parse, &mut |finding| match finding {
             Ok(Found { name, version, details, .. }) => {
                 assert_eq!(details.record, Record::Locked);
                 let mut row = format!("{name} {version}");
@@ -252,7 +264,7 @@ mod tests {
             lock.row(Row::new(long.clone(), "1"));
             lock.row(Row { depends_on: vec!["a-b".into()], ..Row::new("c", "1") });
         };
-        run(PackageKind::Pypi, b"", &Limits::default(), parse, &mut |finding| {
+        run(PackageKind::Pypi, Vec::new(), &Limits::default(), parse, &mut |finding| {
             longest = longest.max(finding.map_or_else(|problem| problem.len(), |found| found.text()));
         });
         assert!(longest < 1000, "{longest}");
@@ -271,7 +283,7 @@ mod tests {
             let text = format!("[[package]]\nname = 'a'\n{text}\n[[package]]\nname = 'b'\n");
             run(
                 PackageKind::Cargo,
-                text.as_bytes(),
+                text.clone().into(),
                 &Limits::default(),
                 |text, lock| toml_stanzas(text, "package", lock, &mut |_, _| {}),
                 &mut |finding| problems.push(finding.unwrap_err()),

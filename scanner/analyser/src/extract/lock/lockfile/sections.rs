@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::Lock;
 use crate::extract::format::document::{self, Value};
+use crate::extract::format::text::shown;
 use crate::limits::Limits;
 
 /// What is done with the section, the name and the value of an entry.
@@ -16,8 +17,16 @@ pub(in crate::extract::lock) fn json_entries<'d, 'a>(
     lock: &mut Lock<'a, '_>,
     entry: &mut Entry<'_, 'd, 'a>,
 ) {
-    let outcome =
-        document::json_entries(text, sections, &mut |section, name, value| entry(lock, section, name, value));
+    let most = lock.limits().lock_entry_bytes;
+    let outcome = document::json_entries(text, sections, most, &mut |section, name, value| {
+        match value {
+        Some(value) => entry(lock, section, name, value),
+        None => lock.unknown(format!(
+            "the entry {:?} of {section} takes more than {most} bytes of memory, the limit (`lock_entry_bytes`)",
+            shown(&name)
+        )),
+    }
+    });
     if let Err(error) = outcome {
         lock.unknown(error);
     }
@@ -68,8 +77,11 @@ fn toml_stanza<'a>(text: &'a str, limits: &Limits) -> Result<Value<'a>, String> 
     if agentless_core::number::to_u64(text.len()) > limit {
         return Err(format!("more than {limit} bytes, the limit (`small_file_bytes`)"));
     }
-    let parsed = toml::Deserializer::parse(text).and_then(serde::de::Deserialize::deserialize);
-    parsed.map_err(|error| error.message().to_owned())
+    let most = limits.lock_entry_bytes;
+    let parsed = toml::Deserializer::parse(text).and_then(|stanza| document::value(stanza, most));
+    parsed
+        .map_err(|error| error.message().to_owned())?
+        .ok_or_else(|| format!("it takes more than {most} bytes of memory, the limit (`lock_entry_bytes`)"))
 }
 
 #[cfg(test)]
@@ -86,7 +98,7 @@ mod tests {
         let mut problems = Vec::new();
         run(
             PackageKind::Cargo,
-            text.as_bytes(),
+            text.into(),
             &Limits::default(),
             |text, lock| {
                 toml_stanzas(text, "package", lock, &mut |_, value| {

@@ -10,7 +10,7 @@ mod updates;
 use crate::extract::depend::Relations;
 use crate::extract::format::control;
 use crate::extract::{Claims, ExtractError, Extractor, Found, Input, Interest, Report};
-use crate::fs::{FsError, FsPath};
+use crate::fs::FsPath;
 use crate::limits::Limits;
 
 use stanza::{Layout, Stanza};
@@ -29,7 +29,7 @@ impl Extractor for Dpkg {
     }
 
     fn version(&self) -> u16 {
-        2
+        3
     }
 
     fn description(&self) -> &'static str {
@@ -52,12 +52,11 @@ impl Extractor for Dpkg {
         if *input.path() == FsPath::new(STATUS) {
             let changes = updates::read(input, report);
             let updates = Updates::of(&changes);
-            parse(&content, &updates, Layout::Database, &[], limits, &mut |finding| {
+            parse(&content, &updates, Layout::Database, limits, &mut |finding| {
                 emit(finding, input, report);
             });
         } else {
-            let beside = beside(input)?;
-            parse(&content, &Updates::default(), Layout::FilePerPackage, &beside, limits, &mut |finding| {
+            parse(&content, &Updates::default(), Layout::FilePerPackage, limits, &mut |finding| {
                 emit(finding, input, report);
             });
         }
@@ -82,51 +81,33 @@ fn emit(finding: Finding, input: &Input<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// The files of the other packages, where each has its own: a package may need them.
-fn beside(input: &Input<'_>) -> Result<Vec<Vec<u8>>, FsError> {
-    /// So many packages are related to each other. An image without dpkg has a few dozen; with more, reading all of them for
-    /// each would be slow.
-    const MOST: usize = 256;
-
-    let mut files = input.list_side(&FsPath::new(STATUS_D))?;
-    files.retain(|path| Dpkg.wants(path) && path != input.path());
-    if files.len() > MOST {
-        return Ok(Vec::new());
-    }
-    // What is wrong with one of them is said when it is read for itself.
-    Ok(files.iter().filter_map(|path| input.read_side(path).ok()?).collect())
-}
-
 /// Parses any bytes in both forms, for fuzzing: it must come back without a panic.
 pub fn fuzz_dpkg(content: &[u8]) {
     let limits = Limits::default();
     for layout in [Layout::Database, Layout::FilePerPackage] {
-        parse(content, &Updates::default(), layout, &[], &limits, &mut |finding| drop(finding));
+        parse(content, &Updates::default(), layout, &limits, &mut |finding| drop(finding));
     }
     let changes = [(FsPath::root(), content.to_vec())];
-    parse(content, &Updates::of(&changes), Layout::Database, &[], &limits, &mut |finding| drop(finding));
+    parse(content, &Updates::of(&changes), Layout::Database, &limits, &mut |finding| drop(finding));
     drop(copyright::parse(content));
 }
 
 /// What a stanza gives: an installed package, or what cannot be understood, and where.
 type Finding = Result<Found, String>;
 
-/// Reads the stanzas of `content`, one after the other, then the changes that were not in it yet. `beside` are files of
-/// packages that those in `content` may need.
+/// Reads the stanzas of `content`, one after the other, then the changes that were not in it yet.
 fn parse(
     content: &[u8],
     updates: &Updates<'_>,
     layout: Layout,
-    beside: &[Vec<u8>],
     limits: &Limits,
     emit: &mut dyn FnMut(Finding),
 ) {
     let current = || stanzas(content).filter(|stanza| !updates.replace(stanza));
     let mut relations = Relations::new(limits);
-    current().for_each(|stanza| stanza.relate(layout, &mut relations));
-    updates.stanzas().for_each(|(_, stanza)| stanza.relate(layout, &mut relations));
-    for content in beside {
-        stanzas(content).for_each(|stanza| stanza.relate(layout, &mut relations));
+    if layout == Layout::Database {
+        current().for_each(|stanza| stanza.relate(layout, &mut relations));
+        updates.stanzas().for_each(|(_, stanza)| stanza.relate(layout, &mut relations));
     }
 
     for stanza in current() {
@@ -153,15 +134,20 @@ fn stanzas(content: &[u8]) -> impl Iterator<Item = Stanza<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
+    use agentless_core::fs::Directory;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::extract::run;
+    use crate::fs::Tree;
     use crate::package::{Details, PackageKind, SourcePackage};
 
     fn packages(content: &[u8], layout: Layout) -> (Vec<Found>, Vec<String>) {
         let (mut packages, mut problems) = (Vec::new(), Vec::new());
         let limits = Limits::default();
-        parse(content, &Updates::default(), layout, &[], &limits, &mut |finding| match finding {
+        parse(content, &Updates::default(), layout, &limits, &mut |finding| match finding {
             Ok(package) => packages.push(package),
             Err(problem) => problems.push(problem),
         });
@@ -340,6 +326,35 @@ mod tests {
         assert_eq!((found.len(), problems.len()), (1, 0));
         assert!(Dpkg.wants(&FsPath::new("/var/lib/dpkg/status.d/base-files")));
         assert!(!Dpkg.wants(&FsPath::new("/var/lib/dpkg/status.d/base-files.md5sums")));
+    }
+
+    #[test]
+    fn packages_that_each_have_a_file_need_each_other_however_many_they_are() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("var/lib/dpkg/status.d");
+        std::fs::create_dir_all(&folder).unwrap();
+        for number in 0..1000 {
+            let next = (number + 1) % 1000;
+            let stanza = format!(
+                "Package: p{number:03}\nVersion: 1\nProvides: v{number}\nDepends: v{next} | absent, p{next:03}, p000\n"
+            );
+            std::fs::write(folder.join(format!("p{number:03}")), stanza).unwrap();
+        }
+        let limits = Limits::default();
+        let read =
+            |limits: Limits| run(&Tree::new(Rc::new(Directory::open(root.path(), &limits).unwrap()), limits));
+        let findings = read(limits.clone());
+        assert_eq!(findings.gaps, []);
+        for (number, package) in findings.packages.iter().enumerate() {
+            let next = format!("p{:03}", (number + 1) % 1000);
+            let expected = if number == 999 { vec!["p000"] } else { vec!["p000", &next] };
+            assert_eq!(package.details.depends_on, expected, "{}", package.name);
+        }
+        let findings = read(Limits { relations: 500, ..limits });
+        assert_eq!(findings.packages.len(), 1000);
+        let [gap] = &findings.gaps[..] else { panic!("{:?}", findings.gaps) };
+        assert_eq!(gap.path.as_deref(), Some("/var/lib/dpkg/status.d/p500"));
+        assert!(gap.reason.contains("the limit of 500 (`relations`)"), "{}", gap.reason);
     }
 
     proptest! {

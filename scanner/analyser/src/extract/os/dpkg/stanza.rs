@@ -117,7 +117,7 @@ impl<'a> Stanza<'a> {
         }
         let mut fields = Fields::new(limits);
         let (found, problem) = match self.installed(layout) {
-            Ok(Some(state)) => (self.found(state, &mut fields, relations), None),
+            Ok(Some(state)) => (self.found(state, layout, &mut fields, relations), None),
             Ok(None) => (None, None),
             Err(problem) => (None, Some(problem)),
         };
@@ -159,7 +159,13 @@ impl<'a> Stanza<'a> {
         }
     }
 
-    fn found(&self, state: &str, fields: &mut Fields<'_>, relations: &mut Relations<'a>) -> Option<Found> {
+    fn found(
+        &self,
+        state: &str,
+        layout: Layout,
+        fields: &mut Fields<'_>,
+        relations: &mut Relations<'a>,
+    ) -> Option<Found> {
         let name = fields.required("Package", self.package, "names no package")?;
         let version = fields.required("Version", self.version, "has no Version")?;
         let source = match fields.optional("Source", self.source) {
@@ -167,13 +173,21 @@ impl<'a> Stanza<'a> {
             None => SourcePackage { name: name.clone(), version: version.clone() },
         };
         let needs = names(self.pre_depends).chain(names(self.depends));
+        let (depends_on, provides) = match layout {
+            Layout::Database => (relations.needed(name.as_bytes(), needs), Vec::new()),
+            // Who provides it is in other files.
+            Layout::FilePerPackage => {
+                (relations.unresolved(needs), relations.unresolved(names(self.provides)))
+            }
+        };
         Some(Found {
+            provides,
             architecture: fields.optional("Architecture", self.architecture),
             details: Details {
                 source: Some(source),
                 maintainer: fields.optional("Maintainer", self.maintainer),
                 state: (state != "installed").then(|| state.to_owned()),
-                depends_on: relations.needed(name.as_bytes(), needs),
+                depends_on,
                 ..Details::default()
             },
             ..Found::new(PackageKind::Deb, name, version)

@@ -16,6 +16,8 @@ const UPDATES: &str = "/var/lib/dpkg/updates";
 
 /// Changes that are read. dpkg writes `status` anew after 250 of them.
 const MOST: usize = 1000;
+/// Bytes of all that are read, each of which is one package's stanza: those of 250 of 64 KiB.
+const MOST_BYTES: usize = 16 << 20;
 
 /// The files with changes, oldest first.
 pub(super) fn read(input: &Input<'_>, report: &mut Report<'_>) -> Vec<(FsPath, Vec<u8>)> {
@@ -39,9 +41,20 @@ pub(super) fn read(input: &Input<'_>, report: &mut Report<'_>) -> Vec<(FsPath, V
         ));
     }
     let mut changes = Vec::new();
+    let mut left = MOST_BYTES;
     for path in files.into_iter().take(MOST) {
         match input.read_side(&path) {
-            Ok(content) => changes.push((path, content.unwrap_or_default())),
+            Ok(content) => {
+                let content = content.unwrap_or_default();
+                let Some(less) = left.checked_sub(content.len()) else {
+                    report.unknown(format!(
+                        "{path}: more than {MOST_BYTES} bytes of changes, of which no more are read: packages may have changed"
+                    ));
+                    break;
+                };
+                left = less;
+                changes.push((path, content));
+            }
             Err(error) => report.unknown(format!("{path}: {}", crate::chain(&error))),
         }
     }
@@ -177,5 +190,24 @@ mod tests {
             "/var/lib/dpkg/updates/2: the change of a package that is not named",
         ];
         assert_eq!(reasons, expected);
+    }
+
+    #[test]
+    fn changes_of_megabytes_are_read_up_to_a_bound_that_is_reported() {
+        let content = format!(
+            "{}Conffiles:\n{}",
+            stanza("a", "all", "2", "installed").trim_end(),
+            " x\n".repeat(340_000)
+        );
+        let names: Vec<_> = (0..20).map(|number| format!("{number:04}")).collect();
+        let updates: Vec<_> = names.iter().map(|name| (&name[..], &content[..])).collect();
+        let findings = findings(&stanza("a", "all", "1", "installed"), &updates);
+        assert_eq!(findings.packages[0].version, "2");
+        let [gap] = &findings.gaps[..] else { panic!("{:?}", findings.gaps) };
+        assert!(
+            gap.reason.starts_with("/var/lib/dpkg/updates/0016: more than 16777216 bytes"),
+            "{}",
+            gap.reason
+        );
     }
 }

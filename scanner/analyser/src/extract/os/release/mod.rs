@@ -43,18 +43,24 @@ impl Extractor for Release {
         };
         if let Some(Named { id, version, name }) = named {
             let limit = input.limits().os_field_bytes;
-            let mut short = |what: &str, value: &str| {
+            let mut is_good = |what: &str, value: &str| {
                 let length = value.len();
                 if length > limit {
                     report.unknown(format!(
                         "its {what} has {length} bytes; the limit is {limit} (`os_field_bytes`)"
                     ));
+                    return false;
                 }
-                length <= limit
+                // What was not UTF-8 was replaced: it is no name that anybody knows.
+                let is_text = !value.contains(char::REPLACEMENT_CHARACTER);
+                if !is_text {
+                    report.unknown(format!("its {what} is not UTF-8"));
+                }
+                is_text
             };
-            let id = if short("id", &id) { id } else { os_release::NO_ID.to_owned() };
-            let version = version.filter(|version| short("version", version));
-            let name = name.filter(|name| short("name", name));
+            let id = if is_good("id", &id) { id } else { os_release::NO_ID.to_owned() };
+            let version = version.filter(|version| is_good("version", version));
+            let name = name.filter(|name| is_good("name", name));
             report.operating_system(id, version, name);
         }
         Ok(())
@@ -283,6 +289,21 @@ mod tests {
         assert_eq!(named(&[(REDHAT, "Something release\n"), (DEBIAN, "\n"), (LSB, "DISTRIB_ID=\n")]), None);
         assert_eq!(named(&[(REDHAT, "\u{0}\u{1} release 7\n")]), None);
         assert_eq!(named(&[]), None);
+    }
+
+    #[test]
+    fn values_that_are_not_utf8_are_left_out_and_said() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("etc")).unwrap();
+        let content = b"ID=debian\nVERSION_ID=12\xe9\nPRETTY_NAME=caf\xe9\nHOME_URL=\xff\n";
+        std::fs::write(root.path().join("etc/os-release"), content).unwrap();
+        let limits = Limits::default();
+        let tree = Tree::new(Rc::new(Directory::open(root.path(), &limits).unwrap()), limits);
+        let findings = crate::extract::run(&tree);
+        let system = findings.operating_system.unwrap();
+        assert_eq!((&system.id[..], system.version, system.name), ("debian", None, None));
+        let reasons: Vec<_> = findings.gaps.iter().map(|gap| &gap.reason[..]).collect();
+        assert_eq!(reasons, ["its name is not UTF-8", "its version is not UTF-8"]);
     }
 
     #[test]

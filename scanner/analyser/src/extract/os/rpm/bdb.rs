@@ -32,7 +32,7 @@ pub(super) fn read(store: &mut Store<'_>, emit: &mut Emit<'_>) -> Result<(), Fau
     let pages = store.size().checked_div(to_u64(table.page_size)).unwrap_or_default();
     let should_be = u64::from(table.last_page).saturating_add(1);
     if pages < should_be {
-        emit(Err(format!("it was cut off: it has {pages} of {should_be} pages")))?;
+        emit(Err(Fault::Missing(format!("it has {pages} of {should_be} pages"))))?;
     }
     let mut used = HashSet::new();
     // Every page is looked at, instead of following the buckets: a damaged page costs what is on it. Pages that are not in

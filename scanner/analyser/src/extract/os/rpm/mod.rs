@@ -120,13 +120,26 @@ fn database(
     emit: &mut dyn FnMut(Finding),
 ) {
     let mut list = List::new(limits);
-    let mut take = |header: Result<&[u8], String>| match header {
+    let mut missing = Missing::default();
+    let mut take = |header: Result<&[u8], Fault>| match header {
         Ok(blob) => list.add(blob, emit),
-        Err(problem) => list.problem(problem, emit),
+        Err(Fault::Missing(problem)) => {
+            missing.add(problem);
+            list.problems.another()
+        }
+        Err(fault) => list.problem(fault.reason(), emit),
     };
     let result = headers(&mut Store::new(file, limits), backend, beside, &mut take);
-    if let Err(fault) = result {
-        emit(Err(fault.reason()));
+    let end = match result {
+        Err(Fault::Missing(problem)) => {
+            missing.add(problem);
+            None
+        }
+        Err(fault) => Some(fault.reason()),
+        Ok(()) => None,
+    };
+    for problem in missing.problem().into_iter().chain(end) {
+        emit(Err(problem));
     }
     list.finish(emit);
 }
@@ -142,6 +155,31 @@ fn headers(
         Backend::Bdb => bdb::read(store, take),
         Backend::Ndb => ndb::read(store, take),
         Backend::Sqlite => sqlite::read(store, beside, take),
+    }
+}
+
+/// What a database should have and ends before: one problem, however much it is.
+#[derive(Debug, Default)]
+struct Missing {
+    first: Option<String>,
+    others: u64,
+}
+
+impl Missing {
+    fn add(&mut self, problem: String) {
+        if self.first.is_none() {
+            self.first = Some(problem);
+        } else {
+            self.others = self.others.saturating_add(1);
+        }
+    }
+
+    fn problem(self) -> Option<String> {
+        let others = match self.others {
+            0 => String::new(),
+            others => format!("; {others} other parts of it are missing too"),
+        };
+        Some(format!("it was cut off: {}{others}", self.first?))
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn read(store: &mut Store<'_>, emit: &mut Emit<'_>) -> Result<(), Fau
     let mut at = to_u64(DATABASE_BYTES);
     while at < end {
         // A table that is longer than the file ends everything: nothing is behind it.
-        let slot = store.get(at, SLOT_BYTES).map_err(|fault| Fault::End(fault.reason()))?;
+        let slot = store.get(at, SLOT_BYTES)?;
         let result = Slot::read(&slot, at).and_then(|slot| slot.header(store));
         if let Some(Some(blob)) = unless_damaged(result, emit)? {
             emit(Ok(&blob))?;

@@ -2,7 +2,7 @@
 
 use super::header::{Header, Tag};
 use super::live::{Database, live};
-use super::store::{Emit, Store};
+use super::store::{Emit, Fault, Store};
 use super::{Problems, Rpm, beside, headers};
 use crate::extract::Claims;
 use crate::fs::FsPath;
@@ -20,13 +20,13 @@ pub(super) fn claim(claims: &mut Claims<'_>) {
     let Some(input) = claims.open(&Rpm, &path) else { return };
     let beside = beside(backend, &input, &mut drop);
     let mut problems = Problems::new(input.limits());
-    let mut take = |header: Result<&[u8], String>| match header.and_then(Header::new) {
-        Ok(header) => {
+    let mut take = |header: Result<&[u8], Fault>| match header.map(Header::new) {
+        Ok(Ok(header)) => {
             let package = header.text(Tag::NAME).unwrap_or_default().trim_ascii();
             header.files(&mut |directory, name| claims.file(PackageKind::Rpm, package, directory, name));
             Ok(())
         }
-        Err(_) => problems.another(),
+        Ok(Err(_)) | Err(_) => problems.another(),
     };
     let take: &mut Emit<'_> = &mut take;
     if let Err(fault) = headers(&mut Store::new(&input, input.limits()), backend, beside, take) {

@@ -20,6 +20,8 @@ const FETCHES: u64 = 8;
 pub(super) enum Fault {
     /// It is damaged. What else is there can be read.
     Damaged(String),
+    /// It is behind the end of the file, which was cut off. What else is there can be read.
+    Missing(String),
     /// Nothing more can be read.
     End(String),
 }
@@ -27,7 +29,7 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn reason(self) -> String {
         match self {
-            Self::Damaged(reason) | Self::End(reason) => reason,
+            Self::Damaged(reason) | Self::Missing(reason) | Self::End(reason) => reason,
         }
     }
 }
@@ -45,15 +47,15 @@ impl From<Truncated> for Fault {
     }
 }
 
-/// Takes each header of a database, or what is damaged. It ends the reading with an error.
-pub(super) type Emit<'a> = dyn FnMut(Result<&[u8], String>) -> Result<(), Fault> + 'a;
+/// Takes each header of a database, or what is damaged or missing. It ends the reading with an error.
+pub(super) type Emit<'a> = dyn FnMut(Result<&[u8], Fault>) -> Result<(), Fault> + 'a;
 
-/// Passes on what is damaged: the rest is read. What ends everything is an error.
+/// Passes on what is damaged or missing: the rest is read. What ends everything is an error.
 pub(super) fn unless_damaged<T>(result: Result<T, Fault>, emit: &mut Emit<'_>) -> Result<Option<T>, Fault> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(Fault::Damaged(problem)) => emit(Err(problem)).map(|()| None),
         Err(end @ Fault::End(_)) => Err(end),
+        Err(fault) => emit(Err(fault)).map(|()| None),
     }
 }
 
@@ -84,10 +86,9 @@ impl<'a> Store<'a> {
 
     /// Appends `length` bytes from `offset` on to `to`. No memory is taken for bytes that the file does not have.
     pub(super) fn append(&mut self, offset: u64, length: usize, to: &mut Vec<u8>) -> Result<(), Fault> {
+        let missing = || Fault::Missing(format!("it ends before the {length} bytes at offset {offset}"));
         let end = offset.checked_add(to_u64(length)).filter(|&end| end <= self.size());
-        let Some(end) = end else {
-            return Err(Fault::Damaged(format!("it ends before the {length} bytes at offset {offset}")));
-        };
+        let end = end.ok_or_else(missing)?;
         let Some(left) = self.left.checked_sub(to_u64(length)) else { return Err(self.too_much()) };
         self.left = left;
         let mut at = offset;
@@ -96,9 +97,7 @@ impl<'a> Store<'a> {
             let start = number.saturating_mul(PIECE);
             let from = to_usize(at.saturating_sub(start));
             let until = to_usize(end.saturating_sub(start).min(PIECE));
-            let Some(bytes) = self.piece(number)?.get(from..until) else {
-                return Err(Fault::Damaged(format!("it ends before the {length} bytes at offset {offset}")));
-            };
+            let bytes = self.piece(number)?.get(from..until).ok_or_else(missing)?;
             to.extend_from_slice(bytes);
             at = start.saturating_add(PIECE);
         }
@@ -148,8 +147,8 @@ mod tests {
             let end = offset + length;
             assert_eq!(store.get(u64::try_from(offset).unwrap(), length).unwrap(), content[offset..end]);
         }
-        assert!(matches!(store.get(3_999_999, 2), Err(Fault::Damaged(_))));
-        assert!(matches!(store.get(u64::MAX, 2), Err(Fault::Damaged(_))));
+        assert!(matches!(store.get(3_999_999, 2), Err(Fault::Missing(_))));
+        assert!(matches!(store.get(u64::MAX, 2), Err(Fault::Missing(_))));
     }
 
     #[test]

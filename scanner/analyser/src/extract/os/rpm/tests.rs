@@ -141,7 +141,7 @@ fn counts_that_nothing_is_behind_cost_nothing() {
     let mut file = seed("bdb")[1..].to_vec();
     file[32..36].fill(0xff);
     let (packages, problems) = read(Backend::Bdb, &file, Beside::default());
-    assert_eq!(packages.len(), 2);
+    assert_eq!((packages.len(), problems.len()), (2, 1));
     assert!(problems[0].contains("it was cut off"), "{problems:?}");
 
     let mut header = seed("header")[1..].to_vec();
@@ -167,6 +167,27 @@ fn a_database_of_nothing_but_damage_ends() {
     let (packages, problems) = read(Backend::Bdb, &file, Beside::default());
     assert_eq!((packages.len(), problems.len()), (0, 100_002));
     assert!(problems[100_001].contains("`notes`"), "{:?}", problems.last());
+}
+
+#[test]
+fn a_database_that_was_cut_off_anywhere_has_one_problem() {
+    for (backend, name) in [
+        (Backend::Bdb, "bdb"),
+        (Backend::Bdb, "bdb-big-endian"),
+        (Backend::Ndb, "ndb"),
+        (Backend::Sqlite, "sqlite"),
+    ] {
+        let file = if backend == Backend::Sqlite { sqlite_seed(name).0 } else { seed(name)[1..].to_vec() };
+        let (whole, problems) = read(backend, &file, Beside::default());
+        assert_eq!(problems, Vec::<String>::new(), "{name}");
+        for length in (1..file.len()).step_by(16) {
+            let (found, problems) = read(backend, &file[..length], Beside::default());
+            assert!(found.iter().all(|package| whole.contains(package)), "{name} {length}: {found:?}");
+            // What is behind the last package may be missing without a loss.
+            let is_whole = found.len() == whole.len() && problems.is_empty();
+            assert!(is_whole || problems.len() == 1, "{name} {length}: {problems:?}");
+        }
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(super) fn read(store: &mut Store<'_>, beside: Beside, emit: &mut Emit<'_>) -
         None => match beside.wal.map(|wal| wal::committed(wal, page_size)).transpose() {
             Ok(overlay) => overlay.flatten().unwrap_or_else(|| Overlay::none(pages_in_file)),
             Err(problem) => {
-                emit(Err(problem))?;
+                emit(Err(Fault::Damaged(problem)))?;
                 Overlay::none(pages_in_file)
             }
         },
@@ -63,7 +63,7 @@ pub(super) fn read(store: &mut Store<'_>, beside: Beside, emit: &mut Emit<'_>) -
         // `hnum INTEGER PRIMARY KEY, blob BLOB`.
         match record::values(row).nth(1) {
             Some(Value::Bytes(blob)) => emit(Ok(blob)),
-            _ => emit(Err("a row has no header".to_owned())),
+            _ => emit(Err(Fault::Damaged("a row has no header".to_owned()))),
         }
     })
 }
@@ -89,7 +89,7 @@ fn packages_root(
         Ok(())
     })?;
     if root.is_none() && tables > 0 {
-        emit(Err("it has no table of packages".to_owned()))?;
+        emit(Err(Fault::Damaged("it has no table of packages".to_owned())))?;
     }
     Ok(root)
 }
@@ -116,9 +116,12 @@ impl Pages<'_, '_> {
     /// Replaces what is in `to` by a page.
     fn read(&mut self, number: u32, to: &mut Vec<u8>) -> Result<(), Fault> {
         to.clear();
-        if number == 0 || number > self.overlay.pages {
-            let pages = self.overlay.pages;
-            return Err(Fault::Damaged(format!("there should be a page {number}; it has {pages}")));
+        let pages = self.overlay.pages;
+        if number == 0 {
+            return Err(Fault::Damaged("a page should be where none is".to_owned()));
+        }
+        if number > pages {
+            return Err(Fault::Missing(format!("there should be a page {number}; it has {pages}")));
         }
         if let Some(page) = self.overlay.page(number, self.page_size) {
             to.extend_from_slice(page);
