@@ -35,8 +35,8 @@ pub(super) fn parse(content: &[u8]) -> BTreeSet<&[u8]> {
 }
 
 /// The short names in the machine-readable format: the first line of `License` of those stanzas that say which files it is
-/// for, or what it is for as a whole. Others only give the text of a licence
-/// (<https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>).
+/// for, or what it is for as a whole. Others only give the text of a licence (Debian's "Machine-readable debian/copyright
+/// file", version 1.0).
 fn declared(content: &[u8]) -> BTreeSet<&[u8]> {
     let mut licenses = BTreeSet::new();
     let (mut license, mut is_for_something) = (None, false);
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn short_names_are_those_of_files() {
-        let content = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: a\n\n\
+        let content = "Format: 1.0\nUpstream-Name: a\n\n\
             Files: *\nCopyright: A\nLicense: GPL-2+ or Artistic\n On Debian: /usr/share/common-licenses/GPL-2\n\n\
             License: MIT\nFiles: debian/*\n\nLicense: GPL-2+\n Text.\n .\n More.\n";
         assert_eq!(texts(content), ["GPL-2+ or Artistic", "MIT"]);
