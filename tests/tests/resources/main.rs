@@ -8,10 +8,10 @@
 mod api_key;
 mod delegate_role;
 mod example;
+mod faults;
 mod image;
 mod interrupt;
 mod network;
-mod network_faults;
 mod policy;
 mod provider;
 mod role;
