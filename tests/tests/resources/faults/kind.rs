@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use agentless_tests::local_aws::{Call, Effect, Fault, Hold};
 
+use super::life::Phase;
+
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Kind {
-    /// Refused twice: too many requests.
+    /// Refused: too many requests.
     Throttled,
-    /// HTTP 500, twice.
+    /// HTTP 500.
     ServerError,
     /// The connection is reset before anything was done.
     Reset,
@@ -37,6 +39,24 @@ impl Kind {
         (Self::NotFound, "not found"),
         (Self::Interrupted, "Ctrl-C"),
     ];
+
+    /// The points at which this happens in one operation each. What the SDK repairs without the resource's knowledge
+    /// happens at many calls of one operation: it must come to its end all the same. What the resource must cope with
+    /// happens once. Only so many calls at once: the SDK stops to repeat requests when too many in a row have failed.
+    pub(crate) fn cases(self, phase: Phase, points: &[Point]) -> Vec<Vec<&Point>> {
+        // What was made long ago exists: only what was made or changed just now may seem not to.
+        let is_possible =
+            |point: &&Point| self != Self::NotFound || phase != Phase::Delete && point.not_found.is_some();
+        let is_repaired = |point: &&Point| match self {
+            Self::Throttled | Self::ServerError | Self::Reset | Self::Timeout => true,
+            Self::AnswerLost => point.is_read(),
+            Self::Denied | Self::NotFound | Self::Interrupted => false,
+        };
+        let (at_once, one_by_one): (Vec<_>, Vec<_>) =
+            points.iter().filter(is_possible).partition(is_repaired);
+        let one_by_one = one_by_one.into_iter().map(|point| vec![point]);
+        one_by_one.chain(at_once.chunks(AT_ONCE).map(<[_]>::to_vec)).collect()
+    }
 }
 
 /// One call of an operation that went well.
@@ -74,29 +94,39 @@ impl Point {
         points
     }
 
-    /// `kind` at this call; `None` where that cannot be. Calls that are held wait at `hold`.
-    pub(crate) fn fault(&self, kind: Kind, hold: &Hold) -> Option<Fault> {
+    /// `kind` at this call. Calls that are held wait at `hold`.
+    pub(crate) fn fault(&self, kind: Kind, hold: &Hold) -> Fault {
         let (effect, times) = match kind {
-            Kind::Throttled => (Effect::Throttle, 2),
-            Kind::ServerError => (Effect::InternalError, 2),
+            Kind::Throttled => (Effect::Throttle, 1),
+            Kind::ServerError => (Effect::InternalError, 1),
             Kind::Reset => (Effect::ResetRequest, 1),
             Kind::AnswerLost => (Effect::ResetReply, 1),
             Kind::Timeout | Kind::Interrupted => (Effect::HoldReply(hold.clone()), 1),
             Kind::Denied => (Effect::AccessDenied, u64::MAX),
-            Kind::NotFound => (Effect::Error(400, self.not_found?, "It does not exist (yet)."), 3),
+            Kind::NotFound => (
+                Effect::Error(
+                    400,
+                    self.not_found.unwrap_or_default(),
+                    "It does not exist, group name not found",
+                ),
+                3,
+            ),
         };
-        Some(Fault::on(self.service, self.action, effect).skip(self.nth).times(times))
+        Fault::on(self.service, self.action, effect).skip(self.nth).times(times)
     }
 
-    /// Whether the call is about something that may seem not to exist.
-    pub(crate) fn is_named(&self) -> bool {
-        self.not_found.is_some()
+    /// Whether the call changes nothing.
+    fn is_read(&self) -> bool {
+        ["Describe", "Get", "List"].iter().any(|verb| self.action.starts_with(verb))
     }
 
     pub(crate) fn told(&self) -> String {
         format!("{}:{} no. {}", self.service, self.action, self.nth)
     }
 }
+
+/// To how many calls of one operation the same happens at most.
+const AT_ONCE: usize = 10;
 
 /// The service's error for a call about a thing that does not exist; `None` for calls that name nothing, and for those
 /// that make what they name.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use agentless_tests::local_aws::{Call, Fault, Hold, LocalAws};
+use agentless_tests::local_aws::{Call, Hold, LocalAws};
 use terraform_provider::sdk::stage::{Action, Stage};
 use terraform_provider::sdk::{Diagnostic, Resource};
 use tokio_util::sync::CancellationToken;
@@ -33,11 +33,11 @@ pub(crate) enum Outcome {
     Destroyed,
 }
 
-/// A fault to come.
+/// Faults to come in one operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Planned<'a> {
     pub(crate) kind: Kind,
-    pub(crate) point: &'a Point,
+    pub(crate) points: &'a [&'a Point],
     /// What to do when the operation fails.
     pub(crate) destroys: bool,
 }
@@ -74,31 +74,31 @@ impl<'a, R: Resource> Life<'a, R> {
         }
     }
 
-    /// Goes through `phase`. `None` when there was no fault, or it met no call; the error says what is wrong.
+    /// Goes through `phase`, and says how it went and how many calls met a fault. The error says what is wrong.
     pub(crate) async fn go(
         &mut self,
         phase: Phase,
-        fault: Option<Planned<'_>>,
-    ) -> Result<Option<Outcome>, String> {
+        planned: Option<Planned<'_>>,
+    ) -> Result<(Outcome, u32), String> {
         if phase != Phase::Create {
             self.refresh().await?;
         }
         self.aws.clear_calls();
-        let hold = Hold::new();
-        let planned = fault.and_then(|it| Some((it, it.point.fault(it.kind, &hold)?)));
         let done = match &planned {
-            Some((planned, fault)) => self.with_fault(phase, planned.kind, fault.clone(), &hold).await,
+            Some(planned) => self.with_faults(phase, planned).await,
             None => self.operate(phase).await,
         };
         self.aws.clear_faults();
-        let is_met = self.aws.calls().iter().any(|call| call.faulted);
+        let met = self.aws.calls().iter().filter(|call| call.faulted).count();
+        // The same call again and again is one case.
+        let met = met.min(planned.map_or(0, |planned| planned.points.len()));
         let outcome = match (done, planned) {
             (Ok(()), _) => Outcome::Retried,
-            (Err(failed), None) => return Err(format!("without a fault: {failed}")),
-            (Err(failed), Some((planned, _))) => self
-                .recover(phase, planned.destroys)
-                .await
-                .map_err(|wrong| format!("{wrong}\nafter: {failed}"))?,
+            (Err(failed), Some(planned)) if planned.points.len() == 1 => {
+                let recovered = self.recover(phase, planned.destroys).await;
+                recovered.map_err(|wrong| format!("{wrong}\nafter: {failed}"))?
+            }
+            (Err(failed), _) => return Err(failed.to_string()),
         };
         if phase == Phase::Delete {
             self.assert_nothing_left("removed").await?;
@@ -111,7 +111,7 @@ impl<'a, R: Resource> Life<'a, R> {
                 Err(failed) => return Err(format!("planning: {failed}")),
             }
         }
-        Ok(is_met.then_some(outcome))
+        Ok((outcome, u32::try_from(met).expect("a small number")))
     }
 
     /// What was called in the phase gone through last, by the operation alone when it went well.
@@ -124,17 +124,14 @@ impl<'a, R: Resource> Life<'a, R> {
         Ok(self.aws.calls())
     }
 
-    async fn with_fault(
-        &mut self,
-        phase: Phase,
-        kind: Kind,
-        fault: Fault,
-        hold: &Hold,
-    ) -> Result<(), Diagnostic> {
-        self.aws.inject(fault);
+    async fn with_faults(&mut self, phase: Phase, planned: &Planned<'_>) -> Result<(), Diagnostic> {
+        let hold = Hold::new();
+        for point in planned.points {
+            self.aws.inject(point.fault(planned.kind, &hold));
+        }
         let stop = self.stage.stop.clone();
         let interrupt = async {
-            if kind != Kind::Interrupted {
+            if planned.kind != Kind::Interrupted {
                 std::future::pending::<()>().await;
             }
             hold.reached().await;

@@ -10,6 +10,7 @@ mod clock;
 mod inventory;
 mod kind;
 mod life;
+mod terraform;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -42,11 +43,11 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, outcome: Outcome) {
+    fn count(&mut self, outcome: Outcome, cases: u32) {
         match outcome {
-            Outcome::Retried => self.retried += 1,
-            Outcome::Converged => self.converged += 1,
-            Outcome::Destroyed => self.destroyed += 1,
+            Outcome::Retried => self.retried += cases,
+            Outcome::Converged => self.converged += cases,
+            Outcome::Destroyed => self.destroyed += cases,
         }
     }
 
@@ -84,7 +85,11 @@ fn nothing_is_left_and_nothing_lost_after_a_fault_at_any_call() {
     let running = lanes
         .into_iter()
         .filter(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == *name))
-        .map(|(name, run)| (name, std::thread::spawn(move || run(name))));
+        .map(|(name, run)| {
+            // The futures of the SDK are large in a build without optimisation.
+            let thread = std::thread::Builder::new().stack_size(64 << 20);
+            (name, thread.spawn(move || run(name)).expect("a thread"))
+        });
     let running: Vec<_> = running.collect();
     let found: Vec<_> = running.into_iter().map(|(name, lane)| (name, lane.join().expect(name))).collect();
     let cases = print_table(&found);
@@ -122,29 +127,26 @@ fn lane<R: Resource>(name: &'static str, make: impl Fn(Arc<Aws>, Arc<Settings>) 
 
         let mut found = Found::default();
         for (kind, fault) in Kind::ALL {
-            let of_phase = points.iter().map(|(phase, points)| {
-                // What was made long ago exists: only what was made or changed just now may seem not to.
-                let is_possible =
-                    |point: &&Point| kind != Kind::NotFound || *phase != Phase::Delete && point.is_named();
-                (*phase, points.iter().filter(is_possible).collect::<Vec<_>>())
-            });
-            let of_phase: BTreeMap<Phase, Vec<&Point>> = of_phase.collect();
+            let of_phase: BTreeMap<Phase, Vec<Vec<&Point>>> =
+                points.iter().map(|(phase, points)| (*phase, kind.cases(*phase, points))).collect();
             let lives = of_phase.values().map(Vec::len).max().unwrap_or_default();
             for index in 0..lives {
                 let [create, update] = next();
                 let mut life = Life::new(&aws, make(), [&create, &update], &services).await;
-                for (phase, points) in &of_phase {
+                for (phase, cases) in &of_phase {
                     let planned =
-                        points.get(index).map(|point| Planned { kind, point, destroys: index % 2 == 0 });
+                        cases.get(index).map(|points| Planned { kind, points, destroys: index % 2 == 0 });
                     let gone = AssertUnwindSafe(life.go(*phase, planned)).catch_unwind().await;
-                    let told = planned.map(|it| it.point.told()).unwrap_or_default();
                     match gone.unwrap_or_else(|_| Err("it panicked".to_owned())) {
-                        Ok(Some(outcome)) => {
-                            found.tallies.entry((*phase, kind)).or_default().count(outcome);
+                        Ok((outcome, count)) => {
+                            found.tallies.entry((*phase, kind)).or_default().count(outcome, count);
                         }
-                        Ok(None) => {}
                         Err(wrong) => {
-                            found.wrong.push(format!("{name}: {phase:?}: {fault} at {told}: {wrong}"));
+                            let points = planned.map(|it| it.points).unwrap_or_default();
+                            let told: Vec<_> = points.iter().map(|point| point.told()).collect();
+                            let wrong = format!("{name}: {phase:?}: {fault} at {}: {wrong}", told.join(", "));
+                            println!("WRONG: {wrong}\n");
+                            found.wrong.push(wrong);
                             break;
                         }
                     }
@@ -155,6 +157,7 @@ fn lane<R: Resource>(name: &'static str, make: impl Fn(Arc<Aws>, Arc<Settings>) 
         if !unimplemented.is_empty() {
             found.wrong.push(format!("{name}: the local AWS does not implement {unimplemented:?}"));
         }
+        println!("{name}: {number} lives");
         found
     })
 }
