@@ -71,27 +71,29 @@ pub(crate) struct Point {
 }
 
 impl Point {
-    /// The calls of an operation, in order of arrival. Repeated questions whether something is done yet count once.
+    /// The calls of an operation, in order of arrival. Of a question that is asked again and again, the first and the
+    /// last.
     pub(crate) fn of(calls: &[Call]) -> Vec<Self> {
         let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-        let mut points = Vec::new();
-        let mut before: Option<&Call> = None;
+        let mut points: Vec<(&Call, Self)> = Vec::new();
         for call in calls {
             let count = counts.entry(&call.action).or_default();
-            let is_poll =
-                before.is_some_and(|it| it.action == call.action && it.parameters == call.parameters);
-            if !is_poll {
-                points.push(Self {
-                    service: call.service.clone().leak(),
-                    action: call.action.clone().leak(),
-                    nth: *count,
-                    not_found: not_found(call),
-                });
-            }
+            let point = Self {
+                service: call.service.clone().leak(),
+                action: call.action.clone().leak(),
+                nth: *count,
+                not_found: not_found(call),
+            };
             *count += 1;
-            before = Some(call);
+            let is_same =
+                |(it, _): &&(&Call, Self)| it.action == call.action && it.parameters == call.parameters;
+            if point.is_read() && points.iter().filter(is_same).count() == 2 {
+                let last = points.iter().rposition(|it| is_same(&it)).expect("there are two");
+                points.remove(last);
+            }
+            points.push((call, point));
         }
-        points
+        points.into_iter().map(|(_, point)| point).collect()
     }
 
     /// `kind` at this call. Calls that are held wait at `hold`.
