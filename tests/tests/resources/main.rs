@@ -12,6 +12,7 @@ mod faults;
 mod image;
 mod interrupt;
 mod network;
+mod network_faults;
 mod policy;
 mod provider;
 mod role;
