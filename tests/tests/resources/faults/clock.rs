@@ -33,7 +33,7 @@ pub(crate) fn run<F: Future>(work: F) -> F::Output {
                 while ticks.recv().await.is_some() {
                     tokio::time::advance(TICK * SPEED).await;
                 }
-                pending().await
+                pending::<()>().await;
             } => unreachable!("the clock does not end"),
         }
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use agentless_tests::local_aws::LocalAws;
-use aws_sdk_ec2::types::{Filter, InstanceStateName, NatGatewayState, State};
+use aws_sdk_ec2::types::{Filter, InstanceStateName, NatGatewayState, Reservation, State};
 use aws_sdk_iam::types::PolicyScopeType;
 
 /// What there is of the kinds that the calls to these services make, each as a line.
@@ -58,7 +58,7 @@ async fn ec2(aws: &LocalAws) -> Vec<String> {
     let running = running.map(|state| state.as_str().to_owned()).to_vec();
     let running = Filter::builder().name("instance-state-name").set_values(Some(running)).build();
     let answer = client.describe_instances().filters(running).send().await.expect("instances");
-    let instances = answer.reservations().iter().flat_map(|it| it.instances());
+    let instances = answer.reservations().iter().flat_map(Reservation::instances);
     all.extend(instances.map(|it| it.instance_id.clone()));
     all.into_iter().flatten().collect()
 }

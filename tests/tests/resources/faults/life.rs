@@ -137,7 +137,7 @@ impl<'a, R: Resource> Life<'a, R> {
             hold.reached().await;
             stop.cancel();
             hold.release();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let done = tokio::select! {
             done = self.operate(phase) => done,

@@ -4,6 +4,12 @@
 //! time limits, against a local AWS of their own each, in a time that runs faster. The calls are those that were recorded
 //! in a life without faults. After each fault either the operation has come to its end all the same, or it has failed: then the
 //! next apply leaves nothing to do, or destroy leaves nothing behind, by turns.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::type_complexity,
+    reason = "helpers of tests, outside of #[test] functions; the table is what the test is for"
+)]
 
 mod arguments;
 mod clock;
@@ -104,7 +110,7 @@ fn nothing_is_left_and_nothing_lost_after_a_fault_at_any_call() {
     }
     let cases = print_table(&found);
     println!("{cases} cases in {} s", started.elapsed().as_secs());
-    let wrong: Vec<_> = found.into_iter().flat_map(|(_, found)| found.wrong).collect();
+    let wrong: Vec<_> = found.into_values().flat_map(|found| found.wrong).collect();
     assert!(wrong.is_empty(), "{} cases went wrong:\n{}", wrong.len(), wrong.join("\n\n"));
     assert!(wanted.is_some() || cases >= 300, "{cases} cases");
 }
@@ -204,7 +210,7 @@ async fn configured(aws: &LocalAws) -> Client {
 fn print_table(found: &BTreeMap<&str, Found>) -> u32 {
     let mut table = Table::new();
     let faults = Kind::ALL.iter().map(|(_, name)| (*name).to_owned());
-    table.set_header(["".to_owned()].into_iter().chain(faults).chain(["cases".to_owned()]));
+    table.set_header([String::new()].into_iter().chain(faults).chain(["cases".to_owned()]));
     let mut sum = 0;
     for (name, found) in found {
         for phase in Phase::ALL {
