@@ -181,8 +181,8 @@ impl ScalingGroups for Aws {
         let request =
             self.clients(region).autoscaling.delete_auto_scaling_group().auto_scaling_group_name(name);
         match request.force_delete(true).send().await.map_err(failed("autoscaling:DeleteAutoScalingGroup")) {
-            // The service has no code of its own for a group that is not there.
-            Err(error) if error.is_not_found() || error.message().contains("not found") => Ok(()),
+            // One that is about to go was asked to by an earlier attempt.
+            Err(error) if error.is_missing_group() => Ok(()),
             answer => answer.map(|_| ()),
         }
     }

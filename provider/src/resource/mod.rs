@@ -16,5 +16,6 @@ pub mod role;
 pub mod scanner;
 pub mod security_group;
 pub(crate) mod tagging;
+
 #[cfg(test)]
-mod testing;
+use crate::sdk::stage as testing;

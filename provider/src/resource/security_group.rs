@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scanner_policy::Region;
+use uuid::Uuid;
 
 use super::identity::{self, Parts};
 use super::ids::{id, is_id};
@@ -22,6 +23,12 @@ use crate::sdk::{
 
 /// The only port that traffic may go out to: HTTPS.
 const PORT: i32 = 443;
+
+/// The tag by which a new group is recognised. Users do not see it.
+const CREATION_TAG: &str = "DatadogAgentlessScannerCreation";
+
+/// How often a group is looked for whose creation had no answer that told: over some 4 s.
+const LOOKS: u32 = 4;
 
 /// Manages the security group of scanners.
 #[derive(Debug)]
@@ -192,13 +199,15 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
         let name = plan.name.as_str().unwrap_or_default();
         let summary = || format!("Could not create security group {name:?} in {region}");
         let account = self.aws.account(&region).await.map_err(|error| error.diagnostic(summary()))?;
+        let mut tags = plan.tags_all.clone().unwrap_or_default();
+        tags.insert(CREATION_TAG.to_owned(), Uuid::new_v4().simple().to_string());
         let group = NewGroup {
             name: name.to_owned(),
             description: plan.description.as_str().unwrap_or_default().to_owned(),
             vpc_id: plan.vpc_id.as_str().unwrap_or_default().to_owned(),
-            tags: plan.tags_all.clone().unwrap_or_default(),
+            tags,
         };
-        let id = self.aws.create_group(&region, &group).await.map_err(|error| {
+        let id = self.create_group(ctx, &region, &group).await?.map_err(|error| {
             let diagnostic = error.diagnostic(summary());
             match error.kind() {
                 Kind::AlreadyExists => diagnostic.at("name"),
@@ -295,6 +304,37 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
 }
 
 impl<A: SecurityGroups> SecurityGroup<A> {
+    /// Makes the group. `CreateSecurityGroup` takes no client token: a group that the answer to an earlier attempt did
+    /// not tell of is known by its tag.
+    async fn create_group(
+        &self,
+        ctx: &Context,
+        region: &Region,
+        group: &NewGroup,
+    ) -> Result<Result<String, AwsError>, Diagnostic> {
+        let error = match self.aws.create_group(region, group).await {
+            Err(error) => error,
+            made => return Ok(made),
+        };
+        if !matches!(error.kind(), Kind::AlreadyExists | Kind::Unavailable | Kind::Unreachable) {
+            return Ok(Err(error));
+        }
+        let mut pace = Pace::brisk();
+        for _ in 0..LOOKS {
+            match self.aws.group_named(region, &group.vpc_id, &group.name).await {
+                Ok(Some(found)) if found.tags.get(CREATION_TAG) == group.tags.get(CREATION_TAG) => {
+                    return Ok(Ok(found.id));
+                }
+                // EC2 knows the name, but does not list the group yet; or the request may still be under way.
+                Ok(None) => {
+                    pace.pause(ctx, "waiting for the answer to the creation of a security group").await?;
+                }
+                _ => break,
+            }
+        }
+        Ok(Err(error))
+    }
+
     /// Brings the group's rules to exactly `wanted`, and sees that they are: until EC2 lists nothing else.
     async fn settle_rules(
         &self,
@@ -381,7 +421,9 @@ fn observed(settings: &Settings, region: &Region, state: Model, group: Group, ru
             }
         }
     }
-    let (tags, tags_all) = tagging::read(settings, &state.tags, group.tags);
+    let mut tags = group.tags;
+    tags.remove(CREATION_TAG);
+    let (tags, tags_all) = tagging::read(settings, &state.tags, tags);
     Model {
         arn: arn(region, &group.owner, &group.id).into(),
         id: group.id.into(),

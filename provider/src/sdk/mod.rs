@@ -149,6 +149,7 @@ mod resource;
 mod schema;
 mod serve;
 mod server;
+pub mod stage;
 mod stored;
 mod timeouts;
 mod validate;

@@ -106,6 +106,13 @@ def roles() -> None:
         check_boundary(self, permissions_boundary)
         return original(self, role_name, permissions_boundary)
 
+    @replaces(IAMBackend, "remove_role_from_instance_profile")
+    def remove_role_from_instance_profile(original: Any, self: Any, profile_name: str, role_name: str) -> None:
+        """Of a role that is not in the profile, IAM says that it cannot be found; moto fails."""
+        if self.get_role(role_name) not in self.get_instance_profile(profile_name).roles:
+            raise NotFoundException(f"Cannot remove role {role_name} from Instance Profile {profile_name}.")
+        return original(self, profile_name, role_name)
+
 
 def assume_role() -> None:
     @replaces(STSBackend, "assume_role")

@@ -8,6 +8,7 @@
 mod api_key;
 mod delegate_role;
 mod example;
+mod faults;
 mod image;
 mod interrupt;
 mod network;

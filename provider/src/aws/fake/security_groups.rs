@@ -24,7 +24,14 @@ impl SecurityGroups for FakeAws {
         let everywhere = Peer::Ipv4("0.0.0.0/0".to_owned());
         let spec = RuleSpec { protocol: "-1".to_owned(), from_port: -1, to_port: -1, peer: everywhere };
         world.groups.insert(id.clone(), (made, vec![Rule { id: rule, is_egress: true, spec }]));
+        world.lost_answer(OPERATION, "InvalidGroup.Duplicate")?;
         Ok(id)
+    }
+
+    async fn group_named(&self, _region: &Region, vpc: &str, name: &str) -> Result<Option<Group>, AwsError> {
+        let world = self.call("ec2:DescribeSecurityGroups")?;
+        let mut groups = world.groups.values().map(|(group, _)| group);
+        Ok(groups.find(|group| group.vpc_id == vpc && group.name == name).cloned())
     }
 
     async fn group(&self, _region: &Region, id: &str) -> Result<Option<Group>, AwsError> {

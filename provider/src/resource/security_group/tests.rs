@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::super::testing::{Action, Stage};
 use super::*;
 use crate::aws::fake::FakeAws;
@@ -52,6 +54,24 @@ async fn a_new_group_allows_https_out_and_nothing_else() {
     );
     assert_eq!(stage.drift(&config()).await, Action::Nothing);
     assert_eq!(*stage.state(), made);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_whose_creation_was_asked_for_twice_is_ours_and_another_is_not() {
+    for code in ["InvalidGroup.Duplicate", "InternalError"] {
+        let (aws, mut stage) = start();
+        aws.world().loses_answer_of = Some("ec2:CreateSecurityGroup");
+        aws.world().lost_answer_is = Some(code);
+        stage.apply(&config()).await.unwrap();
+        assert_eq!(aws.world().groups.len(), 1);
+        assert_eq!(stage.drift(&config()).await, Action::Nothing);
+        assert_eq!(stage.state().tags_all, Value::Known(BTreeMap::new()));
+
+        let mut other = Stage::new(SecurityGroup::new(aws.clone(), stage.resource.settings.clone()));
+        let error = other.apply(&config()).await.unwrap_err();
+        assert_eq!(error.path, "name".into());
+        assert!(other.state.is_none());
+    }
 }
 
 #[tokio::test(start_paused = true)]

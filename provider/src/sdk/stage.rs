@@ -1,5 +1,5 @@
-//! Takes a resource through plan, apply, refresh and destroy as Terraform does, and checks what Terraform would: that
-//! what was applied is what was planned, and that nothing is unknown afterwards.
+//! For tests: takes a resource through plan, apply, refresh and destroy as Terraform does, without Terraform, and checks
+//! what Terraform would: that what was applied is what was planned, and that nothing is unknown afterwards.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,40 +7,62 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
+use super::cty::json;
 use crate::sdk::plan::{Computed, merge, propose, replacements, with_write_only, without_write_only};
 use crate::sdk::{Context, Convert, Diagnostic, Path, Raw, Resource, Saved};
 
 /// What a plan says will happen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Action {
+pub enum Action {
+    /// Nothing is to be changed.
     Nothing,
+    /// It is made.
     Create,
+    /// It is changed in place.
     Update,
+    /// It is deleted and made anew.
     Replace,
 }
 
 /// A resource with its state.
-pub(super) struct Stage<R: Resource> {
-    pub(super) resource: R,
-    pub(super) state: Option<R::Model>,
+#[derive(Debug)]
+pub struct Stage<R: Resource> {
+    /// The resource.
+    pub resource: R,
+    /// What Terraform would have in its state.
+    pub state: Option<R::Model>,
     /// What the next operations find when they ask whether they should stop.
-    pub(super) stop: CancellationToken,
+    pub stop: CancellationToken,
     /// What the resource remembers without showing it.
     private: BTreeMap<String, Json>,
 }
 
 impl<R: Resource> Stage<R> {
-    pub(super) fn new(resource: R) -> Self {
+    /// A resource that does not exist yet.
+    pub fn new(resource: R) -> Self {
         Self { resource, state: None, stop: CancellationToken::new(), private: BTreeMap::default() }
     }
 
+    /// The configuration that `text` is in JSON; what it lacks is null.
+    ///
+    /// # Panics
+    /// When it is not one.
+    pub fn config(text: &str) -> R::Model {
+        let raw = json::decode(text.as_bytes(), &R::schema().ty());
+        model::<R>(&raw.unwrap_or_else(|error| panic!("{error}: {text}")))
+    }
+
     /// The state, which must be there.
-    pub(super) fn state(&self) -> &R::Model {
-        self.state.as_ref().unwrap()
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn state(&self) -> &R::Model {
+        let Some(state) = &self.state else { panic!("nothing is in the state") };
+        state
     }
 
     /// What would happen, and the planned values.
-    pub(super) async fn plan(&self, config: &R::Model) -> Result<(Action, R::Model), Diagnostic> {
+    pub async fn plan(&self, config: &R::Model) -> Result<(Action, R::Model), Diagnostic> {
         if let Some(diagnostic) = R::validate(config).into_iter().next() {
             return Err(diagnostic);
         }
@@ -71,7 +93,10 @@ impl<R: Resource> Stage<R> {
     }
 
     /// Does what the plan says. After a failure the state is what was saved.
-    pub(super) async fn apply(&mut self, config: &R::Model) -> Result<Action, Diagnostic> {
+    ///
+    /// # Panics
+    /// When what was applied is not what was planned.
+    pub async fn apply(&mut self, config: &R::Model) -> Result<Action, Diagnostic> {
         let (action, planned) = self.plan(config).await?;
         if action == Action::Replace {
             self.destroy().await?;
@@ -84,7 +109,7 @@ impl<R: Resource> Stage<R> {
     }
 
     /// Reads what is there.
-    pub(super) async fn refresh(&mut self) -> Result<(), Diagnostic> {
+    pub async fn refresh(&mut self) -> Result<(), Diagnostic> {
         if let Some(state) = self.state.take() {
             self.state = self.resource.read(&self.context(), state).await?;
         }
@@ -92,13 +117,19 @@ impl<R: Resource> Stage<R> {
     }
 
     /// Refreshes, and says what the plan then is.
-    pub(super) async fn drift(&mut self, config: &R::Model) -> Action {
-        self.refresh().await.unwrap();
-        self.plan(config).await.unwrap().0
+    ///
+    /// # Panics
+    /// When either fails.
+    pub async fn drift(&mut self, config: &R::Model) -> Action {
+        let planned = match self.refresh().await {
+            Ok(()) => self.plan(config).await,
+            Err(failed) => Err(failed),
+        };
+        planned.unwrap_or_else(|failed| panic!("{failed}")).0
     }
 
     /// Deletes it. After a failure the state stays.
-    pub(super) async fn destroy(&mut self) -> Result<(), Diagnostic> {
+    pub async fn destroy(&mut self) -> Result<(), Diagnostic> {
         if let Some(state) = self.state.clone() {
             self.resource.delete(&self.context(), state).await?;
             self.state = None;
@@ -107,7 +138,7 @@ impl<R: Resource> Stage<R> {
     }
 
     /// What an import of `id` brings into the state.
-    pub(super) async fn imported(&self, id: &str) -> Result<Option<R::Model>, Diagnostic> {
+    pub async fn imported(&self, id: &str) -> Result<Option<R::Model>, Diagnostic> {
         let ctx = self.context();
         let model = self.resource.import(&ctx, id).await?;
         self.resource.read(&ctx, model).await
@@ -152,7 +183,7 @@ impl<R: Resource> Stage<R> {
 }
 
 fn model<R: Resource>(raw: &Raw) -> R::Model {
-    R::Model::from_raw(raw, &Path::root()).unwrap()
+    R::Model::from_raw(raw, &Path::root()).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 /// What Terraform demands of an applied value: known, and as planned where the plan was known.
