@@ -146,16 +146,22 @@ impl<R: Resource> Stage<R> {
 
     /// What an import by the identity of what is in the state brings into it, given whole and with nothing but what it
     /// needs.
-    pub(super) async fn imported_by_identity(&self) -> [Option<R::Model>; 2] {
-        let identity = R::identity().unwrap();
-        let whole = identity.of(self.state()).unwrap();
+    ///
+    /// # Panics
+    /// When there is no identity, or one of the two fails.
+    pub async fn imported_by_identity(&self) -> [Option<R::Model>; 2] {
+        let Some(identity) = R::identity() else { panic!("{} has no identity", R::NAME) };
+        let Some(whole) = identity.of(self.state()) else { panic!("the state does not say who it is") };
         let Raw::Map(mut parts) = whole.clone() else { panic!("an identity is an object") };
         for attribute in identity.schema().attributes.iter().filter(|attribute| !attribute.required) {
             parts.insert(attribute.name.to_owned(), Raw::Null);
         }
         let ctx = self.context();
-        let [whole, least] = [whole, Raw::Map(parts)].map(|given| identity.import(&given).unwrap());
-        [self.resource.read(&ctx, whole).await.unwrap(), self.resource.read(&ctx, least).await.unwrap()]
+        let read = async |given: Raw| {
+            let named = identity.import(&given).unwrap_or_else(|failed| panic!("{failed}"));
+            self.resource.read(&ctx, named).await.unwrap_or_else(|failed| panic!("{failed}"))
+        };
+        [read(whole).await, read(Raw::Map(parts)).await]
     }
 
     async fn create_or_update(&mut self, planned: R::Model, config: &R::Model) -> Result<(), Diagnostic> {
