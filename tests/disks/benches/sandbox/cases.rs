@@ -52,7 +52,10 @@ pub(crate) enum Reading {
 /// What is done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum What {
-    Packages,
+    /// What the operating system records.
+    OsPackages,
+    /// That, and what applications and containers bring.
+    AllPackages,
     Content,
     Work(Work),
 }
@@ -62,14 +65,18 @@ const fn case(title: &'static str, disk: Disk, reading: Reading, what: What, run
 }
 
 pub(crate) const CASES: &[Case] = &[
-    case("empty disk", Disk::Empty, Reading::File, What::Packages, 40),
-    case("packages, btrfs, image", Disk::Real("btrfs"), Reading::File, What::Packages, 20),
-    case("packages, btrfs, blocks", Disk::Real("btrfs"), Reading::Blocks, What::Packages, 20),
-    case("packages, ext4, image", Disk::Real("ext4"), Reading::File, What::Packages, 20),
-    case("packages, ext4, blocks", Disk::Real("ext4"), Reading::Blocks, What::Packages, 20),
-    case("packages, xfs, image", Disk::Real("xfs"), Reading::File, What::Packages, 20),
-    case("packages, xfs, blocks", Disk::Real("xfs"), Reading::Blocks, What::Packages, 20),
-    case("packages, directory", Disk::Directory, Reading::Directory, What::Packages, 20),
+    case("empty disk", Disk::Empty, Reading::File, What::OsPackages, 40),
+    case("packages, btrfs, image", Disk::Real("btrfs"), Reading::File, What::OsPackages, 20),
+    case("packages, btrfs, blocks", Disk::Real("btrfs"), Reading::Blocks, What::OsPackages, 20),
+    case("packages, ext4, image", Disk::Real("ext4"), Reading::File, What::OsPackages, 20),
+    case("packages, ext4, blocks", Disk::Real("ext4"), Reading::Blocks, What::OsPackages, 20),
+    case("packages, xfs, image", Disk::Real("xfs"), Reading::File, What::OsPackages, 20),
+    case("packages, xfs, blocks", Disk::Real("xfs"), Reading::Blocks, What::OsPackages, 20),
+    case("packages, directory", Disk::Directory, Reading::Directory, What::OsPackages, 20),
+    case("all packages, ext4, image", Disk::Real("ext4"), Reading::File, What::AllPackages, 3),
+    case("all packages, ext4, blocks", Disk::Real("ext4"), Reading::Blocks, What::AllPackages, 3),
+    case("all packages, xfs, blocks", Disk::Real("xfs"), Reading::Blocks, What::AllPackages, 3),
+    case("all packages, directory", Disk::Directory, Reading::Directory, What::AllPackages, 3),
     case("walk, directory", Disk::Directory, Reading::Directory, What::Work(Work::Walk), 1),
     case("walk of 200,000, image", Disk::Tree, Reading::File, What::Work(Work::Walk), 1),
     case("walk of 200,000, blocks", Disk::Tree, Reading::Blocks, What::Work(Work::Walk), 1),
@@ -86,7 +93,10 @@ pub(crate) const CASES: &[Case] = &[
 impl What {
     pub(crate) fn task(self) -> Task {
         match self {
-            Self::Packages => Task::Packages(Scope::default()),
+            Self::OsPackages => {
+                Task::Packages(Scope { languages: false, containers: false, copyright: false })
+            }
+            Self::AllPackages => Task::Packages(Scope::default()),
             Self::Content => Task::File(FileTask {
                 action: FileAction::Content,
                 path: LARGE.into(),
