@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agentless_cache::{BlockSource, CacheOptions, CachedVolume, Traffic};
+use agentless_cache::{BlockSource, CachedVolume, Traffic};
 use agentless_core::fs::{Directory, FsError};
 use agentless_core::number::to_u64;
 use agentless_core::report::StorageReport;
@@ -237,14 +237,7 @@ async fn open_volume<C: EbsDirect>(
     let state = if cost.allocated_blocks == 0 {
         DiskState::Empty { size: blocks.size() }
     } else {
-        let cache = CacheOptions {
-            concurrency: options.concurrency,
-            memory,
-            prefetched: options.limits.prefetched_blocks,
-            hinted: options.limits.hinted_blocks,
-            cancel: options.cancel.clone(),
-            traffic: Arc::clone(&traffic),
-        };
+        let cache = options.cache(memory, &traffic);
         DiskState::Open(Arc::new(CachedVolume::new(blocks, cache, Handle::current())))
     };
     let meter = Meter::Remote { id: id.clone(), cost, traffic };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agentless_cache::{CacheOptions, CachedVolume, Traffic};
+use agentless_cache::{CachedVolume, Traffic};
 use agentless_core::number::to_u64;
 use agentless_core::source::{Archive, DiskState, Source};
 use agentless_core::volume::Volume;
@@ -98,14 +98,7 @@ fn open<C: Lambda + Registry + Download>(
         fetched_blocks: 0,
         fetched_bytes: 0,
     };
-    let cache = CacheOptions {
-        concurrency: options.concurrency,
-        memory,
-        prefetched: options.limits.prefetched_blocks,
-        hinted: options.limits.hinted_blocks,
-        cancel: options.cancel.clone(),
-        traffic: Arc::clone(&traffic),
-    };
+    let cache = options.cache(memory, &traffic);
     let volume: Arc<dyn Volume> = Arc::new(CachedVolume::new(blocks, cache, Handle::current()));
     let opened = Opened { id: id.clone(), volume: Arc::clone(&volume), sha256, cost, traffic };
     (archive(DiskState::Open(volume)), Some(opened))

@@ -13,6 +13,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentless_cache::{CacheOptions, Traffic};
 use agentless_core::fs::FsError;
 use agentless_core::volume::VolumeError;
 use agentless_sandbox::parent::SandboxError;
@@ -45,6 +46,20 @@ pub struct Options {
     pub cancel: CancellationToken,
     /// Is told what happens.
     pub progress: Arc<Progress>,
+}
+
+impl Options {
+    /// How one volume is fetched that may take this many bytes of memory.
+    fn cache(&self, memory: u64, traffic: &Arc<Traffic>) -> CacheOptions {
+        CacheOptions {
+            concurrency: self.concurrency,
+            memory,
+            prefetched: self.limits.prefetched_blocks,
+            hinted: self.limits.hinted_blocks,
+            cancel: self.cancel.clone(),
+            traffic: Arc::clone(traffic),
+        }
+    }
 }
 
 /// A scan that came to its end.

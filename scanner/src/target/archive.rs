@@ -8,7 +8,7 @@ use agentless_cache::{BlockError, BlockSource};
 use agentless_core::number::{to_u64, to_usize};
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use super::function::{Content, Origin};
 use crate::aws::{AwsError, Download, DownloadError, Lambda, Package, Registry};
@@ -108,9 +108,18 @@ impl<C: Lambda + Registry + Download> ArchiveBlocks<C> {
         Ok(url)
     }
 
+    /// What lets one fetch after the other begin, until it is known that the server knows ranges.
+    async fn until_known(&self) -> Option<MutexGuard<'_, ()>> {
+        if self.knows_ranges.load(Ordering::Relaxed) {
+            return None;
+        }
+        let alone = self.probe.lock().await;
+        // Those that waited meanwhile need not go on one by one.
+        (!self.knows_ranges.load(Ordering::Relaxed)).then_some(alone)
+    }
+
     async fn fetch_block(&self, index: u64) -> Result<Bytes, ArchiveError> {
-        let _alone =
-            if self.knows_ranges.load(Ordering::Relaxed) { None } else { Some(self.probe.lock().await) };
+        let _alone = self.until_known().await;
         let start = index.saturating_mul(u64::from(BLOCK_SIZE));
         let range = start..self.content.size.min(start.saturating_add(u64::from(BLOCK_SIZE)));
         if let Some(whole) = self.whole.get() {
@@ -239,6 +248,8 @@ mod tests {
         bytes: Vec<u8>,
         acts: std::sync::Mutex<VecDeque<Act>>,
         asked: std::sync::Mutex<(u32, u32)>,
+        /// Downloads that are under way, and the most that were.
+        at_once: std::sync::Mutex<(u32, u32)>,
         changes: bool,
     }
 
@@ -277,6 +288,16 @@ mod tests {
     impl Download for Fake {
         async fn download(&self, url: &str, range: Range<u64>, _: u64) -> Result<Part, DownloadError> {
             self.asked.lock().unwrap().1 += 1;
+            {
+                let mut at_once = self.at_once.lock().unwrap();
+                at_once.0 += 1;
+                at_once.1 = at_once.1.max(at_once.0);
+            }
+            // Long enough for all that may begin to do so.
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            self.at_once.lock().unwrap().0 -= 1;
             let all = Bytes::from(self.bytes.clone());
             let total = to_u64(all.len());
             let act = self.acts.lock().unwrap().pop_front().unwrap_or(Act::Ranges);
@@ -333,6 +354,14 @@ mod tests {
             assert!(first.is_ok() && last.is_ok());
             assert_eq!(blocks.cloud.asked.lock().unwrap().1, asked, "{acts:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn only_the_first_fetch_is_waited_for() {
+        let blocks = blocks(&[], false);
+        let (first, second, third) = tokio::join!(blocks.fetch(0), blocks.fetch(1), blocks.fetch(0));
+        assert!(first.is_ok() && second.is_ok() && third.is_ok());
+        assert_eq!(*blocks.cloud.at_once.lock().unwrap(), (0, 2));
     }
 
     #[tokio::test(start_paused = true)]

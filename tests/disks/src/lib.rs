@@ -25,6 +25,7 @@ pub mod layout;
 pub mod loop_device;
 pub mod lvm_tools;
 pub mod manifest;
+pub mod peak_memory;
 pub mod scanner;
 pub mod shut_down;
 pub mod truncations;

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use agentless_disk_tests::image::Workspace;
+use agentless_disk_tests::peak_memory::peak_kib;
 use agentless_disk_tests::scanner::Scanner;
 use agentless_disk_tests::work::Work;
 
@@ -80,11 +81,4 @@ pub(crate) fn in_child(image: &Path) {
     let (file_system, fetches) = scanner.open(image);
     let tally = Work::Walk.by_us(file_system);
     println!("{} {} {} {}", tally.entries, fetches.blocks().len(), fetches.repeated(), peak_kib());
-}
-
-/// `VmHWM` of this process (`proc_pid_status(5)`).
-fn peak_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }

@@ -13,6 +13,7 @@ use agentless_core::report::StorageReport;
 use agentless_core::source::{Disk, DiskState, Source};
 use agentless_core::volume::{FileVolume, Volume};
 use agentless_disk_tests::confined;
+use agentless_disk_tests::peak_memory::peak_kib;
 use agentless_disk_tests::scanner::Scanner;
 use agentless_sandbox::child::Given;
 use agentless_sandbox::parent::{Job, Mode, Program, Sandbox, Stop};
@@ -144,13 +145,6 @@ fn cpu() -> [Duration; 2] {
         let time = usage.user_time() + usage.system_time();
         Duration::from_micros(time.num_microseconds().try_into().unwrap())
     })
-}
-
-/// `VmHWM` of this process (`proc_pid_status(5)`).
-fn peak_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }
 
 /// Takes the output, and of it what shows whether it is the same.

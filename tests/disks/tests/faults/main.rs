@@ -25,6 +25,7 @@ use agentless_analyser::volume::{Volume, VolumeError};
 
 use agentless_disk_tests::image::{Workspace, can_mount};
 use agentless_disk_tests::kinds::{KINDS, Kind};
+use agentless_disk_tests::peak_memory::peak_kib;
 use agentless_disk_tests::{changes, fill, layout};
 
 use self::flipped::{Content, Flipped};
@@ -73,7 +74,7 @@ fn flip(driver: &str) {
         let Ok(result) = result else { panic!("{}, seed {seed}: {:?}", kind.name, flipped.flips()) };
         found.add(result, *whole, &flipped, &format!("{}, seed {seed}", kind.name));
     }
-    let memory = peak_of_memory();
+    let memory = peak_kib() << 10;
     println!(
         "{driver}: {SEEDS} disks of {} kinds in {:.1?}, made in {made:.1?}: {} as before, {} with other \
          files or problems, {} not read; at most \
@@ -186,11 +187,4 @@ fn few_files(root: &Path) {
         let flags = rustix::fs::XattrFlags::empty();
         rustix::fs::setxattr(root.join("random"), name, &[7; 300], flags).unwrap();
     }
-}
-
-/// `VmHWM` of this process, in bytes.
-fn peak_of_memory() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
