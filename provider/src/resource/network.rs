@@ -1,8 +1,8 @@
 //! `datadog_agentless_scanner_network`: a VPC for scanners that nothing outside can reach.
 //!
 //! Its parts are known by a tag whose value only this network has, so that nothing foreign is adopted and nothing of its
-//! own is lost, whatever call fails. What is wanted ([`wanted`]) and what is there give what is to be done ([`steps`]),
-//! which is done until nothing is left ([`settle`]). What is left when one only looks are the deviations.
+//! own is lost, whatever call fails. What is wanted (`wanted`) and what is there give what is to be done (`steps`),
+//! which is done until nothing is left (`settle`). What is left when one only looks are the deviations.
 
 mod addressing;
 mod check;
