@@ -38,7 +38,7 @@ pub use lifecycle_hooks::{Hook, LifecycleHooks};
 pub use managed_policies::{ManagedPolicies, ManagedPolicy, NewManagedPolicy, PolicyVersion};
 pub use network::{
     Change, Dns, Endpoint, EndpointService, FlowLog, Interface, Ipv6Block, Networks, NewPart, Part, PartKind,
-    Route, Status, Vpc, What,
+    PartKinds, Route, Status, Vpc, What,
 };
 pub use retry::{IAM_PROPAGATION, Pace, retry};
 pub use scaling_groups::{GroupSettings, ScalingGroup, ScalingGroups};

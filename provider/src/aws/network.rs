@@ -7,6 +7,7 @@
 mod change;
 mod describe;
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use scanner_policy::Region;
@@ -324,8 +325,8 @@ pub enum Change {
     },
 }
 
-/// The kinds of things that can be deleted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// The kinds of things that a network is made of.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum PartKind {
     /// The VPC itself.
     Vpc,
@@ -347,6 +348,61 @@ pub enum PartKind {
     Group,
     /// A flow log.
     FlowLog,
+}
+
+/// Some kinds of parts.
+pub type PartKinds = BTreeSet<PartKind>;
+
+impl PartKind {
+    /// All kinds.
+    pub const ALL: [Self; 10] = [
+        Self::Vpc,
+        Self::Subnet,
+        Self::RouteTable,
+        Self::InternetGateway,
+        Self::EgressGateway,
+        Self::Address,
+        Self::NatGateway,
+        Self::Endpoint,
+        Self::Group,
+        Self::FlowLog,
+    ];
+}
+
+impl NewPart {
+    /// The kind.
+    pub fn kind(&self) -> PartKind {
+        match self {
+            Self::Subnet { .. } => PartKind::Subnet,
+            Self::RouteTable(_) => PartKind::RouteTable,
+            Self::InternetGateway => PartKind::InternetGateway,
+            Self::EgressGateway(_) => PartKind::EgressGateway,
+            Self::Address => PartKind::Address,
+            Self::NatGateway { .. } => PartKind::NatGateway,
+            Self::Endpoint { .. } => PartKind::Endpoint,
+            Self::Group { .. } => PartKind::Group,
+            Self::FlowLog { .. } => PartKind::FlowLog,
+        }
+    }
+}
+
+impl Change {
+    /// The kind of what is changed. `None` for tags, which all kinds have.
+    pub fn kind(&self) -> Option<PartKind> {
+        Some(match self {
+            Self::Dns(_) | Self::VpcIpv6 => PartKind::Vpc,
+            Self::SubnetIpv6 { .. } | Self::KeepPrivate(_) | Self::AssignIpv6(_) => PartKind::Subnet,
+            Self::Attach(_) | Self::Detach(_) => PartKind::InternetGateway,
+            Self::Associate { .. }
+            | Self::Disassociate(_)
+            | Self::AddRoute(..)
+            | Self::ReplaceRoute(..)
+            | Self::DeleteRoute(..) => PartKind::RouteTable,
+            Self::Endpoint { .. } => PartKind::Endpoint,
+            Self::Allow(..) | Self::Revoke { .. } => PartKind::Group,
+            Self::Tag { .. } => return None,
+        })
+    }
 }
 
 impl What {
@@ -397,9 +453,15 @@ pub trait Networks: Send + Sync + 'static {
     fn vpcs_tagged(&self, region: &Region, key: &str, value: &str) -> impl Answer<Vec<Vpc>>;
     /// How names are resolved in a VPC.
     fn dns(&self, region: &Region, vpc: &str) -> impl Answer<Dns>;
-    /// What there is in a VPC, but instances and interfaces; and the addresses and gateways that have this tag, which
-    /// belong to no VPC while they are not attached.
-    fn parts(&self, region: &Region, vpc: &str, tag: (&str, &str)) -> impl Answer<Vec<Part>>;
+    /// What there is of these kinds in a VPC; and the addresses and gateways that have this tag, which belong to no VPC
+    /// while they are not attached.
+    fn parts(
+        &self,
+        region: &Region,
+        vpc: &str,
+        tag: (&str, &str),
+        kinds: &PartKinds,
+    ) -> impl Answer<Vec<Part>>;
     /// The network interfaces in a VPC.
     fn interfaces(&self, region: &Region, vpc: &str) -> impl Answer<Vec<Interface>>;
     /// Makes a part and returns its id.

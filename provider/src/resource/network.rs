@@ -7,6 +7,7 @@
 mod addressing;
 mod check;
 mod endpoint_policy;
+mod look;
 mod observe;
 mod schema;
 mod settle;

@@ -7,7 +7,7 @@ use scanner_policy::Region;
 use super::{ACCOUNT, FakeAws, World, missing, retag};
 use crate::aws::{
     AwsError, Change, Dns, Endpoint, EndpointService, Interface, Ipv6Block, Networks, NewPart, Part,
-    PartKind, Peer, Route, Rule, RuleSpec, Status, Tags, Vpc, What,
+    PartKind, PartKinds, Peer, Route, Rule, RuleSpec, Status, Tags, Vpc, What,
 };
 
 /// The networks of the fake.
@@ -269,14 +269,23 @@ impl Networks for FakeAws {
         world.networks.vpcs.get(vpc).map(|(_, dns)| *dns).ok_or_else(|| missing(OPERATION))
     }
 
-    async fn parts(&self, _: &Region, vpc: &str, tag: (&str, &str)) -> Result<Vec<Part>, AwsError> {
+    async fn parts(
+        &self,
+        _: &Region,
+        vpc: &str,
+        tag: (&str, &str),
+        kinds: &PartKinds,
+    ) -> Result<Vec<Part>, AwsError> {
         let mut world = self.call("ec2:DescribeSubnets")?;
         let is_tagged = |part: &Part| part.tags.get(tag.0).is_some_and(|value| value == tag.1);
+        let is_asked = |part: &Part| kinds.contains(&part.what.kind());
         let parts = world.networks.parts.values();
-        let found = parts.filter(|(of, part)| of == vpc || is_tagged(part)).map(|(_, part)| part.clone());
+        let found = parts
+            .filter(|(of, part)| (of == vpc || is_tagged(part)) && is_asked(part))
+            .map(|(_, part)| part.clone());
         let found = found.collect();
-        world.networks.parts.retain(|_, (_, part)| part.status != Status::Leaving);
-        for (_, part) in world.networks.parts.values_mut() {
+        world.networks.parts.retain(|_, (_, part)| !(part.status == Status::Leaving && is_asked(part)));
+        for (_, part) in world.networks.parts.values_mut().filter(|(_, part)| is_asked(part)) {
             if part.status == Status::Pending {
                 part.status = Status::Ready;
             }

@@ -7,7 +7,8 @@ use aws_sdk_ec2::types::{
 use scanner_policy::Region;
 
 use super::{
-    Change, Dns, Endpoint, EndpointService, FlowLog, Interface, Networks, NewPart, Part, PartKind, Route, Vpc,
+    Change, Dns, Endpoint, EndpointService, FlowLog, Interface, Networks, NewPart, Part, PartKind, PartKinds,
+    Route, Vpc,
 };
 use crate::aws::error::failed;
 use crate::aws::security_groups::{permission, specifications};
@@ -50,8 +51,14 @@ impl Networks for Aws {
         self.describe_dns(region, vpc).await
     }
 
-    async fn parts(&self, region: &Region, vpc: &str, tag: (&str, &str)) -> Result<Vec<Part>, AwsError> {
-        self.describe_parts(region, vpc, tag).await
+    async fn parts(
+        &self,
+        region: &Region,
+        vpc: &str,
+        tag: (&str, &str),
+        kinds: &PartKinds,
+    ) -> Result<Vec<Part>, AwsError> {
+        self.describe_parts(region, vpc, tag, kinds).await
     }
 
     async fn interfaces(&self, region: &Region, vpc: &str) -> Result<Vec<Interface>, AwsError> {

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_ec2::operation::describe_internet_gateways::builders::DescribeInternetGatewaysFluentBuilder;
 use aws_sdk_ec2::types::{
     Filter, LogDestinationType, NatGatewayState, Route as SdkRoute, RouteOrigin, SecurityGroupRule,
     ServiceType, State, VpcAttributeName, VpcCidrBlockStateCode, VpcEndpoint, VpcEndpointType,
 };
 use scanner_policy::Region;
 
-use super::{Dns, Endpoint, EndpointService, FlowLog, Interface, Ipv6Block, Part, Route, Status, Vpc, What};
+use super::{
+    Dns, Endpoint, EndpointService, FlowLog, Interface, Ipv6Block, Part, PartKind, PartKinds, Route, Status,
+    Vpc, What,
+};
 use crate::aws::error::failed;
 use crate::aws::security_groups::{rule_from_sdk, tags_from_sdk};
 use crate::aws::{Aws, AwsError, Rule};
@@ -27,6 +31,14 @@ macro_rules! all {
 
 fn filter(name: impl Into<String>, value: &str) -> Filter {
     Filter::builder().name(name).values(value).build()
+}
+
+/// The answer of `ask`, which is asked only then.
+async fn when(
+    is_asked: bool,
+    ask: impl Future<Output = Result<Vec<Part>, AwsError>>,
+) -> Result<Vec<Part>, AwsError> {
+    if is_asked { ask.await } else { Ok(Vec::new()) }
 }
 
 fn part(id: Option<String>, tags: Option<Vec<aws_sdk_ec2::types::Tag>>, status: Status, what: What) -> Part {
@@ -126,19 +138,23 @@ impl Aws {
         region: &Region,
         vpc: &str,
         tag: (&str, &str),
+        kinds: &PartKinds,
     ) -> Result<Vec<Part>, AwsError> {
-        let found = tokio::try_join!(
-            self.subnets(region, vpc),
-            self.route_tables(region, vpc),
-            self.gateways(region, vpc, tag),
-            self.nat_gateways(region, vpc),
-            self.addresses(region, tag),
-            self.endpoints(region, vpc),
-            self.groups(region, vpc),
-            self.flow_logs(region, vpc),
+        use PartKind::{
+            Address, EgressGateway, Endpoint, FlowLog, Group, InternetGateway, NatGateway, RouteTable, Subnet,
+        };
+        let (subnets, tables, gateways, egress, nats, addresses, endpoints, groups, logs) = tokio::try_join!(
+            when(kinds.contains(&Subnet), self.subnets(region, vpc)),
+            when(kinds.contains(&RouteTable), self.route_tables(region, vpc)),
+            when(kinds.contains(&InternetGateway), self.internet_gateways(region, vpc, tag)),
+            when(kinds.contains(&EgressGateway), self.egress_gateways(region, tag)),
+            when(kinds.contains(&NatGateway), self.nat_gateways(region, vpc)),
+            when(kinds.contains(&Address), self.addresses(region, tag)),
+            when(kinds.contains(&Endpoint), self.endpoints(region, vpc)),
+            when(kinds.contains(&Group), self.groups(region, vpc)),
+            when(kinds.contains(&FlowLog), self.flow_logs(region, vpc)),
         )?;
-        let (subnets, tables, gateways, nats, addresses, endpoints, groups, logs) = found;
-        Ok([subnets, tables, gateways, nats, addresses, endpoints, groups, logs].concat())
+        Ok([subnets, tables, gateways, egress, nats, addresses, endpoints, groups, logs].concat())
     }
 
     pub(super) async fn describe_interfaces(
@@ -198,8 +214,8 @@ impl Aws {
             .collect())
     }
 
-    /// Internet gateways: those that are attached, and those that have the tag; and egress-only ones.
-    async fn gateways(
+    /// Internet gateways: those that are attached, and those that have the tag.
+    async fn internet_gateways(
         &self,
         region: &Region,
         vpc: &str,
@@ -208,13 +224,10 @@ impl Aws {
         let ec2 = self.clients(region).ec2;
         let attached = ec2.describe_internet_gateways().filters(filter("attachment.vpc-id", vpc));
         let tagged = ec2.describe_internet_gateways().filters(filter(format!("tag:{key}"), value));
-        let egress =
-            ec2.describe_egress_only_internet_gateways().filters(filter(format!("tag:{key}"), value));
-        let list = |request: aws_sdk_ec2::operation::describe_internet_gateways::builders::DescribeInternetGatewaysFluentBuilder| async {
+        let list = async |request: DescribeInternetGatewaysFluentBuilder| {
             Ok::<_, AwsError>(all!(request, "ec2:DescribeInternetGateways"))
         };
-        let list_egress = async { Ok::<_, AwsError>(all!(egress, "ec2:DescribeEgressOnlyInternetGateways")) };
-        let (attached, tagged, egress) = tokio::try_join!(list(attached), list(tagged), list_egress)?;
+        let (attached, tagged) = tokio::try_join!(list(attached), list(tagged))?;
         let mut found: BTreeMap<String, Part> = BTreeMap::new();
         for gateway in attached.into_iter().chain(tagged) {
             let is_attached =
@@ -223,11 +236,21 @@ impl Aws {
             let gateway = part(gateway.internet_gateway_id, gateway.tags, Status::Ready, what);
             found.insert(gateway.id.clone(), gateway);
         }
-        let egress = egress
-            .into_iter()
+        Ok(found.into_values().collect())
+    }
+
+    async fn egress_gateways(
+        &self,
+        region: &Region,
+        (key, value): (&str, &str),
+    ) -> Result<Vec<Part>, AwsError> {
+        let request = self.clients(region).ec2.describe_egress_only_internet_gateways();
+        let request = request.filters(filter(format!("tag:{key}"), value));
+        let found = all!(request, "ec2:DescribeEgressOnlyInternetGateways").into_iter();
+        Ok(found
             .map(|it| part(it.egress_only_internet_gateway_id, it.tags, Status::Ready, What::EgressGateway))
-            .filter(|it| it.tags.get(key).is_some_and(|tag| tag == value));
-        Ok(found.into_values().chain(egress).collect())
+            .filter(|it| it.tags.get(key).is_some_and(|tag| tag == value))
+            .collect())
     }
 
     async fn nat_gateways(&self, region: &Region, vpc: &str) -> Result<Vec<Part>, AwsError> {

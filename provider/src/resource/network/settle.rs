@@ -8,14 +8,15 @@ use scanner_policy::Region;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::look::View;
 use super::steps::{Situation, Step, key_of, next};
-use super::wanted::{TOKEN_TAG, Wanted};
-use crate::aws::{AwsError, Kind, Networks, Pace, PartKind, Status, Vpc};
+use super::wanted::Wanted;
+use crate::aws::{AwsError, Kind, Networks, Pace, PartKind, PartKinds, Status};
 use crate::sdk::{Context, Diagnostic};
 
 /// How long EC2 may take until one of its calls knows what another has made. AWS names no figure ("Eventual consistency
 /// in the Amazon EC2 API"); seconds are usual.
-const PROPAGATION: Duration = Duration::from_mins(2);
+pub(super) const PROPAGATION: Duration = Duration::from_mins(2);
 
 /// One network: where it is and how its parts are known.
 #[derive(Debug)]
@@ -27,16 +28,6 @@ pub(super) struct Site<A> {
 }
 
 impl<A: Networks> Site<A> {
-    /// The network as it is. `None` when the VPC is gone.
-    pub(super) async fn look(&self) -> Result<Option<Situation>, AwsError> {
-        let Self { aws, region, vpc, token } = self;
-        let found = aws.vpc(region, vpc);
-        let (found, dns, parts) =
-            tokio::join!(found, aws.dns(region, vpc), aws.parts(region, vpc, (TOKEN_TAG, token)));
-        let Some(vpc) = found? else { return Ok(None) };
-        Ok(Some(Situation { vpc, dns: dns?, parts: parts? }))
-    }
-
     /// Brings the network to what is wanted; without that, removes all of its parts. `seen` is told of every look.
     pub(super) async fn settle(
         &self,
@@ -48,8 +39,9 @@ impl<A: Networks> Site<A> {
         let mut pace = Pace::brisk();
         let mut before: Vec<Step> = Vec::new();
         let mut trouble: Trouble = Trouble::default();
+        let mut view = View::default();
         loop {
-            let situation = self.look_until_there(ctx, wanted.is_some()).await?;
+            let situation = self.look_again(ctx, &mut view, wanted.is_some()).await?;
             seen(&situation);
             fail_of_made(&situation, &made)?;
             let steps = next(&self.token, wanted, &situation, &made);
@@ -59,6 +51,11 @@ impl<A: Networks> Site<A> {
                 (true, true) => steps.remove,
             };
             if todo.is_empty() && steps.waiting.is_empty() {
+                if !view.is_whole() {
+                    // Others may have changed what was not looked at.
+                    view.forget();
+                    continue;
+                }
                 return if steps.unplaced.is_empty() { Ok(situation) } else { Err(no_room(&steps.unplaced)) };
             }
             if todo.is_empty() || todo == before {
@@ -76,13 +73,20 @@ impl<A: Networks> Site<A> {
                 }
             }
             before.clone_from(&todo);
+            view.note(&todo);
             let mut errors = Vec::new();
             for (step, result) in self.run(wanted, todo).await {
                 match (step, result) {
-                    (Step::Create { key, .. }, Ok(Some(id))) => _ = made.insert(key, id),
+                    (Step::Create { key, part }, Ok(Some(id))) => {
+                        view.expect(id.clone(), part.kind());
+                        made.insert(key, id);
+                    }
                     (_, Ok(_)) => {}
                     (step, Err(error)) => errors.push((step, error)),
                 }
+            }
+            if errors.iter().any(|(_, error)| !error.is_in_use()) {
+                view.forget();
             }
             if let Some((step, error)) = trouble.note(errors) {
                 // What failed may have been done all the same: its answer was lost, and the request made again.
@@ -111,37 +115,6 @@ impl<A: Networks> Site<A> {
             }
             Err(diagnostic) => Err(self.explain(diagnostic, true).await),
         }
-    }
-
-    /// A VPC that was just made may not be listed yet; one that is being removed may be gone.
-    async fn look_until_there(&self, ctx: &Context, must_be: bool) -> Result<Situation, Diagnostic> {
-        let what = format!("reading network {} in {}", self.vpc, self.region);
-        let mut pace = Pace::brisk();
-        let started = Instant::now();
-        loop {
-            let looked = ctx.wait(&what, self.look()).await?;
-            let is_early = started.elapsed() < PROPAGATION && must_be;
-            match looked {
-                Ok(Some(situation)) => return Ok(situation),
-                Ok(None) if !must_be => {
-                    let tag = (TOKEN_TAG, self.token.as_str());
-                    let parts = ctx.wait(&what, self.aws.parts(&self.region, &self.vpc, tag)).await?;
-                    let parts = parts.map_err(|error| self.unreadable(&error))?;
-                    let vpc = Vpc { id: self.vpc.clone(), ..Vpc::default() };
-                    return Ok(Situation { vpc, parts, ..Situation::default() });
-                }
-                Ok(None) if !is_early => {
-                    let detail = "It was deleted meanwhile. Apply again to make another one.";
-                    return Err(Diagnostic::error(format!("VPC {} is gone", self.vpc), detail));
-                }
-                Err(error) if !(error.is_not_found() && is_early) => return Err(self.unreadable(&error)),
-                _ => pace.pause(ctx, &what).await?,
-            }
-        }
-    }
-
-    fn unreadable(&self, error: &AwsError) -> Diagnostic {
-        error.diagnostic(format!("Could not read network {} in {}", self.vpc, self.region))
     }
 
     /// Does all steps side by side. A call that was made is not given up, whatever happens to the others.
@@ -193,7 +166,7 @@ impl<A: Networks> Site<A> {
                 lines.insert(format!("- network interface {}{owner} in subnet {}{what}", it.id, it.subnet));
             }
         }
-        if let Ok(parts) = self.aws.parts(&self.region, &self.vpc, (TOKEN_TAG, &self.token)).await {
+        if let Ok(parts) = self.parts_of(PartKinds::from(PartKind::ALL)).await {
             for part in parts.iter().filter(|part| key_of(part, &self.token).is_none() && !is_built_in(part))
             {
                 lines.insert(format!("- {} {}, which this resource did not make", part.what.kind(), part.id));
