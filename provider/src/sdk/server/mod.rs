@@ -6,6 +6,7 @@
 
 mod action;
 mod apply;
+mod check;
 mod describe;
 mod ephemeral;
 mod panic;

@@ -8,11 +8,12 @@ use tokio::time::Instant;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
+use super::check::check;
 use super::wire::{decode, diagnostics};
 use super::{Server, describe, panic, proto};
 use crate::sdk::context::Private;
-use crate::sdk::validate::{Client, validate};
-use crate::sdk::{Convert, Diagnostic, Path, Provider, Raw, Schema};
+use crate::sdk::validate::Client;
+use crate::sdk::{Convert, Diagnostic, Path, Provider, Raw};
 
 /// A [`Server`] that gRPC can call.
 pub(crate) struct Service<P: Provider>(pub(crate) Arc<Server<P>>);
@@ -377,22 +378,4 @@ impl<P: Provider> Server<P> {
         }
         told.diagnostics
     }
-}
-
-/// What is wrong with a configuration: by its schema, and when that finds no error, by `further`.
-async fn check(
-    schema: &Schema,
-    config: Option<&proto::DynamicValue>,
-    client: Client,
-    further: impl Fn(&Raw) -> Vec<Diagnostic>,
-) -> Vec<Diagnostic> {
-    let work = async {
-        let config = decode(config, schema)?;
-        let mut found = validate(&schema.body, &config, client);
-        if !found.iter().any(Diagnostic::is_error) {
-            found.extend(further(&config));
-        }
-        Ok(found)
-    };
-    panic::catch(work).await.flatten().unwrap_or_else(|diagnostic: Diagnostic| vec![diagnostic])
 }
