@@ -32,7 +32,7 @@ resource "datadog_agentless_scanner_security_group" "this" {
   vpc_id = datadog_agentless_scanner_network.this.vpc_id
 }
 
-# Says which account this is.
+# Says which account and which partition this is.
 data "datadog_agentless_scanner_policy" "this" {
   features = var.features
 }
@@ -43,9 +43,8 @@ resource "datadog_agentless_scanner_api_key" "this" {
   api_key_wo_version      = var.datadog_api_key_version
   recovery_window_in_days = var.secret_recovery_days
 
-  # Nobody else in the account gets the key. Written out, because the role in turn refers to the secret. In GovCloud and
-  # China, the ARN begins with arn:aws-us-gov and arn:aws-cn.
-  reader_role_arns = ["arn:aws:iam::${data.datadog_agentless_scanner_policy.this.account_id}:role/${var.name}"]
+  # Nobody else in the account gets the key. Written out, because the role in turn refers to the secret.
+  reader_role_arns = ["arn:${data.datadog_agentless_scanner_policy.this.partition}:iam::${data.datadog_agentless_scanner_policy.this.account_id}:role/${var.name}"]
 }
 
 resource "datadog_agentless_scanner_role" "this" {

@@ -40,6 +40,11 @@ provider "datadog" {
   }
 }
 
+locals {
+  # The parts of the ARN: the second is the partition, the fifth the account.
+  target = split(":", var.target_account_role_arn)
+}
+
 module "scanner" {
   source = "../../modules/region"
 
@@ -61,7 +66,7 @@ module "scanner" {
 
   # Written out: the delegate role refers to the scanner's role, and roles that refer to each other would be a cycle.
   accounts = [{
-    delegate_role_arn = "arn:aws:iam::${split(":", var.target_account_role_arn)[4]}:role/${var.delegate_role_name}"
+    delegate_role_arn = "arn:${local.target[1]}:iam::${local.target[4]}:role/${var.delegate_role_name}"
     external_id       = var.external_id
   }]
 }

@@ -20,6 +20,11 @@ provider "datadog" {
   }
 }
 
+# Says which partition this is.
+data "datadog_agentless_scanner_policy" "this" {
+  region = var.region
+}
+
 module "scanner" {
   source = "../../modules/region"
 
@@ -38,7 +43,7 @@ module "scanner" {
   # The delegate roles come later, and each trusts the scanner's role, which must exist then: so they are written out.
   accounts = [
     for account_id in sort(tolist(var.target_account_ids)) : {
-      delegate_role_arn = "arn:aws:iam::${account_id}:role/${var.delegate_role_name}"
+      delegate_role_arn = "arn:${data.datadog_agentless_scanner_policy.this.partition}:iam::${account_id}:role/${var.delegate_role_name}"
       external_id       = var.external_id
     }
   ]

@@ -24,6 +24,8 @@ model! {
         pub account_id: Value<String>,
         /// The region that is scanned.
         pub region: Value<String>,
+        /// Its partition.
+        pub partition: Value<String>,
         /// The regions that the delegate may be used in.
         pub regions: Value<BTreeSet<String>>,
         /// What is to be scanned.
@@ -109,6 +111,13 @@ impl<A: Identity> DataSource for Policy<A> {
             .validate(validator::pattern("the twelve digits of an account", |id| id.parse::<AccountId>().is_ok())),
         )
         .attribute(region_attribute(" that the scanner scans"))
+        .attribute(
+            Attribute::string(
+                "partition",
+                "The partition of the region, with which ARNs begin: `aws`, `aws-cn` in China, `aws-us-gov` in GovCloud.",
+            )
+            .computed(),
+        )
         .attribute(regions)
         .attribute(features_attribute(
             0,
@@ -196,6 +205,7 @@ impl<A: Identity> DataSource for Policy<A> {
         Ok(Model {
             account_id: account.to_string().into(),
             region: region.to_string().into(),
+            partition: region.partition().id().into(),
             features: given,
             scanner_policies: pieces(&scanner)?.into(),
             scanner_policy: scanner.to_json().into(),
@@ -247,6 +257,7 @@ mod tests {
         assert_eq!(calls, ["sts:GetCallerIdentity"]);
         assert_eq!(asked.account_id, "111122223333".into());
         assert_eq!(asked.region, "eu-central-1".into());
+        assert_eq!(asked.partition, "aws".into());
         assert_eq!(asked.features, Value::Null);
         assert!(asked.scanner_policy.as_str().unwrap().contains("ec2:CreateSnapshot"));
         assert_eq!(asked.scanner_policy, asked.delegate_policy);
