@@ -1,11 +1,11 @@
 use std::fs;
 
-use agentless_tests::local_aws::{Effect, Fault, Hold};
+use agentless_tests::local_aws::{Effect, Fault};
 use agentless_tests::terraform::Terraform;
 use aws_sdk_secretsmanager::types::Tag;
 use serde_json::Value as Json;
 
-use crate::shared::{assert_repaired, local_aws, secretsmanager, terraform, text, unique};
+use crate::shared::{assert_repaired, interrupt_apply, local_aws, secretsmanager, terraform, text, unique};
 
 const SECRET: &str = "datadog_agentless_scanner_api_key.this";
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -225,15 +225,7 @@ async fn an_interrupted_apply_keeps_what_it_has_made() {
     let name = unique("key");
     let more = format!("{AT_ONCE}\nreader_role_arns = [\"{ROLE}\"]");
     let terraform = with_key(&config(&name, 1, &more)).await;
-    let hold = Hold::new();
-    let fault = Fault::on("secretsmanager", "CreateSecret", Effect::HoldReply(hold.clone())).times(1);
-    local_aws().await.inject(fault.with_parameter("Name", &name));
-    let running = terraform.start_apply().unwrap();
-    hold.reached().await;
-    running.interrupt().unwrap();
-    hold.release();
-    let finished = running.wait().await.unwrap();
-    assert!(finished.stdout.contains("Interrupt received"), "{}{}", finished.stdout, finished.stderr);
+    interrupt_apply(&terraform, ("secretsmanager", "CreateSecret"), ("Name", &name)).await;
     assert_eq!(terraform.state().await.unwrap().addresses(), [SECRET]);
     terraform.destroy().await.unwrap();
     assert_gone(&name).await;

@@ -14,6 +14,28 @@ use crate::aws::error::failed;
 use crate::aws::security_groups::{permission, specifications};
 use crate::aws::{Aws, AwsError, SecurityGroups, Tags};
 
+/// Where a route leads: the requests about routes have the same arguments, and no type in common.
+macro_rules! to_destination {
+    ($request:expr, $route:expr) => {
+        match destination($route) {
+            Destination::Ipv4(cidr) => $request.destination_cidr_block(cidr),
+            Destination::Ipv6(cidr) => $request.destination_ipv6_cidr_block(cidr),
+            Destination::List(id) => $request.destination_prefix_list_id(id),
+        }
+    };
+}
+
+/// By what it leads there.
+macro_rules! by_target {
+    ($request:expr, $route:expr) => {
+        match target($route) {
+            Target::Nat(id) => $request.nat_gateway_id(id),
+            Target::EgressOnly(id) => $request.egress_only_internet_gateway_id(id),
+            Target::Gateway(id) => $request.gateway_id(id),
+        }
+    };
+}
+
 impl Networks for Aws {
     async fn zones(&self, region: &Region) -> Result<Vec<String>, AwsError> {
         self.describe_zones(region).await
@@ -294,41 +316,21 @@ impl Aws {
 
     async fn add_route(&self, region: &Region, table: &str, route: &Route) -> Result<(), AwsError> {
         let request = self.clients(region).ec2.create_route().route_table_id(table);
-        let request = match destination(route) {
-            Destination::Ipv4(cidr) => request.destination_cidr_block(cidr),
-            Destination::Ipv6(cidr) => request.destination_ipv6_cidr_block(cidr),
-            Destination::List(id) => request.destination_prefix_list_id(id),
-        };
-        let request = match target(route) {
-            Target::Nat(id) => request.nat_gateway_id(id),
-            Target::EgressOnly(id) => request.egress_only_internet_gateway_id(id),
-            Target::Gateway(id) => request.gateway_id(id),
-        };
+        let request = to_destination!(request, route);
+        let request = by_target!(request, route);
         request.send().await.map_err(failed("ec2:CreateRoute")).map(drop)
     }
 
     async fn replace_route(&self, region: &Region, table: &str, route: &Route) -> Result<(), AwsError> {
         let request = self.clients(region).ec2.replace_route().route_table_id(table);
-        let request = match destination(route) {
-            Destination::Ipv4(cidr) => request.destination_cidr_block(cidr),
-            Destination::Ipv6(cidr) => request.destination_ipv6_cidr_block(cidr),
-            Destination::List(id) => request.destination_prefix_list_id(id),
-        };
-        let request = match target(route) {
-            Target::Nat(id) => request.nat_gateway_id(id),
-            Target::EgressOnly(id) => request.egress_only_internet_gateway_id(id),
-            Target::Gateway(id) => request.gateway_id(id),
-        };
+        let request = to_destination!(request, route);
+        let request = by_target!(request, route);
         request.send().await.map_err(failed("ec2:ReplaceRoute")).map(drop)
     }
 
     async fn delete_route(&self, region: &Region, table: &str, route: &Route) -> Result<(), AwsError> {
         let request = self.clients(region).ec2.delete_route().route_table_id(table);
-        let request = match destination(route) {
-            Destination::Ipv4(cidr) => request.destination_cidr_block(cidr),
-            Destination::Ipv6(cidr) => request.destination_ipv6_cidr_block(cidr),
-            Destination::List(id) => request.destination_prefix_list_id(id),
-        };
+        let request = to_destination!(request, route);
         match request.send().await.map_err(failed("ec2:DeleteRoute")) {
             Err(error) if error.is_not_found() => Ok(()),
             answer => answer.map(drop),

@@ -81,45 +81,42 @@ pub(super) fn outputs(model: Model, wanted: &Wanted, situation: Option<&Situatio
     }
 }
 
+/// Calls `each` with what only AWS can tell of a network.
+macro_rules! outputs_in {
+    ($each:ident) => {
+        $each!(
+            ipv6_cidr_block,
+            private_subnet_ids,
+            public_subnet_ids,
+            private_route_table_ids,
+            public_route_table_id,
+            nat_addresses,
+            endpoint_ids,
+            prefix_list_ids,
+            endpoint_security_group_id
+        )
+    };
+}
+
 /// What a plan says of the outputs: those of `prior` when nothing changes them.
 pub(super) fn plan_outputs(planned: &mut Model, prior: Option<&Model>) {
-    macro_rules! each {
+    macro_rules! keep {
         ($($name:ident),*) => {$(
             planned.$name = prior.map_or(Value::Unknown, |prior| prior.$name.clone());
         )*};
     }
-    each!(
-        ipv6_cidr_block,
-        private_subnet_ids,
-        public_subnet_ids,
-        private_route_table_ids,
-        public_route_table_id,
-        nat_addresses,
-        endpoint_ids,
-        prefix_list_ids,
-        endpoint_security_group_id
-    );
+    outputs_in!(keep);
 }
 
 fn without_unknown(mut model: Model) -> Model {
-    macro_rules! each {
+    macro_rules! empty {
         ($($name:ident),*) => {$(
             if model.$name.is_unknown() {
                 model.$name = Value::Null;
             }
         )*};
     }
-    each!(
-        ipv6_cidr_block,
-        private_subnet_ids,
-        public_subnet_ids,
-        private_route_table_ids,
-        public_route_table_id,
-        nat_addresses,
-        endpoint_ids,
-        prefix_list_ids,
-        endpoint_security_group_id
-    );
+    outputs_in!(empty);
     model
 }
 
