@@ -85,6 +85,31 @@ async fn single_region() {
     account.assert_as(&before).await;
 }
 
+/// The same in GovCloud and in China, where no ARN begins with `arn:aws:`.
+#[tokio::test]
+async fn an_example_is_applied_in_other_partitions() {
+    for (region, partition) in [("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")] {
+        let account = Account::new(&[region]).await;
+        let image = account.image(region).await;
+        let mut terraform = account.terraform("single-region");
+        terraform.set_variable("region", region);
+        terraform.set_variable("image_id", image);
+        terraform.set_variable("datadog_api_key", KEY);
+        terraform.set_variable("secret_recovery_days", "0");
+        let before = account.inventory().await;
+        let state = applied(&terraform).await;
+        for name in ["secret_arn", "policy"] {
+            let said = output(&state, name);
+            assert!(said.contains(&format!("arn:{partition}:")) && !said.contains("arn:aws:"), "{said}");
+        }
+        let stored = fs::read_to_string(terraform.directory().join("terraform.tfstate")).expect("a state");
+        let foreign = stored.split('"').find(|text| text.contains("arn:aws:"));
+        assert_eq!(foreign, None, "{region}");
+        terraform.destroy().await.expect("terraform destroy");
+        account.assert_as(&before).await;
+    }
+}
+
 async fn multi_region() {
     let regions = ["eu-central-1", "us-west-2"];
     let account = Account::new(&regions).await;
