@@ -15,6 +15,7 @@ from . import (
     secrets,
     security_groups,
     snapshots,
+    tags,
 )
 
 MODULES = (
@@ -28,6 +29,7 @@ MODULES = (
     secrets,
     security_groups,
     snapshots,
+    tags,
 )
 
 

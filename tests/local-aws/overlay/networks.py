@@ -95,7 +95,7 @@ def endpoints() -> None:
         is_interface = (kwargs.get("endpoint_type") or "").lower() == "interface"
         for other in self.vpc_end_points.values():
             same = (other.vpc_id, other.service_name) == (kwargs["vpc_id"], kwargs["service_name"])
-            if not same or other.state == "deleted":
+            if not same:
                 continue
             if is_interface and kwargs.get("private_dns_enabled") and other.private_dns_enabled:
                 raise EC2ClientError(
@@ -113,7 +113,7 @@ def endpoints() -> None:
         """`deleting` at first, with its interfaces still there; a gateway's routes go at once."""
         for endpoint_id in vpce_ids or []:
             endpoint = self.vpc_end_points.get(endpoint_id)
-            if endpoint is None or endpoint.state == "deleted":
+            if endpoint is None:
                 continue
             endpoint.state, endpoint.looks = "deleting", LOOKS
             for table_id in endpoint.route_table_ids:
@@ -124,7 +124,7 @@ def endpoints() -> None:
         """Those that are deleted are not listed any more."""
         backend = self.ec2_backend
         reply = original(self)
-        found = [copy.copy(endpoint) for endpoint in reply.result["VpcEndpoints"] if endpoint.state != "deleted"]
+        found = [copy.copy(endpoint) for endpoint in reply.result["VpcEndpoints"]]
         for endpoint in reply.result["VpcEndpoints"]:
             endpoint.looks = max(0, getattr(endpoint, "looks", 0) - 1)
             if endpoint.looks:
@@ -132,7 +132,7 @@ def endpoints() -> None:
             if endpoint.state == "pending":
                 endpoint.state = "available"
             elif endpoint.state == "deleting":
-                endpoint.state = "deleted"
+                backend.vpc_end_points.pop(endpoint.id, None)
                 for eni_id in endpoint.network_interface_ids:
                     backend.enis.pop(eni_id, None)
         return ActionResult({"VpcEndpoints": found})

@@ -12,7 +12,6 @@ mod faults;
 mod image;
 mod interrupt;
 mod network;
-mod network_faults;
 mod policy;
 mod provider;
 mod role;

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::shared::{assert_repaired, ec2, local_aws, terraform, text, unique};
 
-pub(crate) const NETWORK: &str = "datadog_agentless_scanner_network.this";
+const NETWORK: &str = "datadog_agentless_scanner_network.this";
 
-pub(crate) fn config(name: &str, more: &str) -> String {
+fn config(name: &str, more: &str) -> String {
     format!("resource \"datadog_agentless_scanner_network\" \"this\" {{\n  name = \"{name}\"\n{more}\n}}\n")
 }
 
@@ -216,13 +216,13 @@ async fn default_routes(subnet: &str) -> Vec<String> {
     targets
 }
 
-pub(crate) async fn addresses(token: &str) -> usize {
+async fn addresses(token: &str) -> usize {
     let ours = Filter::builder().name("tag:DatadogAgentlessScannerNetwork").values(token).build();
     let answer = ec2().await.describe_addresses().filters(ours).send().await.expect("addresses");
     answer.addresses().len()
 }
 
-pub(crate) async fn assert_gone(id: &str, token: &str) {
+async fn assert_gone(id: &str, token: &str) {
     assert!(ec2().await.describe_vpcs().vpc_ids(id).send().await.is_err(), "VPC {id} is still there");
     let ours = Filter::builder().name("tag:DatadogAgentlessScannerNetwork").values(token).build();
     let vpcs = ec2().await.describe_vpcs().filters(ours.clone()).send().await.expect("VPCs");

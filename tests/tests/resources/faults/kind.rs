@@ -71,9 +71,9 @@ pub(crate) struct Point {
 }
 
 impl Point {
-    /// The calls of an operation, in order of arrival. Of a question that is asked again and again, the first and the
-    /// last.
-    pub(crate) fn of(calls: &[Call]) -> Vec<Self> {
+    /// The calls of an operation, in order of arrival. Of a question that is asked again and again, the first and, when it
+    /// counts twice, the last.
+    pub(crate) fn of(calls: &[Call], times: usize) -> Vec<Self> {
         let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
         let mut points: Vec<(&Call, Self)> = Vec::new();
         for call in calls {
@@ -87,8 +87,11 @@ impl Point {
             *count += 1;
             let is_same =
                 |(it, _): &&(&Call, Self)| it.action == call.action && it.parameters == call.parameters;
-            if point.is_read() && points.iter().filter(is_same).count() == 2 {
-                let last = points.iter().rposition(|it| is_same(&it)).expect("there are two");
+            if point.is_read() && points.iter().filter(is_same).count() == times {
+                if times == 1 {
+                    continue;
+                }
+                let last = points.iter().rposition(|it| is_same(&it)).expect("it was asked before");
                 points.remove(last);
             }
             points.push((call, point));
