@@ -6,7 +6,8 @@ terraform {
 
   required_providers {
     datadog = {
-      source = "registry.terraform.io/agentless/datadog-agentless"
+      source  = "registry.terraform.io/agentless/datadog-agentless"
+      version = "~> 0.1"
     }
   }
 }

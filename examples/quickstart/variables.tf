@@ -17,9 +17,19 @@ variable "vpc_id" {
 variable "subnet_ids" {
   description = "Subnets in which scanner instances run, with a route to the AWS APIs. Private ones behind a NAT gateway or VPC endpoints are best."
   type        = list(string)
+
+  validation {
+    condition     = length(var.subnet_ids) > 0
+    error_message = "Name at least one subnet of the VPC."
+  }
 }
 
 variable "image_id" {
   description = "AMI for arm64 instances. This version publishes none with the scanner."
   type        = string
+
+  validation {
+    condition     = startswith(var.image_id, "ami-")
+    error_message = "The id of an AMI begins with ami-."
+  }
 }

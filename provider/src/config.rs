@@ -69,6 +69,8 @@ model! {
         pub ec2: Value<String>,
         /// IAM.
         pub iam: Value<String>,
+        /// Secrets Manager.
+        pub secretsmanager: Value<String>,
         /// STS.
         pub sts: Value<String>,
     }
@@ -154,7 +156,14 @@ pub(crate) fn schema() -> Schema {
              `AWS_ENDPOINT_URL_EC2` and its like do the same.",
         )
         .attributes(
-            [("autoscaling", "EC2 Auto Scaling"), ("ec2", "EC2"), ("iam", "IAM"), ("sts", "STS")].map(
+            [
+                ("autoscaling", "EC2 Auto Scaling"),
+                ("ec2", "EC2"),
+                ("iam", "IAM"),
+                ("secretsmanager", "Secrets Manager"),
+                ("sts", "STS"),
+            ]
+            .map(
                 |(name, service)| {
                     Attribute::string(name, format!("URL of {service}."))
                         .optional()
@@ -239,8 +248,23 @@ pub(crate) async fn configure(ctx: &Context, config: Config) -> Result<Client, D
     Ok(Client { aws: Arc::new(aws), settings: Arc::new(Settings { region, default_tags }) })
 }
 
-/// Credentials and endpoints must be known to do anything at all; region and default tags may come later.
+/// Nothing can be planned without credentials and endpoints.
 fn refuse_unknown(config: &Config) -> Result<(), Diagnostic> {
+    match unknown_argument(config) {
+        None => Ok(()),
+        Some(name) => Err(Diagnostic::error(
+            "Provider configuration is not known yet",
+            format!(
+                "{name} depends on a resource that is not made yet, but is needed to plan. Make that resource first \
+                 (`terraform apply -target=…`), or configure the provider from variables."
+            ),
+        )
+        .at(Path::from(name))),
+    }
+}
+
+/// The first argument that must be known to do anything at all, and is not; region and default tags may come later.
+pub(crate) fn unknown_argument(config: &Config) -> Option<&'static str> {
     let role = config.assume_role.get();
     let urls = config.endpoints.get();
     let unknown = [
@@ -262,21 +286,13 @@ fn refuse_unknown(config: &Config) -> Result<(), Diagnostic> {
             "endpoints",
             config.endpoints.is_unknown()
                 || urls.is_some_and(|urls| {
-                    [&urls.autoscaling, &urls.ec2, &urls.iam, &urls.sts].iter().any(|url| url.is_unknown())
+                    [&urls.autoscaling, &urls.ec2, &urls.iam, &urls.secretsmanager, &urls.sts]
+                        .iter()
+                        .any(|url| url.is_unknown())
                 }),
         ),
     ];
-    match unknown.into_iter().find(|(_, is_unknown)| *is_unknown) {
-        None => Ok(()),
-        Some((name, _)) => Err(Diagnostic::error(
-            "Provider configuration is not known yet",
-            format!(
-                "{name} depends on a resource that is not made yet, but is needed to plan. Make that resource first \
-                 (`terraform apply -target=…`), or configure the provider from variables."
-            ),
-        )
-        .at(Path::from(name))),
-    }
+    unknown.into_iter().find_map(|(name, is_unknown)| is_unknown.then_some(name))
 }
 
 async fn load(config: &Config) -> Result<SdkConfig, Diagnostic> {
@@ -343,6 +359,7 @@ fn endpoints(config: &Config) -> Endpoints {
         autoscaling: urls.autoscaling.known(),
         ec2: urls.ec2.known(),
         iam: urls.iam.known(),
+        secretsmanager: urls.secretsmanager.known(),
         sts: urls.sts.known(),
     }
 }
@@ -370,5 +387,17 @@ mod tests {
         let error = configure(&ctx, keys("AKIA".into(), Value::Unknown)).await.unwrap_err();
         assert_eq!(error.path, Path::from("secret_key"));
         assert!(error.detail.contains("-target"), "{}", error.detail);
+    }
+
+    #[test]
+    fn only_what_nothing_can_be_done_without_defers() {
+        let region = Config { region: Value::Unknown, default_tags: Value::Unknown, ..Config::default() };
+        assert_eq!(unknown_argument(&region), None);
+        assert_eq!(unknown_argument(&keys("AKIA".into(), Value::Unknown)), Some("secret_key"));
+        let role = AssumeRole { external_id: Value::Unknown, ..AssumeRole::default() };
+        assert_eq!(
+            unknown_argument(&Config { assume_role: role.into(), ..Config::default() }),
+            Some("assume_role")
+        );
     }
 }

@@ -1,6 +1,13 @@
 //! [`Agentless`]: the provider as a whole.
 
+use crate::action::rotate::Rotate;
 use crate::config::{self, Client, Config};
+use crate::data_source::image::Image;
+use crate::data_source::policy::Policy;
+use crate::ephemeral_resource::session::ScannerSession;
+use crate::resource::api_key::ApiKey;
+use crate::resource::delegate_role::DelegateRole;
+use crate::resource::network::Network;
 use crate::resource::role::Role;
 use crate::resource::scanner::Scanner;
 use crate::resource::security_group::SecurityGroup;
@@ -26,7 +33,20 @@ impl Provider for Agentless {
         Catalog::new()
             .resource(|client: &Client| Scanner::new(client.aws.clone(), client.settings.clone()))
             .resource(|client: &Client| Role::new(client.aws.clone(), client.settings.clone()))
+            .resource(|client: &Client| DelegateRole::new(client.aws.clone(), client.settings.clone()))
+            .resource(|client: &Client| ApiKey::new(client.aws.clone(), client.settings.clone()))
             .resource(|client: &Client| SecurityGroup::new(client.aws.clone(), client.settings.clone()))
+            .resource(|client: &Client| Network::new(client.aws.clone(), client.settings.clone()))
+            .data_source(|client: &Client| Image::new(client.aws.clone(), client.settings.clone()))
+            .data_source(|client: &Client| Policy::new(client.aws.clone(), client.settings.clone()))
+            .ephemeral_resource(|client: &Client| {
+                ScannerSession::new(client.aws.clone(), client.settings.clone())
+            })
+            .action(|client: &Client| Rotate::new(client.aws.clone(), client.settings.clone()))
+    }
+
+    fn is_deferred(config: &Config) -> bool {
+        config::unknown_argument(config).is_some()
     }
 
     fn validate(config: &Config) -> Vec<Diagnostic> {

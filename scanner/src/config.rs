@@ -77,6 +77,18 @@ struct Content {
     _log_level: Option<IgnoredAny>,
     #[serde(rename = "scan_interval_hours")]
     _scan_interval_hours: Option<IgnoredAny>,
+    #[serde(rename = "features")]
+    _features: Option<IgnoredAny>,
+    #[serde(rename = "include_tags")]
+    _include_tags: Option<IgnoredAny>,
+    #[serde(rename = "exclude_tags")]
+    _exclude_tags: Option<IgnoredAny>,
+    #[serde(rename = "accounts")]
+    _accounts: Option<IgnoredAny>,
+    #[serde(rename = "sinks")]
+    _sinks: Option<IgnoredAny>,
+    #[serde(rename = "rate_limits")]
+    _rate_limits: Option<IgnoredAny>,
 }
 
 impl Config {
@@ -121,8 +133,10 @@ mod tests {
     #[test]
     fn the_configuration_of_an_instance_is_one() {
         // As `ScannerConfig` of the provider writes it.
-        let content = r#"{"log_level":"info","region":"eu-central-1","sandbox":"required","scan_interval_hours":12,
-            "scanner_id":"scanner"}"#;
+        let content = r#"{"features":["hosts"],"log_level":"info","region":"eu-central-1","sandbox":"required",
+            "scan_interval_hours":12,"scanner_id":"scanner","include_tags":{"env":"prod"},"exclude_tags":{},
+            "accounts":[{"delegate_role_arn":"arn:aws:iam::111122223333:role/delegate","external_id":"id"}],
+            "sinks":{"s3":{"bucket":"reports"}},"rate_limits":{"read":10}}"#;
         assert_eq!(parse(content).unwrap().sandbox, Some(Mode::Required));
     }
 

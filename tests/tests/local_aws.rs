@@ -21,5 +21,7 @@ mod metadata;
 mod process;
 #[path = "local_aws/proxy.rs"]
 mod proxy;
+#[path = "local_aws/secrets.rs"]
+mod secrets;
 #[path = "local_aws/shared.rs"]
 mod shared;

@@ -7,6 +7,20 @@ resource "datadog_agentless_scanner" "this" {
 
   settings = {
     scan_interval_hours = 6
+    exclude_tags        = { environment = "sandbox" }
+
+    sinks = {
+      s3 = {
+        bucket = "package-lists"
+        prefix = "sbom/"
+      }
+    }
+  }
+
+  # A new image or other settings replace the instances. What fails, or raises the alarm, is put back as it was.
+  instance_refresh = {
+    bake_time = 600
+    alarms    = ["agentless-scanner-errors"]
   }
 
   # A group in use cannot be deleted: where it is replaced, its scanner is replaced with it.

@@ -33,6 +33,8 @@ pub struct Endpoints {
     pub ec2: Option<String>,
     /// IAM.
     pub iam: Option<String>,
+    /// Secrets Manager.
+    pub secretsmanager: Option<String>,
     /// STS.
     pub sts: Option<String>,
 }
@@ -43,7 +45,8 @@ pub(super) struct Clients {
     pub(super) autoscaling: aws_sdk_autoscaling::Client,
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) iam: aws_sdk_iam::Client,
-    sts: aws_sdk_sts::Client,
+    pub(super) secretsmanager: aws_sdk_secretsmanager::Client,
+    pub(super) sts: aws_sdk_sts::Client,
 }
 
 /// Who calls.
@@ -84,6 +87,7 @@ impl Clients {
             autoscaling: client!(aws_sdk_autoscaling, &endpoints.autoscaling),
             ec2: client!(aws_sdk_ec2, &endpoints.ec2),
             iam: client!(aws_sdk_iam, &endpoints.iam),
+            secretsmanager: client!(aws_sdk_secretsmanager, &endpoints.secretsmanager),
             sts: client!(aws_sdk_sts, &endpoints.sts),
         }
     }

@@ -58,6 +58,11 @@ impl AwsError {
         }
     }
 
+    /// What an answer that is a success as a whole says of one thing that was not done.
+    pub(crate) fn of_item(operation: &'static str, code: &str, message: String) -> Self {
+        Self { operation, kind: Kind::of_code(code), code: Some(code.to_owned()), message, request_id: None }
+    }
+
     /// The answer of AWS was of another form than its documentation says.
     pub(crate) fn malformed(operation: &'static str, missing: &str) -> Self {
         Self {
@@ -79,9 +84,26 @@ impl AwsError {
         &self.message
     }
 
+    /// Whether something still uses or changes what was to be changed.
+    pub fn is_in_use(&self) -> bool {
+        self.kind == Kind::InUse
+    }
+
+    /// Whether what was asked for may have been done all the same: there was no answer of use.
+    pub fn leaves_doubt(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable | Kind::Unreachable)
+    }
+
     /// Whether the thing is not there.
     pub fn is_not_found(&self) -> bool {
         self.kind == Kind::NotFound
+    }
+
+    /// Whether the Auto Scaling group that was asked about is not there, or about to go. The service has no code of its
+    /// own for that: it answers `ValidationError` with "… name not found" or "… is pending delete".
+    pub(super) fn is_missing_group(&self) -> bool {
+        let says = |words| self.kind == Kind::Invalid && self.message.contains(words);
+        self.is_not_found() || says("not found") || says("pending delete")
     }
 
     /// The error as Terraform's users see it: what failed, why, and what to do.
@@ -169,7 +191,8 @@ where
 }
 
 impl Kind {
-    /// The kind of an error code, as the API references of EC2, EC2 Auto Scaling, IAM and STS list them.
+    /// The kind of an error code, as the API references of EC2, EC2 Auto Scaling, IAM, Secrets Manager
+    /// and STS list them.
     fn of_code(code: &str) -> Self {
         match code {
             "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "UnauthorizedAccess" => {
@@ -188,22 +211,33 @@ impl Kind {
             "AlreadyExists"
             | "AlreadyExistsFault"
             | "EntityAlreadyExists"
+            | "FlowLogAlreadyExists"
             | "InvalidGroup.Duplicate"
             | "InvalidLaunchTemplateName.AlreadyExistsException"
-            | "InvalidPermission.Duplicate" => Self::AlreadyExists,
+            | "InvalidPermission.Duplicate"
+            | "InvalidSubnet.Conflict"
+            | "Resource.AlreadyAssociated"
+            | "ResourceExistsException"
+            | "RouteAlreadyExists" => Self::AlreadyExists,
             "ConcurrentModification"
             | "DeleteConflict"
             | "DependencyViolation"
             | "IncorrectState"
+            | "InstanceRefreshInProgress"
+            | "InstanceRefreshInProgressFault"
+            | "InvalidIPAddress.InUse"
             | "ResourceContention"
             | "ResourceContentionFault"
             | "ResourceInUse"
             | "ResourceInUseFault"
             | "ScalingActivityInProgress"
             | "ScalingActivityInProgressFault" => Self::InUse,
-            "NoSuchEntity" => Self::NotFound,
+            "Gateway.NotAttached" | "InvalidInstanceType" | "NatGatewayNotFound" | "NoSuchEntity" => {
+                Self::NotFound
+            }
             "InternalError"
             | "InternalFailure"
+            | "InternalServiceError"
             | "RequestLimitExceeded"
             | "RequestThrottled"
             | "ServiceFailure"
@@ -226,6 +260,10 @@ fn also_needed(operation: &str) -> &'static str {
     match operation {
         "autoscaling:CreateAutoScalingGroup" | "autoscaling:UpdateAutoScalingGroup" => {
             " or one that AWS checks with it (ec2:RunInstances, ec2:CreateTags, and iam:PassRole for the instances' role)"
+        }
+        "autoscaling:StartInstanceRefresh" => {
+            " or one that AWS checks with it (ec2:RunInstances, ec2:CreateTags, iam:PassRole for the instances' role, and \
+             cloudwatch:DescribeAlarms where alarms are named)"
         }
         "iam:AddRoleToInstanceProfile" => " or iam:PassRole for the role",
         _ => "",

@@ -18,6 +18,8 @@ pub struct Role {
     pub name: String,
     /// Its path, such as `/` or `/security/`.
     pub path: String,
+    /// What it is for, in words.
+    pub description: String,
     /// Who may take it on, as JSON.
     pub trust_policy: String,
     /// The ARN of the policy that bounds its permissions.
@@ -155,6 +157,7 @@ impl Iam for Aws {
             arn: role.arn,
             name: role.role_name,
             path: role.path,
+            description: role.description.unwrap_or_default(),
             trust_policy: role
                 .assume_role_policy_document
                 .as_deref()
@@ -380,7 +383,7 @@ impl Iam for Aws {
 const DEFAULT_SESSION: i32 = 3_600;
 
 /// `None` when the thing is not there.
-fn found<T>(answer: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
+pub(super) fn found<T>(answer: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if error.is_not_found() => Ok(None),
@@ -397,18 +400,18 @@ fn profile_from_sdk(profile: aws_sdk_iam::types::InstanceProfile) -> InstancePro
     }
 }
 
-fn to_sdk(operation: &'static str, tags: &Tags) -> Result<Vec<Tag>, AwsError> {
+pub(super) fn to_sdk(operation: &'static str, tags: &Tags) -> Result<Vec<Tag>, AwsError> {
     let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
     let tags: Result<_, BuildError> = tags.iter().map(tag).collect();
     tags.map_err(|_| AwsError::malformed(operation, "tag with key and value"))
 }
 
-fn from_sdk(tags: Option<Vec<Tag>>) -> Tags {
+pub(super) fn from_sdk(tags: Option<Vec<Tag>>) -> Tags {
     without_reserved(tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)))
 }
 
 /// IAM returns documents percent-encoded (RFC 3986). What is not a valid escape stays as it is.
-fn percent_decoded(text: &str) -> String {
+pub(super) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

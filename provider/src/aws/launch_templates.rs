@@ -40,7 +40,7 @@ pub struct TemplateRef {
 /// What a version of a launch template says about the instances.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TemplateContent {
-    /// The AMI.
+    /// The AMI: its id, or `resolve:ssm:` and the parameter of Systems Manager that has the id.
     pub image_id: String,
     /// Such as `t4g.medium`.
     pub instance_type: String,
@@ -93,12 +93,18 @@ pub struct Image {
     pub root_device_name: String,
     /// The size of its root volume in GiB, where it says so. No instance can have a smaller one.
     pub root_volume_size: Option<i32>,
+    /// Such as `arm64`.
+    pub architecture: Option<String>,
+    /// Such as `available`.
+    pub state: Option<String>,
 }
 
 /// Launch templates, their versions, and images.
 pub trait LaunchTemplates: Send + Sync + 'static {
     /// Looks an image up.
     fn image(&self, region: &Region, id: &str) -> impl Answer<Option<Image>>;
+    /// The architectures of an instance type, such as `arm64`.
+    fn architectures(&self, region: &Region, instance_type: &str) -> impl Answer<Option<BTreeSet<String>>>;
     /// Makes a launch template with version 1, and returns its id.
     fn create_template(
         &self,
@@ -115,6 +121,8 @@ pub trait LaunchTemplates: Send + Sync + 'static {
     fn template_named(&self, region: &Region, name: &str) -> impl Answer<Option<LaunchTemplate>>;
     /// What a version says.
     fn content(&self, region: &Region, version: &TemplateRef) -> impl Answer<Option<TemplateContent>>;
+    /// The id of the image that a version launches, where it names one by a parameter as well.
+    fn resolved_image(&self, region: &Region, version: &TemplateRef) -> impl Answer<Option<String>>;
     /// Sets tags of a template and removes others by key.
     fn tag_template(&self, region: &Region, id: &str, set: &Tags, remove: &[String]) -> impl Answer<()>;
     /// Removes a template with all its versions. That it is gone already is a success.
@@ -130,6 +138,24 @@ impl LaunchTemplates for Aws {
             Err(error) => return Err(error),
         };
         Ok(answer.images.unwrap_or_default().into_iter().next().map(image_from_sdk))
+    }
+
+    async fn architectures(
+        &self,
+        region: &Region,
+        instance_type: &str,
+    ) -> Result<Option<BTreeSet<String>>, AwsError> {
+        let request = self.clients(region).ec2.describe_instance_types().instance_types(instance_type.into());
+        let answer = match request.send().await.map_err(failed("ec2:DescribeInstanceTypes")) {
+            Ok(answer) => answer,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let found = answer.instance_types.unwrap_or_default().into_iter().next();
+        Ok(found.map(|found| {
+            let supported = found.processor_info.and_then(|processor| processor.supported_architectures);
+            supported.unwrap_or_default().iter().map(|kind| kind.as_str().to_owned()).collect()
+        }))
     }
 
     async fn create_template(
@@ -204,6 +230,18 @@ impl LaunchTemplates for Aws {
         Ok(version.and_then(|version| version.launch_template_data).map(from_sdk))
     }
 
+    async fn resolved_image(
+        &self,
+        region: &Region,
+        version: &TemplateRef,
+    ) -> Result<Option<String>, AwsError> {
+        let request = self.clients(region).ec2.describe_launch_template_versions().resolve_alias(true);
+        let request = request.launch_template_id(&version.id).versions(&version.version);
+        let answer = request.send().await.map_err(failed("ec2:DescribeLaunchTemplateVersions"))?;
+        let version = answer.launch_template_versions.unwrap_or_default().into_iter().next();
+        Ok(version.and_then(|version| version.launch_template_data).and_then(|data| data.image_id))
+    }
+
     async fn tag_template(
         &self,
         region: &Region,
@@ -224,14 +262,19 @@ impl LaunchTemplates for Aws {
 }
 
 /// What Ubuntu's and most other images name their root device, for an image that does not say.
-const DEFAULT_ROOT_DEVICE: &str = "/dev/sda1";
+pub const DEFAULT_ROOT_DEVICE: &str = "/dev/sda1";
 
 fn image_from_sdk(image: aws_sdk_ec2::types::Image) -> Image {
     let root_device_name = image.root_device_name.unwrap_or_else(|| DEFAULT_ROOT_DEVICE.to_owned());
     let mut devices = image.block_device_mappings.unwrap_or_default().into_iter();
     let root = devices.find(|device| device.device_name.as_ref() == Some(&root_device_name));
     let root_volume_size = root.and_then(|device| device.ebs).and_then(|volume| volume.volume_size);
-    Image { root_device_name, root_volume_size }
+    Image {
+        root_device_name,
+        root_volume_size,
+        architecture: image.architecture.map(|kind| kind.as_str().to_owned()),
+        state: image.state.map(|state| state.as_str().to_owned()),
+    }
 }
 
 fn to_sdk(content: &TemplateContent) -> RequestLaunchTemplateData {
@@ -372,8 +415,8 @@ mod tests {
             .root_device_name("/dev/xvda")
             .block_device_mappings(device("/dev/xvdb", 500))
             .block_device_mappings(device("/dev/xvda", 8));
-        let expected = Image { root_device_name: "/dev/xvda".to_owned(), root_volume_size: Some(8) };
-        assert_eq!(image_from_sdk(image.build()), expected);
+        let image = image_from_sdk(image.build());
+        assert_eq!((image.root_device_name.as_str(), image.root_volume_size), ("/dev/xvda", Some(8)));
         let silent = image_from_sdk(aws_sdk_ec2::types::Image::builder().build());
         assert_eq!(silent.root_volume_size, None);
     }

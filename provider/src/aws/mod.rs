@@ -1,8 +1,9 @@
 //! The slices of AWS that the resources call.
 //!
-//! One narrow trait per concept, in our own types: [`Identity`], [`Iam`], [`SecurityGroups`], [`LaunchTemplates`],
-//! [`ScalingGroups`]. [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method takes
-//! the region: one provider block serves all of them. Nothing here knows Terraform but [`retry`] and
+//! One narrow trait per concept, in our own types: [`Identity`], [`Iam`], [`ManagedPolicies`], [`SecurityGroups`],
+//! [`LaunchTemplates`], [`ScalingGroups`], [`InstanceRefreshes`], [`LifecycleHooks`], [`Images`], [`Networks`],
+//! [`Secrets`], [`Sessions`]. [`Aws`] implements them over the SDK, the tests of the resources over a map. Every method
+//! takes the region: one provider block serves all of them. Nothing here knows Terraform but [`retry`] and
 //! [`AwsError::diagnostic`], which say things to its users.
 
 mod clients;
@@ -10,22 +11,40 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod iam;
+mod images;
+mod instance_refreshes;
 mod launch_templates;
+mod lifecycle_hooks;
+mod managed_policies;
+mod network;
 mod retry;
 mod scaling_groups;
+mod secrets;
 mod security_groups;
+mod sessions;
 
 use std::collections::BTreeMap;
 
 pub use clients::{Aws, Endpoints, Identity};
 pub use error::{AwsError, Kind};
 pub use iam::{Iam, InstanceProfile, NewInstanceProfile, NewRole, Role};
+pub use images::{ImageQuery, Images, MachineImage};
+pub use instance_refreshes::{InstanceRefreshes, NewRefresh, Refresh, RefreshStatus};
 pub use launch_templates::{
-    Image, LaunchTemplate, LaunchTemplates, MetadataOptions, RootVolume, TemplateContent, TemplateRef,
+    DEFAULT_ROOT_DEVICE, Image, LaunchTemplate, LaunchTemplates, MetadataOptions, RootVolume,
+    TemplateContent, TemplateRef,
+};
+pub use lifecycle_hooks::{Hook, LifecycleHooks};
+pub use managed_policies::{ManagedPolicies, ManagedPolicy, NewManagedPolicy, PolicyVersion};
+pub use network::{
+    Change, Dns, Endpoint, EndpointService, FlowLog, Interface, Ipv6Block, Networks, NewPart, Part, PartKind,
+    PartKinds, Route, Status, Vpc, What,
 };
 pub use retry::{IAM_PROPAGATION, Pace, retry};
 pub use scaling_groups::{GroupSettings, ScalingGroup, ScalingGroups};
+pub use secrets::{CURRENT, NewSecret, Secrets, StoredSecret};
 pub use security_groups::{Group, NewGroup, Peer, Rule, RuleSpec, SecurityGroups};
+pub use sessions::{Session, SessionRequest, Sessions};
 
 /// Tags of one resource, by key.
 pub type Tags = BTreeMap<String, String>;

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_autoscaling::types::{InstanceMaintenancePolicy, LaunchTemplateSpecification, Tag};
+use aws_sdk_autoscaling::types::{
+    InstanceMaintenancePolicy, LaunchTemplateSpecification, LifecycleHookSpecification, Tag,
+};
 use scanner_policy::Region;
 
 use super::error::failed;
-use super::{Answer, Aws, AwsError, Tags, TemplateRef, without_reserved};
+use super::{Answer, Aws, AwsError, Hook, Tags, TemplateRef, without_reserved};
 
 /// What a group is told to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct GroupSettings {
-    /// What it launches. None where the group launches by other means, such as a mix of instance types.
+    /// What it launches. None where the group launches by other means, such as a mix of instance types; in an update,
+    /// none leaves it as it is.
     pub template: Option<TemplateRef>,
     /// Where it launches.
     pub subnet_ids: BTreeSet<String>,
@@ -25,6 +28,8 @@ pub struct GroupSettings {
     pub max_instance_lifetime: i32,
     /// For how many seconds a new instance does not count as being of use yet.
     pub default_instance_warmup: i32,
+    /// For how many seconds after its launch an instance is not replaced for its health.
+    pub health_check_grace_period: i32,
     /// How much of the desired capacity must stay in service while instances are replaced, in percent.
     pub min_healthy_percentage: i32,
     /// How much there may be meanwhile, in percent.
@@ -32,7 +37,7 @@ pub struct GroupSettings {
 }
 
 /// A group, as EC2 Auto Scaling has it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ScalingGroup {
     /// Its ARN.
     pub arn: String,
@@ -44,6 +49,8 @@ pub struct ScalingGroup {
     pub settings: GroupSettings,
     /// Its tags, which its instances get as well.
     pub tags: Tags,
+    /// How many instances it has, in whatever state.
+    pub instances: usize,
 }
 
 impl ScalingGroup {
@@ -55,13 +62,14 @@ impl ScalingGroup {
 
 /// Auto Scaling groups.
 pub trait ScalingGroups: Send + Sync + 'static {
-    /// Makes a group.
+    /// Makes a group. Its first instances already wait at `hooks`.
     fn create_scaling_group(
         &self,
         region: &Region,
         name: &str,
         settings: &GroupSettings,
         tags: &Tags,
+        hooks: &[Hook],
     ) -> impl Answer<()>;
     /// Looks a group up.
     fn scaling_group(&self, region: &Region, name: &str) -> impl Answer<Option<ScalingGroup>>;
@@ -86,10 +94,20 @@ impl ScalingGroups for Aws {
         name: &str,
         settings: &GroupSettings,
         tags: &Tags,
+        hooks: &[Hook],
     ) -> Result<(), AwsError> {
+        let hooks = hooks.iter().map(|hook| {
+            LifecycleHookSpecification::builder()
+                .lifecycle_hook_name(&hook.name)
+                .lifecycle_transition(&hook.transition)
+                .default_result(&hook.default_result)
+                .heartbeat_timeout(hook.heartbeat_timeout)
+                .build()
+        });
         self.clients(region)
             .autoscaling
             .create_auto_scaling_group()
+            .set_lifecycle_hook_specification_list((hooks.len() > 0).then(|| hooks.collect()))
             .auto_scaling_group_name(name)
             .set_launch_template(template(settings))
             .vpc_zone_identifier(subnets(settings))
@@ -98,6 +116,7 @@ impl ScalingGroups for Aws {
             .set_desired_capacity(settings.desired_capacity)
             .max_instance_lifetime(settings.max_instance_lifetime)
             .default_instance_warmup(settings.default_instance_warmup)
+            .health_check_grace_period(settings.health_check_grace_period)
             .instance_maintenance_policy(maintenance(settings))
             .set_tags(Some(to_sdk(name, tags)))
             .send()
@@ -130,6 +149,7 @@ impl ScalingGroups for Aws {
             .set_desired_capacity(settings.desired_capacity)
             .max_instance_lifetime(settings.max_instance_lifetime)
             .default_instance_warmup(settings.default_instance_warmup)
+            .health_check_grace_period(settings.health_check_grace_period)
             .instance_maintenance_policy(maintenance(settings))
             .send()
             .await
@@ -161,8 +181,8 @@ impl ScalingGroups for Aws {
         let request =
             self.clients(region).autoscaling.delete_auto_scaling_group().auto_scaling_group_name(name);
         match request.force_delete(true).send().await.map_err(failed("autoscaling:DeleteAutoScalingGroup")) {
-            // The service has no code of its own for a group that is not there.
-            Err(error) if error.is_not_found() || error.message().contains("not found") => Ok(()),
+            // One that is about to go was asked to by an earlier attempt.
+            Err(error) if error.is_missing_group() => Ok(()),
             answer => answer.map(|_| ()),
         }
     }
@@ -218,12 +238,14 @@ fn from_sdk(group: aws_sdk_autoscaling::types::AutoScalingGroup) -> ScalingGroup
             desired_capacity: group.desired_capacity,
             max_instance_lifetime: group.max_instance_lifetime.unwrap_or_default(),
             default_instance_warmup: group.default_instance_warmup.unwrap_or_default(),
+            health_check_grace_period: group.health_check_grace_period.unwrap_or_default(),
             min_healthy_percentage: maintenance
                 .as_ref()
                 .and_then(|m| m.min_healthy_percentage)
                 .unwrap_or_default(),
             max_healthy_percentage: maintenance.and_then(|m| m.max_healthy_percentage).unwrap_or_default(),
         },
+        instances: group.instances.map_or(0, |instances| instances.len()),
         tags: without_reserved(tags.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))),
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt::{self, Display};
 
 use aws_sdk_ec2::types::{
-    Filter, IpPermission, IpRange, Ipv6Range, PrefixListId, ResourceType, SecurityGroupRule, Tag,
-    TagSpecification,
+    Filter, IpPermission, IpRange, Ipv6Range, PrefixListId, ResourceType, SecurityGroup, SecurityGroupRule,
+    Tag, TagSpecification,
 };
 use scanner_policy::Region;
 
@@ -87,6 +87,8 @@ pub trait SecurityGroups: Send + Sync + 'static {
     fn create_group(&self, region: &Region, group: &NewGroup) -> impl Answer<String>;
     /// Looks a group up.
     fn group(&self, region: &Region, id: &str) -> impl Answer<Option<Group>>;
+    /// The group of that name in a VPC: names are unique there.
+    fn group_named(&self, region: &Region, vpc: &str, name: &str) -> impl Answer<Option<Group>>;
     /// The rules of a group, in both directions.
     fn rules(&self, region: &Region, group: &str) -> impl Answer<Vec<Rule>>;
     /// Allows outbound traffic.
@@ -123,14 +125,17 @@ impl SecurityGroups for Aws {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
-        Ok(answer.security_groups.unwrap_or_default().into_iter().next().map(|group| Group {
-            id: group.group_id.unwrap_or_default(),
-            owner: group.owner_id.unwrap_or_default(),
-            name: group.group_name.unwrap_or_default(),
-            description: group.description.unwrap_or_default(),
-            vpc_id: group.vpc_id.unwrap_or_default(),
-            tags: tags_from_sdk(group.tags),
-        }))
+        Ok(answer.security_groups.unwrap_or_default().into_iter().next().map(group_from_sdk))
+    }
+
+    async fn group_named(&self, region: &Region, vpc: &str, name: &str) -> Result<Option<Group>, AwsError> {
+        let of_vpc = Filter::builder().name("vpc-id").values(vpc).build();
+        let of_name = Filter::builder().name("group-name").values(name).build();
+        let request = self.clients(region).ec2.describe_security_groups().filters(of_vpc).filters(of_name);
+        let answer = request.send().await.map_err(failed("ec2:DescribeSecurityGroups"))?;
+        // `*` and `?` in a name are wildcards of the filter.
+        let mut groups = answer.security_groups.unwrap_or_default().into_iter().map(group_from_sdk);
+        Ok(groups.find(|group| group.name == name))
     }
 
     async fn rules(&self, region: &Region, group: &str) -> Result<Vec<Rule>, AwsError> {
@@ -225,6 +230,17 @@ impl Aws {
 }
 
 /// The tags of a resource that is being made; EC2 refuses an empty specification.
+fn group_from_sdk(group: SecurityGroup) -> Group {
+    Group {
+        id: group.group_id.unwrap_or_default(),
+        owner: group.owner_id.unwrap_or_default(),
+        name: group.group_name.unwrap_or_default(),
+        description: group.description.unwrap_or_default(),
+        vpc_id: group.vpc_id.unwrap_or_default(),
+        tags: tags_from_sdk(group.tags),
+    }
+}
+
 pub(super) fn specifications(kind: ResourceType, tags: &Tags) -> Option<Vec<TagSpecification>> {
     let specification =
         TagSpecification::builder().resource_type(kind).set_tags(Some(tags_to_sdk(tags))).build();
@@ -240,7 +256,7 @@ pub(super) fn tags_from_sdk(tags: Option<Vec<Tag>>) -> Tags {
     without_reserved(pairs.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))))
 }
 
-fn permission(rule: &RuleSpec) -> IpPermission {
+pub(super) fn permission(rule: &RuleSpec) -> IpPermission {
     let RuleSpec { protocol, from_port, to_port, peer } = rule;
     let permission = IpPermission::builder().ip_protocol(protocol).from_port(*from_port).to_port(*to_port);
     match peer {
@@ -255,7 +271,7 @@ fn permission(rule: &RuleSpec) -> IpPermission {
     .build()
 }
 
-fn rule_from_sdk(rule: SecurityGroupRule) -> Rule {
+pub(super) fn rule_from_sdk(rule: SecurityGroupRule) -> Rule {
     let peer = if let Some(cidr) = rule.cidr_ipv4 {
         Peer::Ipv4(cidr)
     } else if let Some(cidr) = rule.cidr_ipv6 {

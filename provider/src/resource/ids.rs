@@ -1,6 +1,8 @@
-//! Ids of AWS resources in a configuration.
+//! Ids and ARNs of AWS resources in a configuration.
 
-use crate::sdk::validator::Validator;
+use scanner_policy::RoleArn;
+
+use crate::sdk::validator::{self, Validator};
 
 /// An id with this prefix, such as `sg-`. How many characters follow is AWS's affair; there have been two lengths.
 pub(super) fn id(prefix: &'static str) -> Validator {
@@ -10,6 +12,11 @@ pub(super) fn id(prefix: &'static str) -> Validator {
         }
         _ => Ok(()),
     })
+}
+
+/// The ARN of one role: without wildcards, which a policy would take as such.
+pub(super) fn role_arn() -> Validator {
+    validator::pattern("the ARN of one IAM role, without wildcards", |arn| arn.parse::<RoleArn>().is_ok())
 }
 
 /// Whether `text` is `prefix` and then small letters and digits.

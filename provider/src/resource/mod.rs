@@ -5,11 +5,17 @@
 //! back everything that it promises, so that drift shows in the plan and apply repairs it. What users cannot set but
 //! somebody may change behind Terraform's back is a computed attribute that is always planned as it should be.
 
+pub mod api_key;
+pub mod delegate_role;
+pub(crate) mod iam;
+mod identity;
 mod ids;
-mod place;
+pub mod network;
+pub(crate) mod place;
 pub mod role;
 pub mod scanner;
 pub mod security_group;
 pub(crate) mod tagging;
+
 #[cfg(test)]
-mod testing;
+use crate::sdk::stage as testing;

@@ -15,7 +15,12 @@ pub(super) fn region_attribute(consequence: &str) -> Attribute {
     .computed()
     .keeps_state()
     .replaces()
-    .validate(validator::pattern("an AWS region such as eu-central-1", |text| text.parse::<Region>().is_ok()))
+    .validate(region_validator())
+}
+
+/// An AWS region.
+pub(crate) fn region_validator() -> validator::Validator {
+    validator::pattern("an AWS region such as eu-central-1", |text| text.parse::<Region>().is_ok())
 }
 
 /// Plans the attribute `region`. `None` when it is told only by apply.
@@ -40,7 +45,7 @@ pub(super) fn plan_region(
 }
 
 /// The region of a resource that exists, or is about to.
-pub(super) fn region_of(settings: &Settings, region: &Value<String>) -> Result<Region, Diagnostic> {
+pub(crate) fn region_of(settings: &Settings, region: &Value<String>) -> Result<Region, Diagnostic> {
     match region.as_str() {
         Some(name) => parse(name),
         None => settings.region.clone().known().ok_or_else(missing_region),

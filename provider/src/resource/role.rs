@@ -1,26 +1,31 @@
 //! `datadog_agentless_scanner_role`: the role of scanner instances, with exactly the permissions that a scan needs.
 
-mod policy;
 mod schema;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use scanner_policy::{PolicyDocument, Region};
+use scanner_policy::{Permissions, PolicyDocument, Region};
+use serde_json::Value as Json;
 
+pub use super::iam::Reports;
 pub use schema::Model;
 
-use self::policy::{imported, keep_if_equal, render};
+use super::iam::{
+    OwnPolicies, SESSION, create_role, delete_role, described, import_id, keep_if_equal, parsed, path_of,
+    planned_policies, read_reports, read_set, union,
+};
+use super::identity::{self, Parts};
 use super::place::{plan_region, region_of};
 use super::tagging::{self, Change};
 use crate::aws::{
-    AwsError, IAM_PROPAGATION, Iam, Identity, InstanceProfile, Kind, NewInstanceProfile, NewRole, retry,
+    AwsError, IAM_PROPAGATION, Iam, Identity, InstanceProfile, Kind, ManagedPolicies, NewInstanceProfile,
+    NewRole, retry,
 };
 use crate::config::Settings;
-use crate::sdk::{Context, Diagnostic, Resource, Saved, Schema, Value};
-
-/// The name of the one inline policy.
-const POLICY_NAME: &str = "agentless-scanner";
+use crate::sdk::{
+    Context, Diagnostic, Identity as ResourceIdentity, MoveSource, Resource, Saved, Schema, Value,
+};
 
 /// Manages the role, instance profile and policy of scanner instances.
 #[derive(Debug)]
@@ -36,12 +41,16 @@ impl<A> Role<A> {
     }
 }
 
-impl<A: Identity + Iam> Resource for Role<A> {
+impl<A: Identity + Iam + ManagedPolicies> Resource for Role<A> {
     const NAME: &'static str = "agentless_scanner_role";
     type Model = Model;
 
     fn schema() -> Schema {
         schema::schema()
+    }
+
+    fn validate(config: &Model) -> Vec<Diagnostic> {
+        config.arguments().problems()
     }
 
     async fn plan(
@@ -61,45 +70,49 @@ impl<A: Identity + Iam> Resource for Role<A> {
             // Somebody removed it.
             planned.instance_profile_arn = Value::Unknown;
         }
-        match region {
-            Some(region) if planned.features.is_known() && !planned.kms_key_arns.is_unknown() => {
-                let account = self.aws.account(&region).await.map_err(|error| {
-                    error.diagnostic("Could not learn the account that the role's policy is for")
-                })?;
-                planned.policy = render(planned, &region, account)?.to_json().into();
-                planned.assume_role_policy = PolicyDocument::trust_ec2(&region).to_json().into();
-            }
-            _ => {
-                planned.policy = Value::Unknown;
-                planned.assume_role_policy = Value::Unknown;
-            }
+        planned.policy = Value::Unknown;
+        planned.assume_role_policy = Value::Unknown;
+        planned.managed_policy_arns = Value::Unknown;
+        if let Some(region) = region
+            && planned.arguments().are_known()
+        {
+            planned.assume_role_policy = PolicyDocument::trust_ec2(&region).to_json().into();
+            let (document, managed) = self.permissions(planned, &region).await?;
+            planned.policy = document.to_json().into();
+            planned.managed_policy_arns = managed;
         }
         Ok(())
     }
 
     async fn create(&self, ctx: &Context, plan: Model, state: &mut Saved<Model>) -> Result<(), Diagnostic> {
         let region = region_of(&self.settings, &plan.region)?;
-        let plan = self.complete(plan, &region).await?;
+        let (plan, document) = self.complete(plan, &region).await?;
         let name = name_of(&plan);
         let role = NewRole {
             name: name.to_owned(),
-            path: path_of(&plan),
-            description: "Scans volumes of this account. Managed by Terraform.".to_owned(),
+            path: path_of(&plan.path).to_owned(),
+            description: described("Scans what this account runs, for the agentless scanner."),
             trust_policy: plan.assume_role_policy.as_str().unwrap_or_default().to_owned(),
             permissions_boundary: plan.permissions_boundary.clone().known(),
-            max_session_duration: plan.max_session_duration.unwrap_or(3_600),
+            max_session_duration: plan.max_session_duration.unwrap_or(SESSION),
             tags: plan.tags_all.clone().unwrap_or_default(),
         };
-        let arn = self.aws.create_role(&region, &role).await.map_err(|error| {
+        let arn = create_role(ctx, &*self.aws, &region, &role).await?.map_err(|error| {
             let diagnostic = error.diagnostic(format!("Could not create IAM role {name:?}"));
             if error.kind() == Kind::AlreadyExists { diagnostic.at("name") } else { diagnostic }
         })?;
         let made = Model { arn: arn.into(), instance_profile_arn: Value::Null, ..plan.clone() };
         state.save(made.clone());
 
-        self.put_policy(ctx, &region, &made).await?;
-        let profile = self.settle_profile(ctx, &region, &made, None).await?;
-        state.save(Model { instance_profile_arn: profile.into(), ..made });
+        let policies = self.policies(&region, &made);
+        let (path, tags) = (path_of(&made.path), made.tags_all.clone().unwrap_or_default());
+        // Neither needs the other. Both are carried to their end, so that nothing is under way when one fails.
+        let (put, profile) = tokio::join!(
+            policies.put(ctx, &document, &tags, path, &Value::Null),
+            self.settle_profile(ctx, &region, &made, None)
+        );
+        put?;
+        state.save(Model { instance_profile_arn: profile?.into(), ..made });
         Ok(())
     }
 
@@ -108,13 +121,12 @@ impl<A: Identity + Iam> Resource for Role<A> {
         let name = name_of(&state).to_owned();
         let failed = |error: AwsError| error.diagnostic(format!("Could not read IAM role {name:?}"));
         let Some(role) = self.aws.role(&region, &name).await.map_err(failed)? else { return Ok(None) };
-        let mut inline = self.aws.inline_policies(&region, &name).await.map_err(failed)?;
-        let attached = self.aws.attached_policies(&region, &name).await.map_err(failed)?;
-        let profile = self.aws.instance_profile(&region, &name).await.map_err(failed)?;
-
-        let policy = inline.remove(POLICY_NAME);
-        let state = if state.policy.is_null() { imported(state, policy.as_deref()) } else { state };
-        let foreign = inline.into_keys().map(|name| format!("inline:{name}")).chain(attached).collect();
+        let state = Model { arn: role.arn.clone().into(), ..state };
+        let own = self.policies(&region, &state);
+        let (found, profile) =
+            tokio::try_join!(own.read(&state.managed_policy_arns), self.aws.instance_profile(&region, &name))
+                .map_err(failed)?;
+        let state = if state.policy.is_null() { imported(state, found.document.as_deref()) } else { state };
         let (tags, tags_all) = tagging::read(&self.settings, &state.tags, role.tags);
         Ok(Some(Model {
             id: role.name.as_str().into(),
@@ -126,9 +138,15 @@ impl<A: Identity + Iam> Resource for Role<A> {
             max_session_duration: role.max_session_duration.into(),
             features: state.features,
             kms_key_arns: state.kms_key_arns,
-            policy: keep_if_equal(state.policy, policy),
+            delegate_role_arns: state.delegate_role_arns,
+            secret_arns: state.secret_arns,
+            secret_kms_key_arns: state.secret_kms_key_arns,
+            scaling_group_names: state.scaling_group_names,
+            reports: state.reports,
+            policy: keep_if_equal(state.policy, found.document),
             assume_role_policy: keep_if_equal(state.assume_role_policy, Some(role.trust_policy)),
-            foreign_policies: Value::Known(foreign),
+            managed_policy_arns: found.managed.into(),
+            foreign_policies: found.foreign.into(),
             // A profile that holds another role or none is as good as missing.
             instance_profile_arn: profile
                 .filter(|profile| profile.roles == [role.name])
@@ -149,27 +167,30 @@ impl<A: Identity + Iam> Resource for Role<A> {
         state: &mut Saved<Model>,
     ) -> Result<(), Diagnostic> {
         let region = region_of(&self.settings, &plan.region)?;
-        let plan = self.complete(plan, &region).await?;
+        let (plan, document) = self.complete(plan, &region).await?;
         let name = name_of(&plan).to_owned();
         let failed = |error: AwsError| error.diagnostic(format!("Could not update IAM role {name:?}"));
 
         // What grants too much goes first.
-        self.remove_policies(&region, &name, &[POLICY_NAME]).await.map_err(failed)?;
-        if prior.policy != plan.policy {
-            self.put_policy(ctx, &region, &plan).await?;
+        let own = self.policies(&region, &plan);
+        own.remove_foreign().await.map_err(failed)?;
+        let managed = union(&prior.managed_policy_arns, &plan.managed_policy_arns);
+        let has_managed = managed.get().is_some_and(|managed| !managed.is_empty());
+        if prior.policy != plan.policy
+            || prior.managed_policy_arns != plan.managed_policy_arns
+            || (has_managed && prior.tags_all != plan.tags_all)
+        {
+            // What is about to exist must be found again when this fails half-way.
+            state.save(Model { managed_policy_arns: managed.clone(), ..prior.clone() });
+            let tags = plan.tags_all.clone().unwrap_or_default();
+            own.put(ctx, &document, &tags, path_of(&plan.path), &managed).await?;
         }
         if prior.assume_role_policy != plan.assume_role_policy {
             let trust = plan.assume_role_policy.as_str().unwrap_or_default();
             self.aws.put_trust_policy(&region, &name, trust).await.map_err(failed)?;
         }
-        if prior.permissions_boundary != plan.permissions_boundary {
-            let boundary = plan.permissions_boundary.as_str();
-            self.aws.put_permissions_boundary(&region, &name, boundary).await.map_err(failed)?;
-        }
-        if prior.max_session_duration != plan.max_session_duration {
-            let seconds = plan.max_session_duration.unwrap_or(3_600);
-            self.aws.put_max_session_duration(&region, &name, seconds).await.map_err(failed)?;
-        }
+        let (have, want) = (prior.settings(), plan.settings());
+        want.put(&*self.aws, &region, &name, have).await.map_err(failed)?;
         let (old_tags, old_tags_all) = (prior.tags, prior.tags_all);
         let old_profile = prior.instance_profile_arn;
         state.save(Model {
@@ -207,76 +228,97 @@ impl<A: Identity + Iam> Resource for Role<A> {
         if profile.is_some_and(|profile| is_free_for(&profile, name)) {
             self.aws.delete_instance_profile(&region, name).await.map_err(failed)?;
         }
-        match self.remove_policies(&region, name, &[]).await {
-            Err(error) if gone(&error) => {}
-            answer => answer.map_err(failed)?,
+        self.policies(&region, &state).remove_all(ctx, &state.managed_policy_arns).await?;
+        delete_role(ctx, &*self.aws, &region, name).await
+    }
+
+    fn identity() -> Option<ResourceIdentity<Model>> {
+        Some(identity::by_name(
+            |model: &Model| Parts { arn: &model.arn, region: &model.region, name: &model.name },
+            |name, region| Model { id: name.clone(), name, region, ..Model::default() },
+            "The name of the role.",
+        ))
+    }
+
+    fn move_from(source: &MoveSource) -> Result<Option<Model>, Diagnostic> {
+        if !source.is("hashicorp/aws", "aws_iam_role") {
+            return Ok(None);
         }
-        // IAM may still count what was just taken away.
-        let what = format!("waiting until nothing uses IAM role {name:?} any more");
-        let in_use = |error: &AwsError| error.kind() == Kind::InUse;
-        let answer =
-            retry(ctx, IAM_PROPAGATION, &what, in_use, || self.aws.delete_role(&region, name)).await?;
-        answer.map_err(failed)
+        let session = source.state.get("max_session_duration").and_then(Json::as_i64);
+        Ok(Some(Model {
+            id: source.text("name").into(),
+            arn: source.text("arn").into(),
+            name: source.text("name").into(),
+            path: source.text("path").into(),
+            permissions_boundary: source.text("permissions_boundary").into(),
+            max_session_duration: session.and_then(|seconds| seconds.try_into().ok()).into(),
+            tags: tagging::moved(source),
+            ..Model::default()
+        }))
     }
 
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {
-        // A role's name may itself contain an @.
-        let (name, region) = match id.rsplit_once('@') {
-            Some((name, region)) if !name.is_empty() && region.parse::<Region>().is_ok() => {
-                (name, region.into())
-            }
-            _ => (id, Value::Null),
-        };
+        let (name, region) = import_id(id);
         Ok(Model { id: name.into(), name: name.into(), region, ..Model::default() })
+    }
+
+    fn upgrade(from: i64, mut state: Json) -> Result<Json, Diagnostic> {
+        match (from, state.as_object_mut()) {
+            // Version 0 had one inline policy and no managed ones.
+            (0, Some(attributes)) => {
+                attributes.insert("managed_policy_arns".to_owned(), Json::Array(Vec::new()));
+            }
+            _ => {
+                return Err(Diagnostic::bug(format_args!(
+                    "There is no upgrade of a role from version {from}."
+                )));
+            }
+        }
+        Ok(state)
     }
 }
 
-impl<A: Identity + Iam> Role<A> {
-    /// The plan with its policies, where they could not be planned.
-    async fn complete(&self, plan: Model, region: &Region) -> Result<Model, Diagnostic> {
+impl<A: Identity + Iam + ManagedPolicies> Role<A> {
+    /// What the role permits, and the managed policies that it takes; those are unknown where the role's name is.
+    async fn permissions(
+        &self,
+        model: &Model,
+        region: &Region,
+    ) -> Result<(PolicyDocument, Value<BTreeSet<String>>), Diagnostic> {
         let account =
             self.aws.account(region).await.map_err(|error| {
                 error.diagnostic("Could not learn the account that the role's policy is for")
             })?;
-        let policy = render(&plan, region, account)?.to_json();
-        Ok(Model {
+        let document = model.arguments().policy(region, account.clone())?;
+        let managed = planned_policies(&document, region, &account, &model.path, &model.name)?;
+        Ok((document, managed))
+    }
+
+    /// The plan with its policies, where they could not be planned.
+    async fn complete(&self, plan: Model, region: &Region) -> Result<(Model, PolicyDocument), Diagnostic> {
+        let (document, managed_policy_arns) = self.permissions(&plan, region).await?;
+        let model = Model {
             id: plan.name.clone(),
             instance_profile_name: plan.name.clone(),
             region: region.to_string().into(),
-            policy: policy.into(),
+            policy: document.to_json().into(),
             assume_role_policy: PolicyDocument::trust_ec2(region).to_json().into(),
+            managed_policy_arns,
             foreign_policies: Value::Known(BTreeSet::new()),
             ..plan
-        })
+        };
+        Ok((model, document))
     }
 
-    async fn put_policy(&self, ctx: &Context, region: &Region, model: &Model) -> Result<(), Diagnostic> {
-        let (name, policy) = (name_of(model), model.policy.as_str().unwrap_or_default());
-        let what = format!("waiting until IAM role {name:?} is there");
-        retry(ctx, IAM_PROPAGATION, &what, AwsError::is_not_found, || {
-            self.aws.put_inline_policy(region, name, POLICY_NAME, policy)
-        })
-        .await?
-        .map_err(|error| error.diagnostic(format!("Could not set the policy of IAM role {name:?}")))
+    fn policies<'a>(&'a self, region: &'a Region, model: &'a Model) -> OwnPolicies<'a, A> {
+        let role_arn = model.arn.as_str().unwrap_or_default();
+        OwnPolicies { aws: &*self.aws, region, role: name_of(model), role_arn }
     }
 
     /// Whether the role is in the instance profile of its name.
     async fn holds_role(&self, region: &Region, name: &str) -> bool {
         let profile = self.aws.instance_profile(region, name).await;
         matches!(profile, Ok(Some(profile)) if profile.roles == [name])
-    }
-
-    /// Takes every policy but those named in `keep` from the role.
-    async fn remove_policies(&self, region: &Region, role: &str, keep: &[&str]) -> Result<(), AwsError> {
-        for arn in self.aws.attached_policies(region, role).await? {
-            self.aws.detach_policy(region, role, &arn).await?;
-        }
-        for policy in self.aws.inline_policies(region, role).await?.into_keys() {
-            if !keep.contains(&policy.as_str()) {
-                self.aws.delete_inline_policy(region, role, &policy).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Brings the instance profile, `found` or not, to hold the role and its tags. Returns its ARN.
@@ -295,7 +337,7 @@ impl<A: Identity + Iam> Role<A> {
         } else {
             let profile = NewInstanceProfile {
                 name: name.to_owned(),
-                path: path_of(model),
+                path: path_of(&model.path).to_owned(),
                 tags: model.tags_all.clone().unwrap_or_default(),
             };
             match self.aws.create_instance_profile(region, &profile).await {
@@ -336,8 +378,19 @@ fn is_free_for(profile: &InstanceProfile, role: &str) -> bool {
     profile.roles.iter().all(|name| name == role)
 }
 
-fn path_of(model: &Model) -> String {
-    model.path.as_str().unwrap_or("/").to_owned()
+/// What only the configuration knows, read from the policy of a role that is being imported.
+fn imported(state: Model, policy: Option<&str>) -> Model {
+    let read = Permissions::of_document(&parsed(policy));
+    Model {
+        features: Value::Known(read.features.iter().map(|feature| feature.name().to_owned()).collect()),
+        kms_key_arns: read_set(&read.kms_keys),
+        delegate_role_arns: read_set(&read.service.delegate_roles),
+        secret_arns: read_set(&read.service.secrets),
+        secret_kms_key_arns: read_set(&read.service.secret_kms_keys),
+        scaling_group_names: read_set(&read.service.scaling_groups),
+        reports: read_reports(read.service.reports.as_ref()),
+        ..state
+    }
 }
 
 fn name_of(model: &Model) -> &str {

@@ -5,20 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scanner_policy::Region;
+use uuid::Uuid;
 
+use super::identity::{self, Parts};
 use super::ids::{id, is_id};
 use super::place::{parse_import_id, plan_region, region_attribute, region_of};
 use super::tagging::{self, Change};
-use crate::aws::{Group, Identity, Kind, NewGroup, Pace, Peer, Rule, RuleSpec, SecurityGroups, Tags, retry};
+use crate::aws::{
+    AwsError, Group, Identity, Kind, NewGroup, Pace, Peer, Rule, RuleSpec, SecurityGroups, Tags, retry,
+};
 use crate::config::Settings;
 use crate::model;
 use crate::sdk::{
-    Attribute, Context, Diagnostic, Raw, Resource, Saved, Schema, TimeoutDefaults, Timeouts, Type, Value,
-    validator,
+    Attribute, Context, Diagnostic, Identity as ResourceIdentity, MoveSource, Raw, Resource, Saved, Schema,
+    TimeoutDefaults, Timeouts, Type, Value, validator,
 };
 
 /// The only port that traffic may go out to: HTTPS.
 const PORT: i32 = 443;
+
+/// The tag by which a new group is recognised. Users do not see it.
+const CREATION_TAG: &str = "DatadogAgentlessScannerCreation";
+
+/// How often a group is looked for whose creation had no answer that told: over some 4 s.
+const LOOKS: u32 = 4;
 
 /// Manages the security group of scanners.
 #[derive(Debug)]
@@ -189,13 +199,15 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
         let name = plan.name.as_str().unwrap_or_default();
         let summary = || format!("Could not create security group {name:?} in {region}");
         let account = self.aws.account(&region).await.map_err(|error| error.diagnostic(summary()))?;
+        let mut tags = plan.tags_all.clone().unwrap_or_default();
+        tags.insert(CREATION_TAG.to_owned(), Uuid::new_v4().simple().to_string());
         let group = NewGroup {
             name: name.to_owned(),
             description: plan.description.as_str().unwrap_or_default().to_owned(),
             vpc_id: plan.vpc_id.as_str().unwrap_or_default().to_owned(),
-            tags: plan.tags_all.clone().unwrap_or_default(),
+            tags,
         };
-        let id = self.aws.create_group(&region, &group).await.map_err(|error| {
+        let id = self.create_group(ctx, &region, &group).await?.map_err(|error| {
             let diagnostic = error.diagnostic(summary());
             match error.kind() {
                 Kind::AlreadyExists => diagnostic.at("name"),
@@ -216,9 +228,8 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
     async fn read(&self, _ctx: &Context, state: Model) -> Result<Option<Model>, Diagnostic> {
         let region = region_of(&self.settings, &state.region)?;
         let id = state.id.as_str().unwrap_or_default();
-        let failed = |error: crate::aws::AwsError| {
-            error.diagnostic(format!("Could not read security group {id} in {region}"))
-        };
+        let failed =
+            |error: AwsError| error.diagnostic(format!("Could not read security group {id} in {region}"));
         let Some(group) = self.aws.group(&region, id).await.map_err(failed)? else { return Ok(None) };
         let rules = self.aws.rules(&region, id).await.map_err(failed)?;
         Ok(Some(observed(&self.settings, &region, state, group, &rules)))
@@ -249,10 +260,35 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
         let region = region_of(&self.settings, &state.region)?;
         let id = state.id.as_str().unwrap_or_default();
         let what = format!("waiting until nothing uses security group {id} in {region} any more");
-        let in_use = |error: &crate::aws::AwsError| error.kind() == Kind::InUse;
-        retry(ctx, ctx.remaining(), &what, in_use, || self.aws.delete_group(&region, id))
+        retry(ctx, ctx.remaining(), &what, AwsError::is_in_use, || self.aws.delete_group(&region, id))
             .await?
             .map_err(|error| error.diagnostic(format!("Could not delete security group {id} in {region}")))
+    }
+
+    fn identity() -> Option<ResourceIdentity<Model>> {
+        Some(identity::by_id(
+            |model: &Model| Parts { arn: &model.arn, region: &model.region, name: &model.id },
+            |id, region| Model { id, region, ..Model::default() },
+            "The id of the group, such as `sg-0123456789abcdef0`.",
+        ))
+    }
+
+    fn move_from(source: &MoveSource) -> Result<Option<Model>, Diagnostic> {
+        if !source.is("hashicorp/aws", "aws_security_group") {
+            return Ok(None);
+        }
+        let arn = source.text("arn");
+        let region = arn.as_deref().and_then(|arn| arn.split(':').nth(3)).map(str::to_owned);
+        Ok(Some(Model {
+            id: source.text("id").into(),
+            name: source.text("name").into(),
+            description: source.text("description").into(),
+            vpc_id: source.text("vpc_id").into(),
+            region: region.into(),
+            arn: arn.into(),
+            tags: tagging::moved(source),
+            ..Model::default()
+        }))
     }
 
     async fn import(&self, _ctx: &Context, id: &str) -> Result<Model, Diagnostic> {
@@ -268,6 +304,37 @@ impl<A: Identity + SecurityGroups> Resource for SecurityGroup<A> {
 }
 
 impl<A: SecurityGroups> SecurityGroup<A> {
+    /// Makes the group. `CreateSecurityGroup` takes no client token: a group that the answer to an earlier attempt did
+    /// not tell of is known by its tag.
+    async fn create_group(
+        &self,
+        ctx: &Context,
+        region: &Region,
+        group: &NewGroup,
+    ) -> Result<Result<String, AwsError>, Diagnostic> {
+        let error = match self.aws.create_group(region, group).await {
+            Err(error) => error,
+            made => return Ok(made),
+        };
+        if !matches!(error.kind(), Kind::AlreadyExists | Kind::Unavailable | Kind::Unreachable) {
+            return Ok(Err(error));
+        }
+        let mut pace = Pace::brisk();
+        for _ in 0..LOOKS {
+            match self.aws.group_named(region, &group.vpc_id, &group.name).await {
+                Ok(Some(found)) if found.tags.get(CREATION_TAG) == group.tags.get(CREATION_TAG) => {
+                    return Ok(Ok(found.id));
+                }
+                // EC2 knows the name, but does not list the group yet; or the request may still be under way.
+                Ok(None) => {
+                    pace.pause(ctx, "waiting for the answer to the creation of a security group").await?;
+                }
+                _ => break,
+            }
+        }
+        Ok(Err(error))
+    }
+
     /// Brings the group's rules to exactly `wanted`, and sees that they are: until EC2 lists nothing else.
     async fn settle_rules(
         &self,
@@ -278,7 +345,7 @@ impl<A: SecurityGroups> SecurityGroup<A> {
     ) -> Result<(), Diagnostic> {
         let mut pace = Pace::brisk();
         loop {
-            let missing_yet = |error: &crate::aws::AwsError| error.is_not_found();
+            let missing_yet = |error: &AwsError| error.is_not_found();
             let what = format!("waiting for EC2 to list the rules of security group {id} in {region}");
             let rules = retry(ctx, Duration::from_mins(1), &what, missing_yet, || self.aws.rules(region, id))
                 .await?
@@ -354,7 +421,9 @@ fn observed(settings: &Settings, region: &Region, state: Model, group: Group, ru
             }
         }
     }
-    let (tags, tags_all) = tagging::read(settings, &state.tags, group.tags);
+    let mut tags = group.tags;
+    tags.remove(CREATION_TAG);
+    let (tags, tags_all) = tagging::read(settings, &state.tags, tags);
     Model {
         arn: arn(region, &group.owner, &group.id).into(),
         id: group.id.into(),

@@ -3,7 +3,7 @@
 use crate::aws::Tags;
 use crate::config::Settings;
 use crate::sdk::validator::Validator;
-use crate::sdk::{Attribute, Raw, Type, Value};
+use crate::sdk::{Attribute, MoveSource, Raw, Type, Value};
 
 /// The attributes `tags` and `tags_all`.
 pub(super) fn attributes() -> [Attribute; 2] {
@@ -73,6 +73,17 @@ pub(super) fn read(settings: &Settings, before: &Value<Tags>, actual: Tags) -> (
     // No tags and an empty map of tags are the same in AWS, but not in a configuration.
     let own = if own.is_empty() && !before.is_known() { Value::Null } else { own.into() };
     (own, actual.into())
+}
+
+/// The own tags of what a `moved` block takes from the AWS provider.
+pub(super) fn moved(source: &MoveSource) -> Value<Tags> {
+    let tags = source.state.get("tags").and_then(|tags| tags.as_object());
+    let tags: Tags = tags
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect();
+    if tags.is_empty() { Value::Null } else { tags.into() }
 }
 
 /// What turns one set of tags into another.

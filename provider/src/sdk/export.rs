@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::schema::{Attribute, Block, Body, Nesting, Shape};
-use super::{Catalog, Provider, Schema};
+use super::{Catalog, IdentitySchema, Provider, Schema};
 
 /// The schemas of `P` in the form of `terraform providers schema -json`.
 ///
@@ -17,6 +17,15 @@ pub fn provider_schemas<P: Provider>() -> Json {
     for (key, schemas) in [
         ("resource_schemas", catalog.resources().map(named).collect::<Map<_, _>>()),
         ("data_source_schemas", catalog.data_sources().map(named).collect()),
+        ("ephemeral_resource_schemas", catalog.ephemeral_resources().map(named).collect()),
+        ("action_schemas", catalog.actions().map(named).collect()),
+        (
+            "resource_identity_schemas",
+            catalog
+                .identities()
+                .map(|(name, schema)| (format!("{}{name}", P::PREFIX), identity_json(&schema)))
+                .collect(),
+        ),
     ] {
         if !schemas.is_empty() {
             provider.insert(key.to_owned(), schemas.into());
@@ -30,6 +39,16 @@ fn schema_json(schema: &Schema) -> Json {
         "version": schema.version,
         "block": block_json(&schema.body, &schema.description, schema.deprecation.is_some()),
     })
+}
+
+fn identity_json(schema: &IdentitySchema) -> Json {
+    let attributes = schema.attributes.iter().map(|attribute| {
+        let import = if attribute.required { "required_for_import" } else { "optional_for_import" };
+        let attribute_json =
+            json!({"type": attribute.ty.to_json(), "description": attribute.description, import: true});
+        (attribute.name.to_owned(), attribute_json)
+    });
+    json!({"version": schema.version, "attributes": attributes.collect::<Map<_, _>>()})
 }
 
 fn block_json(body: &Body, description: &str, deprecated: bool) -> Json {

@@ -6,8 +6,9 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | what a provider implements, and its `main` | [`Resource`], [`DataSource`], [`Provider`], [`serve`](serve()) |
+//! | what a provider implements, and its `main` | [`Resource`], [`DataSource`], [`EphemeralResource`], [`Action`], [`Provider`], [`serve`](serve()) |
 //! | what a user may write | [`Schema`], [`Attribute`], [`Block`], [`validator`] |
+//! | what names a thing for good, and where it is moved from | [`Identity`], [`MoveSource`] |
 //! | what a resource works with | [`model!`](crate::model), [`Value`], [`Context`], [`Saved`], [`Diagnostic`] |
 //! | values on the wire | [`Raw`], [`Type`], [`Number`], [`Path`] |
 //!
@@ -130,13 +131,17 @@
 //! # });
 //! ```
 
+mod action;
 mod context;
 mod cty;
 mod data_source;
 mod diagnostic;
+mod ephemeral;
 mod erased;
 mod export;
+mod identity;
 mod model;
+mod moved;
 pub(crate) mod plan;
 mod proto;
 mod provider;
@@ -144,23 +149,30 @@ mod resource;
 mod schema;
 mod serve;
 mod server;
+pub mod stage;
+mod stored;
 mod timeouts;
 mod validate;
 pub mod validator;
 mod value;
 
+pub use action::{Action, Progress};
 pub use context::Context;
 pub use cty::{Number, NumberError, Path, Raw, Step, Type, TypeError};
 pub use data_source::DataSource;
 pub use diagnostic::{Diagnostic, Severity};
+pub use ephemeral::{EphemeralResource, Opened};
 pub use export::provider_schemas;
+pub use identity::{Identity, IdentityAttribute, IdentitySchema};
 pub use model::{Convert, ConvertError, Model, Secret};
 #[doc(hidden)]
 pub use model::{Field, expect_object, field_from_raw, field_name, object_fits};
+pub use moved::MoveSource;
 pub use provider::{Catalog, Provider, mistakes};
 pub use resource::{Resource, Saved};
 pub use schema::{Attribute, Block, Body, Comparison, Nesting, Presence, ReplaceRule, Role, Schema, Shape};
 pub use serve::serve;
+pub use stored::{breaking_changes, read_state, sample_state};
 pub use timeouts::{DurationError, TimeoutDefaults, Timeouts, format_duration, parse_duration};
 pub use value::Value;
 

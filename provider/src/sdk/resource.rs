@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{Context, Diagnostic, Model, Schema};
+use super::{Context, Diagnostic, Identity, Model, MoveSource, Schema};
 
 /// One kind of thing that Terraform manages.
 ///
@@ -17,6 +17,11 @@ pub trait Resource: Send + Sync + 'static {
 
     /// Its attributes and blocks.
     fn schema() -> Schema;
+
+    /// What names it for good, for Terraform 1.12 and later: at best account, place and name. None by default.
+    fn identity() -> Option<Identity<Self::Model>> {
+        None
+    }
 
     /// Checks a configuration beyond single attributes: what excludes or needs each other. Values may be unknown.
     fn validate(_config: &Self::Model) -> Vec<Diagnostic> {
@@ -84,6 +89,12 @@ pub trait Resource: Send + Sync + 'static {
         async {
             Err(Diagnostic::error("Import is not supported", format!("{} cannot be imported.", Self::NAME)))
         }
+    }
+
+    /// Takes over a resource of another type, whose address a `moved` block gives to this one. `None` says that this
+    /// cannot be done with `source`. Sets what can be told from its state; the read that follows fills in the rest.
+    fn move_from(_source: &MoveSource) -> Result<Option<Self::Model>, Diagnostic> {
+        Ok(None)
     }
 
     /// Turns the JSON of a state that schema version `from` wrote into what version `from + 1` would have written.

@@ -41,7 +41,7 @@ impl Certificate {
 }
 
 /// A running provider with the socket's directory.
-struct Plugin {
+pub(crate) struct Plugin {
     child: Child,
     stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
@@ -49,7 +49,7 @@ struct Plugin {
 }
 
 impl Plugin {
-    fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let sockets = tempfile::tempdir().unwrap();
         let mut child = Command::new(fixture())
             .args(arguments)
@@ -65,6 +65,16 @@ impl Plugin {
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self { child, stdout, stderr, sockets }
+    }
+
+    /// What `TF_REATTACH_PROVIDERS` is to be, as a provider under a debugger prints it.
+    pub(crate) fn attach(&mut self) -> String {
+        let mut line = String::new();
+        while !line.contains("TF_REATTACH_PROVIDERS") {
+            line.clear();
+            assert!(self.stdout.read_line(&mut line).unwrap() > 0, "it has ended");
+        }
+        line.split('\'').nth(1).unwrap().to_owned()
     }
 
     fn signal(&self, name: &str) {
@@ -267,12 +277,7 @@ async fn is_http2(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin) -> bool
 #[test]
 fn under_a_debugger_it_serves_until_interrupted() {
     let mut plugin = Plugin::start(&["-debug"], &[]);
-    let mut attach = String::new();
-    while !attach.contains("TF_REATTACH_PROVIDERS") {
-        attach.clear();
-        assert!(plugin.stdout.read_line(&mut attach).unwrap() > 0, "it has ended");
-    }
-    let attach = attach.split('\'').nth(1).unwrap();
+    let attach = plugin.attach();
 
     let config = "resource \"fixture_file\" \"one\" {\n  name = \"one\"\n}\n";
     let mut workspace = Workspace::new(config);

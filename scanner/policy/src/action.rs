@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::actions;
 use crate::grant::Grant;
 
 /// One IAM action that the scanner's role may hold, and why.
@@ -15,14 +16,16 @@ pub struct Action {
     pub trigger: Trigger,
     /// The resources and conditions it is granted for, each with the parts of the product that need it so. Where these are
     /// off, the policy does not contain it. More than one where AWS checks the same request against several resources:
-    /// creating a snapshot is checked against the volume and against the snapshot to be.
+    /// creating a snapshot is checked against the volume and against the snapshot to be. An action of the service names
+    /// no part: it is granted where a resource for it is given.
     pub(crate) grants: &'static [(&'static Grant, &'static [Feature])],
 }
 
 impl Action {
     /// Whether a policy for these features has it in this grant.
     pub(crate) fn is_granted(&self, grant: &Grant, features: &[Feature]) -> bool {
-        let needs = |needed: &[Feature]| needed.iter().any(|feature| features.contains(feature));
+        let needs =
+            |needed: &[Feature]| needed.is_empty() || needed.iter().any(|feature| features.contains(feature));
         self.grants.iter().any(|(used, needed)| used.sid == grant.sid && needs(needed))
     }
 }
@@ -58,6 +61,18 @@ impl Feature {
         }
     }
 
+    /// The features that a policy with these actions has: those whose every action is among them.
+    pub(crate) fn granted_by(actions: &[&str]) -> Vec<Self> {
+        let needs = |action: &Action, feature: Self| {
+            action.grants.iter().any(|(_, features)| features.contains(&feature))
+        };
+        let complete = |feature: Self| {
+            let mut needed = actions::ALL.iter().filter(|action| needs(action, feature));
+            needed.all(|action| actions.contains(&action.name))
+        };
+        Self::ALL.iter().copied().filter(|feature| complete(*feature)).collect()
+    }
+
     /// The feature of this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|feature| feature.name() == name)
@@ -71,6 +86,8 @@ pub enum Trigger {
     Request(RateClass),
     /// The scanner never sends it: AWS checks for it while it serves the named actions.
     ImpliedBy(&'static [&'static Action]),
+    /// The service around the scans sends it, for a resource that it was given. Too seldom for a rate.
+    Service,
 }
 
 /// The buckets in which AWS counts a caller's requests, each throttled on its own.
@@ -113,6 +130,7 @@ impl Call {
         match action.trigger {
             Trigger::Request(rate_class) => Self { action, rate_class },
             Trigger::ImpliedBy(_) => panic!("AWS checks for this action, the scanner never sends it"),
+            Trigger::Service => panic!("scans do not send this action"),
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! To add one: write its entry, list it in [`ALL`] (sorted by name), give it a [`Call`] if the scanner sends it, and let
 //! a scan of the tests send it. A test removes each action in turn and demands that a recorded request is then denied,
-//! so an action that nothing needs does not pass.
+//! so an action that nothing needs does not pass. [`SERVICE`] is apart from that: a role holds none of it unless the
+//! resource that it is for is named.
 
 use crate::action::{Action, Call, Feature, RateClass, Trigger};
 use crate::grant;
@@ -25,6 +26,18 @@ pub static ALL: &[&Action] = &[
     &DECRYPT,
     &GET_FUNCTION,
     &GET_LAYER_VERSION,
+];
+
+/// Every action of the service around the scans, sorted by name. Each is granted for the resources that are named in
+/// [`ServiceAccess`](crate::ServiceAccess), and not at all where there is none.
+pub static SERVICE: &[&Action] = &[
+    &COMPLETE_LIFECYCLE_ACTION,
+    &RECORD_LIFECYCLE_ACTION_HEARTBEAT,
+    &DECRYPT_SECRETS,
+    &GENERATE_DATA_KEY,
+    &PUT_OBJECT,
+    &GET_SECRET_VALUE,
+    &ASSUME_ROLE,
 ];
 
 /// Read one block of a snapshot.
@@ -57,6 +70,8 @@ pub const LAMBDA_GET_LAYER_VERSION: Call = Call::new(&GET_LAYER_VERSION);
 const HOSTS: &[Feature] = &[Feature::Hosts];
 const IMAGES: &[Feature] = &[Feature::Images];
 const FUNCTIONS: &[Feature] = &[Feature::Functions];
+/// No feature: what the service needs follows from the resources that are named.
+const NAMED: &[Feature] = &[];
 const BOTH: &[Feature] = &[Feature::Hosts, Feature::Images];
 
 static GET_SNAPSHOT_BLOCK: Action = Action {
@@ -174,6 +189,55 @@ static GET_LAYER_VERSION: Action = Action {
     grants: &[(&grant::READ_LAYERS_NOT_OPTED_OUT, FUNCTIONS)],
 };
 
+static COMPLETE_LIFECYCLE_ACTION: Action = Action {
+    name: "autoscaling:CompleteLifecycleAction",
+    reason: "Say that the scanner passed its self-test, or that it has finished and its instance may go.",
+    trigger: Trigger::Service,
+    grants: &[(&grant::FOLLOW_OWN_LIFECYCLE, NAMED)],
+};
+
+static RECORD_LIFECYCLE_ACTION_HEARTBEAT: Action = Action {
+    name: "autoscaling:RecordLifecycleActionHeartbeat",
+    reason: "Ask for more time, when a scan is under way while its instance is replaced.",
+    trigger: Trigger::Service,
+    grants: &[(&grant::FOLLOW_OWN_LIFECYCLE, NAMED)],
+};
+
+static DECRYPT_SECRETS: Action = Action {
+    name: "kms:Decrypt",
+    reason: "Read secrets that are encrypted with a key of the customer's.",
+    trigger: Trigger::Service,
+    grants: &[(&grant::DECRYPT_NAMED_SECRETS, NAMED)],
+};
+
+static GENERATE_DATA_KEY: Action = Action {
+    name: "kms:GenerateDataKey",
+    reason: "Store package lists encrypted; S3 asks for the data key with the caller's permission.",
+    trigger: Trigger::Service,
+    grants: &[(&grant::ENCRYPT_REPORTS, NAMED)],
+};
+
+static PUT_OBJECT: Action = Action {
+    name: "s3:PutObject",
+    reason: "Store package lists in the bucket that was given.",
+    trigger: Trigger::Service,
+    grants: &[(&grant::STORE_REPORTS, NAMED), (&grant::STORE_ENCRYPTED_REPORTS, NAMED)],
+};
+
+static GET_SECRET_VALUE: Action = Action {
+    name: "secretsmanager:GetSecretValue",
+    reason: "Read the key with which package lists are sent.",
+    trigger: Trigger::Service,
+    grants: &[(&grant::READ_NAMED_SECRETS, NAMED)],
+};
+
+static ASSUME_ROLE: Action = Action {
+    name: "sts:AssumeRole",
+    reason: "Become the delegate role of another account, which says what may be scanned there.",
+    trigger: Trigger::Service,
+    grants: &[(&grant::BECOME_NAMED_DELEGATES, NAMED)],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,11 +246,12 @@ mod tests {
     #[test]
     fn the_table_is_sorted_and_names_nothing_twice() {
         assert!(ALL.is_sorted_by(|a, b| a.name < b.name));
+        assert!(SERVICE.is_sorted_by(|a, b| a.name < b.name));
     }
 
     #[test]
     fn every_action_is_granted_and_explained() {
-        for action in ALL {
+        for action in ALL.iter().chain(SERVICE) {
             assert!(!action.grants.is_empty(), "{action}");
             assert!(action.reason.ends_with('.'), "{action}");
             assert!(action.name.split_once(':').is_some_and(|(service, name)| {
@@ -198,12 +263,13 @@ mod tests {
 
     #[test]
     fn every_grant_is_used_and_named_once() {
+        let all = || ALL.iter().chain(SERVICE);
         for grant in GRANTS {
-            assert!(ALL.iter().any(|action| action.is_granted(grant, Feature::ALL)), "{}", grant.sid);
+            assert!(all().any(|action| action.is_granted(grant, Feature::ALL)), "{}", grant.sid);
             assert_eq!(GRANTS.iter().filter(|other| other.sid == grant.sid).count(), 1);
             assert!(grant.sid.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         }
-        for (used, _) in ALL.iter().flat_map(|action| action.grants) {
+        for (used, _) in all().flat_map(|action| action.grants) {
             assert!(GRANTS.iter().any(|grant| grant.sid == used.sid), "{}", used.sid);
         }
     }
@@ -214,8 +280,29 @@ mod tests {
             let reads = action.name.starts_with("ec2:Describe");
             for (grant, _) in action.grants {
                 assert_eq!(grant.resource == grant::Resource::Any, reads, "{action}");
-                assert_eq!(grant.conditions.is_empty(), reads, "{action}");
+                assert!(!grant.conditions.is_empty(), "{action}");
             }
+        }
+    }
+
+    #[test]
+    fn scans_need_features_and_the_service_named_resources() {
+        for action in ALL {
+            assert!(
+                action
+                    .grants
+                    .iter()
+                    .all(|(grant, features)| !features.is_empty() && !grant.resource.is_named())
+            );
+        }
+        for action in SERVICE {
+            assert!(
+                action
+                    .grants
+                    .iter()
+                    .all(|(grant, features)| features.is_empty() && grant.resource.is_named())
+            );
+            assert!(matches!(action.trigger, Trigger::Service));
         }
     }
 }

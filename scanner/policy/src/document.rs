@@ -4,51 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::action::Feature;
+use crate::action::{Action, Feature};
 use crate::grant::{Condition, ConditionKey, ConditionValue, GRANTS, Resource};
-use crate::{AccountId, KmsKeyArn, Region, actions};
-
-/// What IAM allows the inline policies of one role to hold together, in characters, white space not counted
-/// ("IAM and AWS STS quotas").
-pub const INLINE_POLICY_LIMIT: usize = 10_240;
-
-/// Where a scanner works, and with which keys.
-#[derive(Clone, Debug)]
-pub struct Scope {
-    /// The only region whose volumes it may snapshot. The partition follows from it.
-    pub region: Region,
-    /// The account it runs in, the only one whose volumes it may snapshot.
-    pub account: AccountId,
-    /// The keys of encrypted volumes. Empty means every key of the account in the region that its key policy lets the
-    /// role use.
-    pub kms_keys: Vec<KmsKeyArn>,
-}
-
-/// Why a policy could not be made.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PolicyError {
-    /// No feature was asked for: the policy would grant nothing, which IAM refuses.
-    #[error("at least one feature is needed: without any the policy would be empty")]
-    NoFeature,
-    /// A key of another region.
-    #[error("the KMS key {key} is not in {region}, so it cannot encrypt a volume there")]
-    ForeignKey {
-        /// The key's ARN.
-        key: String,
-        /// The policy's region.
-        region: String,
-    },
-    /// More than IAM accepts.
-    #[error(
-        "the role's policy has {length} characters, and IAM accepts {INLINE_POLICY_LIMIT} in a role's inline policies: \
-         name fewer KMS keys, or none to rely on the keys' own policies"
-    )]
-    TooLong {
-        /// Its length in characters.
-        length: usize,
-    },
-}
+use crate::scope::same_partition;
+use crate::{
+    AccountId, Argument, DelegateScope, ExternalId, KmsKeyArn, PolicyError, Region, RoleArn, Scope,
+    ServiceAccess, actions,
+};
 
 /// An IAM policy document. Equal inputs give equal text.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -65,52 +27,100 @@ pub struct Statement {
     sid: String,
     effect: &'static str,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    principal: BTreeMap<&'static str, String>,
+    principal: BTreeMap<&'static str, Values>,
     action: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    resource: Vec<String>,
+    pub(crate) resource: Vec<String>,
     /// Operator, then key, then value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    condition: BTreeMap<&'static str, BTreeMap<String, String>>,
+    condition: BTreeMap<&'static str, BTreeMap<String, Values>>,
+}
+
+/// One value as a text, several as a list.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(untagged)]
+enum Values {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Values {
+    fn new(values: impl IntoIterator<Item = String>) -> Self {
+        let mut values: Vec<String> = values.into_iter().collect();
+        values.sort_unstable();
+        values.dedup();
+        match <[String; 1]>::try_from(values) {
+            Ok([value]) => Self::One(value),
+            Err(values) => Self::Many(values),
+        }
+    }
 }
 
 impl PolicyDocument {
     /// The permissions of a scanner's own role: exactly what the given features need within the scope.
     ///
     /// # Errors
-    /// [`PolicyError`] where the scope contradicts itself or the document is larger than IAM accepts.
+    /// [`PolicyError`] where the scope contradicts itself.
     pub fn for_scanner(scope: &Scope, features: &[Feature]) -> Result<Self, PolicyError> {
-        if let Some(key) = scope.kms_keys.iter().find(|key| !key.is_in(&scope.region)) {
-            return Err(PolicyError::ForeignKey { key: key.to_string(), region: scope.region.to_string() });
+        Self::for_scanner_service(scope, features, &ServiceAccess::default())
+    }
+
+    /// The same, and what the service around the scans does with the resources that it is given.
+    ///
+    /// # Errors
+    /// [`PolicyError`] where the arguments contradict each other.
+    pub fn for_scanner_service(
+        scope: &Scope,
+        features: &[Feature],
+        service: &ServiceAccess,
+    ) -> Result<Self, PolicyError> {
+        service.check(scope.region.partition())?;
+        let regions = std::slice::from_ref(&scope.region);
+        let places = Places { regions, account: &scope.account, kms_keys: &scope.kms_keys, service };
+        places.document(&actions::ALL.iter().chain(actions::SERVICE).copied(), features)
+    }
+
+    /// The permissions of the delegate role in a scanned account: what the given features need there, and nothing of the
+    /// service.
+    ///
+    /// # Errors
+    /// [`PolicyError`] where the scope contradicts itself.
+    pub fn for_delegate(scope: &DelegateScope, features: &[Feature]) -> Result<Self, PolicyError> {
+        let mut regions = scope.regions.clone();
+        regions.sort_unstable();
+        regions.dedup();
+        let partition = regions.first().ok_or(PolicyError::NoRegion)?.partition();
+        for region in &regions {
+            same_partition(region.as_str(), region.partition().id(), partition, Argument::Regions)?;
         }
-        let mut statements = Vec::new();
-        for grant in GRANTS {
-            let action: Vec<&'static str> = actions::ALL
-                .iter()
-                .filter(|action| action.is_granted(grant, features))
-                .map(|action| action.name)
-                .collect();
-            if action.is_empty() {
-                continue;
-            }
-            statements.push(Statement {
-                sid: grant.sid.to_owned(),
-                effect: "Allow",
-                principal: BTreeMap::new(),
-                action,
-                resource: resources(grant.resource, scope),
-                condition: conditions(grant.conditions, scope),
-            });
+        let (account, kms_keys, service) = (&scope.account, &scope.kms_keys, &ServiceAccess::default());
+        let places = Places { regions: &regions, account, kms_keys, service };
+        places.document(&actions::ALL.iter().copied(), features)
+    }
+
+    /// Who may take on a delegate role: exactly these scanner roles, where an external id is given only if they name it.
+    ///
+    /// # Errors
+    /// [`PolicyError::NoScanner`] without any.
+    pub fn trust_scanners(
+        scanner_roles: &[RoleArn],
+        external_id: Option<&ExternalId>,
+    ) -> Result<Self, PolicyError> {
+        if scanner_roles.is_empty() {
+            return Err(PolicyError::NoScanner);
         }
-        if statements.is_empty() {
-            return Err(PolicyError::NoFeature);
-        }
-        let document = Self::new(statements);
-        let length = document.to_json().chars().count();
-        if length > INLINE_POLICY_LIMIT {
-            return Err(PolicyError::TooLong { length });
-        }
-        Ok(document)
+        let condition = external_id.map(|id| {
+            let id = Values::One(id.to_string());
+            ("StringEquals", BTreeMap::from([("sts:ExternalId".to_owned(), id)]))
+        });
+        Ok(Self::new(vec![Statement {
+            sid: "AssumedByScanners".to_owned(),
+            effect: "Allow",
+            principal: BTreeMap::from([("AWS", Values::new(scanner_roles.iter().map(ToString::to_string)))]),
+            action: vec!["sts:AssumeRole"],
+            resource: Vec::new(),
+            condition: condition.into_iter().collect(),
+        }]))
     }
 
     /// Who may take on the role: EC2, for its instances, and nobody else.
@@ -118,7 +128,10 @@ impl PolicyDocument {
         Self::new(vec![Statement {
             sid: "AssumedByInstances".to_owned(),
             effect: "Allow",
-            principal: BTreeMap::from([("Service", format!("ec2.{}", region.partition().dns_suffix()))]),
+            principal: BTreeMap::from([(
+                "Service",
+                Values::One(format!("ec2.{}", region.partition().dns_suffix())),
+            )]),
             action: vec!["sts:AssumeRole"],
             resource: Vec::new(),
             condition: BTreeMap::new(),
@@ -155,7 +168,7 @@ impl PolicyDocument {
         serde_json::json!(self).to_string()
     }
 
-    fn new(statement: Vec<Statement>) -> Self {
+    pub(crate) fn new(statement: Vec<Statement>) -> Self {
         Self { version: "2012-10-17", statement }
     }
 }
@@ -172,53 +185,145 @@ impl Statement {
     }
 }
 
-fn resources(resource: Resource, scope: &Scope) -> Vec<String> {
-    let (partition, region, account) = (scope.region.partition().id(), &scope.region, &scope.account);
-    match resource {
-        Resource::Any => vec!["*".to_owned()],
-        Resource::Volumes => vec![format!("arn:{partition}:ec2:{region}:{account}:volume/*")],
-        Resource::Snapshots => vec![format!("arn:{partition}:ec2:{region}::snapshot/*")],
-        Resource::ExistingSnapshots => vec![format!("arn:{partition}:ec2:{region}::snapshot/snap-*")],
-        Resource::SnapshotToBe => vec![format!("arn:{partition}:ec2:{region}::snapshot/${{*}}")],
-        Resource::Functions => vec![format!("arn:{partition}:lambda:{region}:{account}:function:*")],
-        Resource::Layers => vec![format!("arn:{partition}:lambda:{region}:*:layer:*:*")],
-        Resource::Repositories => vec![format!("arn:{partition}:ecr:{region}:{account}:repository/*")],
-        Resource::Keys if scope.kms_keys.is_empty() => {
-            vec![format!("arn:{partition}:kms:{region}:{account}:key/*")]
+/// What the resources and conditions of grants are filled in with.
+struct Places<'a> {
+    /// Sorted; at least one.
+    regions: &'a [Region],
+    account: &'a AccountId,
+    kms_keys: &'a [KmsKeyArn],
+    service: &'a ServiceAccess,
+}
+
+impl Places<'_> {
+    fn document(
+        &self,
+        table: &(impl Iterator<Item = &'static Action> + Clone),
+        features: &[Feature],
+    ) -> Result<PolicyDocument, PolicyError> {
+        if let Some(key) =
+            self.kms_keys.iter().find(|key| !self.regions.iter().any(|region| key.is_in(region)))
+        {
+            let regions: Vec<&str> = self.regions.iter().map(Region::as_str).collect();
+            return Err(PolicyError::ForeignKey { key: key.to_string(), region: regions.join(", ") });
         }
-        Resource::Keys => {
-            let mut keys: Vec<_> = scope.kms_keys.iter().map(ToString::to_string).collect();
-            keys.sort_unstable();
-            keys.dedup();
-            keys
+        let mut statements = Vec::new();
+        for grant in GRANTS {
+            let action: Vec<&'static str> = table
+                .clone()
+                .filter(|action| action.is_granted(grant, features))
+                .map(|action| action.name)
+                .collect();
+            let resource = self.resources(grant.resource);
+            // A statement without resources would be for nothing that is named.
+            if action.is_empty() || resource.is_empty() {
+                continue;
+            }
+            statements.push(Statement {
+                sid: grant.sid.to_owned(),
+                effect: "Allow",
+                principal: BTreeMap::new(),
+                action,
+                resource,
+                condition: self.conditions(grant.conditions),
+            });
         }
+        if statements.is_empty() { Err(PolicyError::NoFeature) } else { Ok(PolicyDocument::new(statements)) }
+    }
+
+    fn resources(&self, resource: Resource) -> Vec<String> {
+        let (account, service) = (self.account, self.service);
+        let partition = self.regions.first().map(|region| region.partition().id()).unwrap_or_default();
+        let regional = |rest: &dyn Fn(&Region) -> String| -> Vec<String> {
+            self.regions.iter().map(|region| format!("arn:{partition}:{}", rest(region))).collect()
+        };
+        let objects = |encrypted: bool| {
+            let reports = service.reports.iter().filter(|reports| reports.kms_key.is_some() == encrypted);
+            reports.map(|it| format!("arn:{partition}:s3:::{}/{}*", it.bucket, it.prefix)).collect()
+        };
+        match resource {
+            Resource::Any => vec!["*".to_owned()],
+            Resource::Volumes => regional(&|region| format!("ec2:{region}:{account}:volume/*")),
+            Resource::Snapshots => regional(&|region| format!("ec2:{region}::snapshot/*")),
+            Resource::ExistingSnapshots => regional(&|region| format!("ec2:{region}::snapshot/snap-*")),
+            Resource::SnapshotToBe => regional(&|region| format!("ec2:{region}::snapshot/${{*}}")),
+            Resource::Functions => regional(&|region| format!("lambda:{region}:{account}:function:*")),
+            Resource::Layers => regional(&|region| format!("lambda:{region}:*:layer:*:*")),
+            Resource::Repositories => regional(&|region| format!("ecr:{region}:{account}:repository/*")),
+            Resource::Keys if self.kms_keys.is_empty() => {
+                regional(&|region| format!("kms:{region}:{account}:key/*"))
+            }
+            Resource::Keys => sorted(self.kms_keys),
+            Resource::DelegateRoles => sorted(&service.delegate_roles),
+            Resource::Secrets => sorted(&service.secrets),
+            Resource::SecretKeys => sorted(&service.secret_kms_keys),
+            Resource::ScalingGroups => {
+                let group = |region: &Region, name: &str| {
+                    format!(
+                        "arn:{partition}:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{name}"
+                    )
+                };
+                let names = sorted(&service.scaling_groups);
+                self.regions
+                    .iter()
+                    .flat_map(|region| names.iter().map(move |name| group(region, name)))
+                    .collect()
+            }
+            Resource::Reports => objects(false),
+            Resource::EncryptedReports => objects(true),
+            Resource::ReportKey => self.report_key().map(ToString::to_string).into_iter().collect(),
+        }
+    }
+
+    fn conditions(&self, needed: &[Condition]) -> BTreeMap<&'static str, BTreeMap<String, Values>> {
+        let mut rendered: BTreeMap<&'static str, BTreeMap<String, Values>> = BTreeMap::new();
+        for condition in needed {
+            let key = match condition.key {
+                ConditionKey::Named(name) => name.to_owned(),
+                ConditionKey::RequestTag(tag) => format!("aws:RequestTag/{tag}"),
+                ConditionKey::RepositoryTag(tag) => format!("ecr:ResourceTag/{tag}"),
+                ConditionKey::ResourceTag(tag) => format!("aws:ResourceTag/{tag}"),
+            };
+            let via = |service: &str, regions: &mut dyn Iterator<Item = &str>| {
+                let suffix = self.regions.first().map(|region| region.partition().via_service_suffix());
+                let suffix = suffix.unwrap_or_default();
+                Values::new(regions.map(|region| format!("{service}.{region}.{suffix}")))
+            };
+            let value = match condition.value {
+                ConditionValue::Text(text) => Values::One(text.to_owned()),
+                ConditionValue::Prefix(prefix) => Values::One(format!("{prefix}*")),
+                ConditionValue::Regions => Values::new(self.regions.iter().map(ToString::to_string)),
+                ConditionValue::ViaService(service) => {
+                    via(service, &mut self.regions.iter().map(Region::as_str))
+                }
+                ConditionValue::ViaServiceOfSecrets(service) => {
+                    via(service, &mut self.service.secret_kms_keys.iter().map(KmsKeyArn::region))
+                }
+                ConditionValue::ViaServiceOfReports(service) => {
+                    via(service, &mut self.report_key().into_iter().map(KmsKeyArn::region))
+                }
+                ConditionValue::ReportKey => Values::new(self.report_key().map(ToString::to_string)),
+            };
+            rendered.entry(condition.operator).or_default().insert(key, value);
+        }
+        rendered
+    }
+
+    fn report_key(&self) -> Option<&KmsKeyArn> {
+        self.service.reports.as_ref()?.kms_key.as_ref()
     }
 }
 
-fn conditions(conditions: &[Condition], scope: &Scope) -> BTreeMap<&'static str, BTreeMap<String, String>> {
-    let mut rendered: BTreeMap<&'static str, BTreeMap<String, String>> = BTreeMap::new();
-    for condition in conditions {
-        let key = match condition.key {
-            ConditionKey::Named(name) => name.to_owned(),
-            ConditionKey::RequestTag(tag) => format!("aws:RequestTag/{tag}"),
-            ConditionKey::RepositoryTag(tag) => format!("ecr:ResourceTag/{tag}"),
-            ConditionKey::ResourceTag(tag) => format!("aws:ResourceTag/{tag}"),
-        };
-        let value = match condition.value {
-            ConditionValue::Text(text) => text.to_owned(),
-            ConditionValue::Prefix(prefix) => format!("{prefix}*"),
-            ConditionValue::ViaService(service) => {
-                format!("{service}.{}.{}", scope.region, scope.region.partition().via_service_suffix())
-            }
-        };
-        rendered.entry(condition.operator).or_default().insert(key, value);
-    }
-    rendered
+fn sorted<T: ToString>(named: &[T]) -> Vec<String> {
+    let mut texts: Vec<String> = named.iter().map(ToString::to_string).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    texts
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ReportStore;
 
     fn scope(region: &str) -> Scope {
         Scope {
@@ -256,7 +361,8 @@ mod tests {
                     "Sid": "FindWhatToScan",
                     "Effect": "Allow",
                     "Action": ["ec2:DescribeInstances", "ec2:DescribeSnapshots", "ec2:DescribeVolumes"],
-                    "Resource": ["*"]
+                    "Resource": ["*"],
+                    "Condition": {"StringEquals": {"aws:RequestedRegion": "eu-central-1"}}
                 },
                 {
                     "Sid": "SnapshotVolumesNotOptedOut",
@@ -325,11 +431,167 @@ mod tests {
         scope.kms_keys = vec!["arn:aws:kms:eu-west-1:111122223333:key/a".parse().unwrap()];
         let error = PolicyDocument::for_scanner(&scope, Feature::ALL).unwrap_err();
         assert!(matches!(&error, PolicyError::ForeignKey { .. }), "{error}");
+    }
 
-        scope.kms_keys = (0..200)
-            .map(|n| format!("arn:aws:kms:eu-central-1:111122223333:key/{n}").parse().unwrap())
-            .collect();
-        let error = PolicyDocument::for_scanner(&scope, Feature::ALL).unwrap_err();
-        assert!(error.to_string().contains("IAM accepts 10240"), "{error}");
+    fn service() -> ServiceAccess {
+        ServiceAccess {
+            delegate_roles: vec!["arn:aws:iam::444455556666:role/delegate".parse().unwrap()],
+            secrets: vec![
+                "arn:aws:secretsmanager:eu-west-1:111122223333:secret:api-key-AbCdEf".parse().unwrap(),
+            ],
+            secret_kms_keys: vec!["arn:aws:kms:eu-west-1:111122223333:key/a".parse().unwrap()],
+            scaling_groups: vec!["scanner".parse().unwrap()],
+            reports: Some(ReportStore {
+                bucket: "reports".parse().unwrap(),
+                prefix: "scans/".parse().unwrap(),
+                kms_key: Some("arn:aws:kms:us-east-1:111122223333:key/b".parse().unwrap()),
+            }),
+        }
+    }
+
+    #[test]
+    fn the_service_reads_as_reviewed() {
+        let scope = scope("eu-central-1");
+        let policy = PolicyDocument::for_scanner_service(&scope, &[], &service()).unwrap();
+        let expected = serde_json::json!([
+            {
+                "Sid": "BecomeNamedDelegates",
+                "Effect": "Allow",
+                "Action": ["sts:AssumeRole"],
+                "Resource": ["arn:aws:iam::444455556666:role/delegate"]
+            },
+            {
+                "Sid": "ReadNamedSecrets",
+                "Effect": "Allow",
+                "Action": ["secretsmanager:GetSecretValue"],
+                "Resource": ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:api-key-AbCdEf"]
+            },
+            {
+                "Sid": "DecryptNamedSecrets",
+                "Effect": "Allow",
+                "Action": ["kms:Decrypt"],
+                "Resource": ["arn:aws:kms:eu-west-1:111122223333:key/a"],
+                "Condition": {"StringEquals": {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"}}
+            },
+            {
+                "Sid": "FollowOwnLifecycle",
+                "Effect": "Allow",
+                "Action": ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"],
+                "Resource": [
+                    "arn:aws:autoscaling:eu-central-1:111122223333:autoScalingGroup:*:autoScalingGroupName/scanner"
+                ]
+            },
+            {
+                "Sid": "StoreEncryptedReports",
+                "Effect": "Allow",
+                "Action": ["s3:PutObject"],
+                "Resource": ["arn:aws:s3:::reports/scans/*"],
+                "Condition": {
+                    "StringEquals": {"s3:x-amz-server-side-encryption": "aws:kms"},
+                    "ArnEquals": {
+                        "s3:x-amz-server-side-encryption-aws-kms-key-id": "arn:aws:kms:us-east-1:111122223333:key/b"
+                    }
+                }
+            },
+            {
+                "Sid": "EncryptReports",
+                "Effect": "Allow",
+                "Action": ["kms:GenerateDataKey"],
+                "Resource": ["arn:aws:kms:us-east-1:111122223333:key/b"],
+                "Condition": {"StringEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}}
+            }
+        ]);
+        assert_eq!(serde_json::to_value(&policy).unwrap()["Statement"], expected);
+    }
+
+    #[test]
+    fn what_is_not_named_is_not_granted() {
+        let scope = scope("eu-central-1");
+        let scans = PolicyDocument::for_scanner(&scope, Feature::ALL).unwrap();
+        let named = |service: ServiceAccess| {
+            let with = PolicyDocument::for_scanner_service(&scope, Feature::ALL, &service).unwrap();
+            let new = with.statements().iter().filter(|statement| !scans.statements().contains(statement));
+            new.map(|statement| statement.sid().to_owned()).collect::<Vec<_>>()
+        };
+        assert!(named(ServiceAccess::default()).is_empty());
+        let all = service();
+        let nothing = ServiceAccess::default;
+        let delegates = ServiceAccess { delegate_roles: all.delegate_roles, ..nothing() };
+        assert_eq!(named(delegates), ["BecomeNamedDelegates"]);
+        assert_eq!(named(ServiceAccess { secrets: all.secrets, ..nothing() }), ["ReadNamedSecrets"]);
+        let groups = ServiceAccess { scaling_groups: all.scaling_groups, ..nothing() };
+        assert_eq!(named(groups), ["FollowOwnLifecycle"]);
+        let plain = all.reports.map(|reports| ReportStore { kms_key: None, ..reports });
+        assert_eq!(named(ServiceAccess { reports: plain, ..nothing() }), ["StoreReports"]);
+    }
+
+    #[test]
+    fn a_delegate_may_be_used_in_its_regions() {
+        let delegate = |regions: &[&str]| DelegateScope {
+            regions: regions.iter().map(|region| region.parse().unwrap()).collect(),
+            account: "111122223333".parse().unwrap(),
+            kms_keys: Vec::new(),
+        };
+        let one = PolicyDocument::for_delegate(&delegate(&["eu-central-1"]), Feature::ALL).unwrap();
+        assert_eq!(Ok(one), PolicyDocument::for_scanner(&scope("eu-central-1"), Feature::ALL));
+
+        let two = delegate(&["eu-west-1", "eu-central-1", "eu-west-1"]);
+        let two =
+            serde_json::to_value(PolicyDocument::for_delegate(&two, &[Feature::Hosts]).unwrap()).unwrap();
+        assert_eq!(
+            two["Statement"][1]["Resource"],
+            serde_json::json!([
+                "arn:aws:ec2:eu-central-1:111122223333:volume/*",
+                "arn:aws:ec2:eu-west-1:111122223333:volume/*"
+            ])
+        );
+        assert_eq!(
+            two["Statement"][5]["Condition"]["StringEquals"]["kms:ViaService"],
+            serde_json::json!(["ec2.eu-central-1.amazonaws.com", "ec2.eu-west-1.amazonaws.com"])
+        );
+
+        let refused = |regions: &[&str]| {
+            PolicyDocument::for_delegate(&delegate(regions), Feature::ALL).unwrap_err().argument()
+        };
+        assert_eq!(refused(&[]), Argument::Regions);
+        assert_eq!(refused(&["eu-central-1", "us-gov-west-1"]), Argument::Regions);
+    }
+
+    #[test]
+    fn exactly_the_scanners_take_on_a_delegate() {
+        let role = |name: &str| format!("arn:aws:iam::111122223333:role/{name}").parse().unwrap();
+        let statement = |trust: PolicyDocument| serde_json::to_value(&trust).unwrap()["Statement"][0].clone();
+        let one = statement(PolicyDocument::trust_scanners(&[role("a")], None).unwrap());
+        let expected = serde_json::json!({
+            "Sid": "AssumedByScanners",
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::111122223333:role/a"},
+            "Action": ["sts:AssumeRole"]
+        });
+        assert_eq!(one, expected);
+        let id = "agreed-id".parse().unwrap();
+        let two = statement(PolicyDocument::trust_scanners(&[role("b"), role("a")], Some(&id)).unwrap());
+        let both = ["arn:aws:iam::111122223333:role/a", "arn:aws:iam::111122223333:role/b"];
+        assert_eq!(two["Principal"]["AWS"], serde_json::json!(both));
+        assert_eq!(two["Condition"]["StringEquals"]["sts:ExternalId"], "agreed-id");
+        assert_eq!(PolicyDocument::trust_scanners(&[], Some(&id)), Err(PolicyError::NoScanner));
+    }
+
+    #[test]
+    fn what_no_permission_can_reach_is_told_where_it_stands() {
+        let refused = |region: &str, change: fn(&mut ServiceAccess)| {
+            let mut service = service();
+            change(&mut service);
+            let error = PolicyDocument::for_scanner_service(&scope(region), &[], &service).unwrap_err();
+            (error.argument(), error.to_string())
+        };
+        let (argument, message) = refused("us-gov-west-1", |_| ());
+        assert_eq!(argument, Argument::DelegateRoles);
+        assert!(message.contains("not in the partition aws-us-gov"), "{message}");
+        let (argument, _) = refused("us-gov-west-1", |service| service.delegate_roles.clear());
+        assert_eq!(argument, Argument::Secrets);
+        let (argument, message) = refused("eu-central-1", |service| service.secrets.clear());
+        assert_eq!(argument, Argument::SecretKmsKeys);
+        assert!(message.contains("no secret is named"), "{message}");
     }
 }

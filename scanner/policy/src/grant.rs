@@ -34,6 +34,38 @@ pub(crate) enum Resource {
     Repositories,
     /// The given KMS keys, or every key of the account in the region.
     Keys,
+    /// The roles of other accounts that were given, each by its ARN.
+    DelegateRoles,
+    /// The secrets that were given, each by its ARN.
+    Secrets,
+    /// The keys that those are encrypted with, each by its ARN.
+    SecretKeys,
+    /// The Auto Scaling groups whose names were given. The ARN of a group has an id before its name that only exists with
+    /// the group, so `*` stands for it: the name is unique in the account and region.
+    ScalingGroups,
+    /// Objects under the prefix of the bucket that was given without a key. The scanner names them.
+    Reports,
+    /// The same of a bucket that was given with a key.
+    EncryptedReports,
+    /// That key.
+    ReportKey,
+}
+
+impl Resource {
+    /// Whether it is what a caller names, and nothing where nothing is named.
+    #[cfg(test)]
+    pub(crate) fn is_named(self) -> bool {
+        matches!(
+            self,
+            Self::DelegateRoles
+                | Self::Secrets
+                | Self::SecretKeys
+                | Self::ScalingGroups
+                | Self::Reports
+                | Self::EncryptedReports
+                | Self::ReportKey
+        )
+    }
 }
 
 /// One condition of a grant.
@@ -62,8 +94,16 @@ pub(crate) enum ConditionValue {
     Text(&'static str),
     /// Anything that begins so.
     Prefix(&'static str),
-    /// The service of this name in the policy's region, as `kms:ViaService` writes it.
+    /// The policy's regions.
+    Regions,
+    /// The service of this name in the policy's regions, as `kms:ViaService` writes it.
     ViaService(&'static str),
+    /// The same in the regions of the keys of secrets.
+    ViaServiceOfSecrets(&'static str),
+    /// The same in the region of the key of reports.
+    ViaServiceOfReports(&'static str),
+    /// The key of reports.
+    ReportKey,
 }
 
 /// Every grant, in the order in which policies list them.
@@ -81,11 +121,26 @@ pub(crate) static GRANTS: &[&Grant] = &[
     &READ_FUNCTIONS_NOT_OPTED_OUT,
     &READ_LAYERS_NOT_OPTED_OUT,
     &READ_REPOSITORIES_NOT_OPTED_OUT,
+    &BECOME_NAMED_DELEGATES,
+    &READ_NAMED_SECRETS,
+    &DECRYPT_NAMED_SECRETS,
+    &FOLLOW_OWN_LIFECYCLE,
+    &STORE_REPORTS,
+    &STORE_ENCRYPTED_REPORTS,
+    &ENCRYPT_REPORTS,
 ];
 
-/// AWS offers no restriction of these to resources.
-pub(crate) static FIND_WHAT_TO_SCAN: Grant =
-    Grant { sid: "FindWhatToScan", resource: Resource::Any, conditions: &[] };
+/// The one statement on `*`: AWS offers no restriction of these to resources. They change nothing, tell what there is and
+/// not what is in it, and are held to the regions that are scanned.
+pub(crate) static FIND_WHAT_TO_SCAN: Grant = Grant {
+    sid: "FindWhatToScan",
+    resource: Resource::Any,
+    conditions: &[Condition {
+        operator: "StringEquals",
+        key: ConditionKey::Named("aws:RequestedRegion"),
+        value: ConditionValue::Regions,
+    }],
+};
 
 /// A volume whose owner set the tag to `false` is refused by IAM, whatever the scanner's own filter does.
 /// `StringNotEquals` holds where the tag is absent.
@@ -213,6 +268,62 @@ pub(crate) static READ_REPOSITORIES_NOT_OPTED_OUT: Grant = Grant {
         operator: "StringNotEquals",
         key: ConditionKey::RepositoryTag(tags::SCANNER),
         value: ConditionValue::Text(tags::FALSE),
+    }],
+};
+
+/// Roles that were named, and no others: who may become them is for their own trust policies to say as well.
+pub(crate) static BECOME_NAMED_DELEGATES: Grant =
+    Grant { sid: "BecomeNamedDelegates", resource: Resource::DelegateRoles, conditions: &[] };
+
+/// Secrets that were named, and no others.
+pub(crate) static READ_NAMED_SECRETS: Grant =
+    Grant { sid: "ReadNamedSecrets", resource: Resource::Secrets, conditions: &[] };
+
+/// Their keys, only through Secrets Manager, which asks for them only to read a secret that the role may read.
+pub(crate) static DECRYPT_NAMED_SECRETS: Grant = Grant {
+    sid: "DecryptNamedSecrets",
+    resource: Resource::SecretKeys,
+    conditions: &[Condition {
+        operator: "StringEquals",
+        key: ConditionKey::Named("kms:ViaService"),
+        value: ConditionValue::ViaServiceOfSecrets("secretsmanager"),
+    }],
+};
+
+/// The groups that the scanner's instances are in: it can say how far they are, and neither scale nor change the group.
+pub(crate) static FOLLOW_OWN_LIFECYCLE: Grant =
+    Grant { sid: "FollowOwnLifecycle", resource: Resource::ScalingGroups, conditions: &[] };
+
+/// Only writing, only there: what others or the scanner itself stored cannot be read or deleted.
+pub(crate) static STORE_REPORTS: Grant =
+    Grant { sid: "StoreReports", resource: Resource::Reports, conditions: &[] };
+
+/// The same, and refused unless the request asks S3 to encrypt with the key.
+pub(crate) static STORE_ENCRYPTED_REPORTS: Grant = Grant {
+    sid: "StoreEncryptedReports",
+    resource: Resource::EncryptedReports,
+    conditions: &[
+        Condition {
+            operator: "StringEquals",
+            key: ConditionKey::Named("s3:x-amz-server-side-encryption"),
+            value: ConditionValue::Text("aws:kms"),
+        },
+        Condition {
+            operator: "ArnEquals",
+            key: ConditionKey::Named("s3:x-amz-server-side-encryption-aws-kms-key-id"),
+            value: ConditionValue::ReportKey,
+        },
+    ],
+};
+
+/// That key, only through S3.
+pub(crate) static ENCRYPT_REPORTS: Grant = Grant {
+    sid: "EncryptReports",
+    resource: Resource::ReportKey,
+    conditions: &[Condition {
+        operator: "StringEquals",
+        key: ConditionKey::Named("kms:ViaService"),
+        value: ConditionValue::ViaServiceOfReports("s3"),
     }],
 };
 

@@ -13,6 +13,12 @@ pub struct InvalidId {
     expected: &'static str,
 }
 
+impl InvalidId {
+    pub(crate) fn new(given: &str, expected: &'static str) -> Self {
+        Self { given: given.to_owned(), expected }
+    }
+}
+
 /// An AWS region, such as `eu-central-1`.
 ///
 /// Any well-formed name is accepted: new regions appear more often than new versions of this crate.
@@ -42,10 +48,7 @@ impl FromStr for Region {
             && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit())
             && text.ends_with(|last: char| last.is_ascii_digit());
         if !well_formed {
-            return Err(InvalidId {
-                given: text.to_owned(),
-                expected: "an AWS region, such as eu-central-1",
-            });
+            return Err(InvalidId::new(text, "an AWS region, such as eu-central-1"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -73,7 +76,7 @@ impl FromStr for AccountId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         if text.len() != 12 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(InvalidId { given: text.to_owned(), expected: "an AWS account id of twelve digits" });
+            return Err(InvalidId::new(text, "an AWS account id of twelve digits"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -101,6 +104,16 @@ impl KmsKeyArn {
         &self.text
     }
 
+    /// The partition that it names.
+    pub fn partition(&self) -> &str {
+        &self.partition
+    }
+
+    /// The region that the key is in.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
     /// Whether the key is in `region`. EBS volumes are encrypted with keys of their own region.
     pub fn is_in(&self, region: &Region) -> bool {
         self.region == region.as_str() && self.partition == region.partition().id()
@@ -111,10 +124,10 @@ impl FromStr for KmsKeyArn {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let invalid = || InvalidId {
-            given: text.to_owned(),
-            expected: "the ARN of a KMS key, such as arn:aws:kms:eu-central-1:111122223333:key/KEY-ID \
-                       (an alias does not work in a policy)",
+        let invalid = || {
+            let expected = "the ARN of a KMS key, such as arn:aws:kms:eu-central-1:111122223333:key/KEY-ID \
+                            (an alias does not work in a policy)";
+            InvalidId::new(text, expected)
         };
         let fields: Vec<&str> = text.split(':').collect();
         let ["arn", partition, "kms", region, account, resource] = fields.as_slice() else {

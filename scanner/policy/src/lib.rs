@@ -10,13 +10,21 @@
 
 mod action;
 pub mod actions;
+mod arns;
 mod document;
 mod grant;
 mod ids;
+mod packing;
 mod partition;
+mod reading;
+mod scope;
 pub mod tags;
 
 pub use action::{Action, Call, Feature, RateClass, Trigger};
-pub use document::{INLINE_POLICY_LIMIT, PolicyDocument, PolicyError, Scope, Statement};
+pub use arns::{BucketName, ExternalId, ReportPrefix, RoleArn, ScalingGroupName, SecretArn};
+pub use document::{PolicyDocument, Statement};
 pub use ids::{AccountId, InvalidId, KmsKeyArn, Region};
+pub use packing::{INLINE_POLICY_LIMIT, MANAGED_POLICIES_OF_ROLE, MANAGED_POLICY_LIMIT, Packed, merged};
 pub use partition::Partition;
+pub use reading::{Permissions, Trust};
+pub use scope::{Argument, DelegateScope, PolicyError, ReportStore, Scope, ServiceAccess};

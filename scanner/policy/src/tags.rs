@@ -1,4 +1,4 @@
-//! The tags on everything the scanner creates, which the conditions of its policy name.
+//! The tags on everything the scanner creates, which the conditions of its policy name, and those of its images.
 
 /// On every resource that a scanner made, with the value [`TRUE`]. On a volume, [`FALSE`] is its owner's opt-out:
 /// IAM then refuses the snapshot.
@@ -18,6 +18,15 @@ pub const ORIGIN: &str = "DatadogAgentlessScannerOrigin";
 
 /// The time (RFC 3339, UTC) after which any scanner of the account may delete the resource.
 pub const EXPIRES_AT: &str = "DatadogAgentlessScannerExpiresAt";
+
+/// On a machine image: the version of the scanner in it. By this tag the image is known as one of the scanner's.
+pub const IMAGE_VERSION: &str = "DatadogAgentlessScannerVersion";
+
+/// On a machine image: the commit that its scanner was built from.
+pub const IMAGE_COMMIT: &str = "DatadogAgentlessScannerCommit";
+
+/// On a machine image: the image that it was built from.
+pub const IMAGE_SOURCE: &str = "DatadogAgentlessScannerSourceImage";
 
 /// What every tag key that a scanner may set begins with.
 pub const PREFIX: &str = SCANNER;

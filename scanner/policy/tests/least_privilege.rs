@@ -5,7 +5,9 @@
 use iam_rs::{
     Arn, Context, ContextValue, Decision, IAMPolicy, IAMRequest, Principal, PrincipalId, evaluate_policy,
 };
-use scanner_policy::{Feature, PolicyDocument, Scope, actions, tags};
+use scanner_policy::{
+    DelegateScope, Feature, PolicyDocument, ReportStore, Scope, ServiceAccess, actions, tags,
+};
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/scanner";
 const VOLUME: &str = "arn:aws:ec2:eu-central-1:111122223333:volume/vol-0a";
@@ -77,16 +79,26 @@ fn policy() -> PolicyDocument {
     PolicyDocument::for_scanner(&scope, Feature::ALL).unwrap()
 }
 
+/// The delegate role of the same account, for the same region and another one.
+fn delegate() -> PolicyDocument {
+    let scope = DelegateScope {
+        regions: vec!["eu-central-1".parse().unwrap(), "eu-west-1".parse().unwrap()],
+        account: "111122223333".parse().unwrap(),
+        kms_keys: Vec::new(),
+    };
+    PolicyDocument::for_delegate(&scope, Feature::ALL).unwrap()
+}
+
 /// What AWS checks while an instance with one encrypted volume is scanned.
 fn checks_of_a_scan() -> Vec<Check> {
     let keys = [tags::SCANNER, tags::SCAN_ID, tags::SCANNER_ID, tags::TARGET, tags::EXPIRES_AT];
     vec![
-        Check::new("ec2:DescribeInstances", INSTANCES),
-        Check::new("ec2:DescribeVolumes", VOLUME),
+        Check::new("ec2:DescribeInstances", INSTANCES).with("aws:RequestedRegion", "eu-central-1"),
+        Check::new("ec2:DescribeVolumes", VOLUME).with("aws:RequestedRegion", "eu-central-1"),
         Check::new("ec2:CreateSnapshot", VOLUME),
         Check::new("ec2:CreateSnapshot", SNAPSHOT).request_tags("true", &keys),
         Check::new("ec2:CreateTags", SNAPSHOT).with("ec2:CreateAction", "CreateSnapshot"),
-        Check::new("ec2:DescribeSnapshots", SNAPSHOT),
+        Check::new("ec2:DescribeSnapshots", SNAPSHOT).with("aws:RequestedRegion", "eu-central-1"),
         Check::new("ebs:ListSnapshotBlocks", SNAPSHOT).resource_tag("true"),
         Check::new("ebs:GetSnapshotBlock", SNAPSHOT).resource_tag("true"),
         Check::new("kms:Decrypt", KEY)
@@ -100,7 +112,8 @@ fn checks_of_a_scan() -> Vec<Check> {
 fn checks_of_a_scan_of_an_image() -> Vec<Check> {
     let keys = [tags::SCANNER, tags::SCAN_ID, tags::SCANNER_ID, tags::TARGET, tags::EXPIRES_AT];
     vec![
-        Check::new("ec2:DescribeImages", "arn:aws:ec2:eu-central-1::image/ami-0a"),
+        Check::new("ec2:DescribeImages", "arn:aws:ec2:eu-central-1::image/ami-0a")
+            .with("aws:RequestedRegion", "eu-central-1"),
         Check::new("ec2:CopySnapshot", SNAPSHOT).request_tags("true", &keys),
         Check::new("ec2:CopySnapshot", SNAPSHOT_TO_BE).request_tags("true", &keys),
         Check::new("ec2:CreateTags", SNAPSHOT).with("ec2:CreateAction", "CopySnapshot"),
@@ -130,6 +143,7 @@ fn checks_of_all_scans() -> Vec<Check> {
 fn a_scan_is_allowed() {
     for check in checks_of_all_scans() {
         assert!(check.is_allowed_by(&policy()), "{} on {}", check.action, check.resource);
+        assert!(check.is_allowed_by(&delegate()), "{} on {}, delegated", check.action, check.resource);
     }
 }
 
@@ -140,6 +154,11 @@ fn every_action_of_the_table_is_needed() {
         assert!(
             checks_of_all_scans().iter().any(|check| !check.is_allowed_by(&reduced)),
             "a scan works without {action}"
+        );
+        let reduced = delegate().without(action.name);
+        assert!(
+            checks_of_all_scans().iter().any(|check| !check.is_allowed_by(&reduced)),
+            "{action}, delegated"
         );
     }
     assert_eq!(policy().actions(), actions::ALL.iter().map(|action| action.name).collect::<Vec<_>>());
@@ -247,12 +266,103 @@ fn what_is_not_the_scanners_is_denied() {
         ),
         ("an image pushed", Check::new("ecr:PutImage", REPOSITORY)),
         ("a snapshot written", Check::new("ebs:PutSnapshotBlock", SNAPSHOT).resource_tag("true")),
+        (
+            "volumes looked up elsewhere",
+            Check::new("ec2:DescribeVolumes", VOLUME).with("aws:RequestedRegion", "us-east-1"),
+        ),
         ("a volume attached", Check::new("ec2:AttachVolume", VOLUME)),
         ("another role assumed", Check::new("sts:AssumeRole", ROLE)),
         ("a role passed on", Check::new("iam:PassRole", ROLE)),
     ];
     for (what, check) in denied {
         assert!(!check.is_allowed_by(&policy()), "{what}: allowed");
+        assert!(!check.is_allowed_by(&delegate()), "{what}: allowed, delegated");
+    }
+}
+
+#[test]
+fn the_service_reaches_what_is_named_and_nothing_else() {
+    const DELEGATE: &str = "arn:aws:iam::444455556666:role/delegate";
+    const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:api-key-AbCdEf";
+    const GROUP: &str =
+        "arn:aws:autoscaling:eu-central-1:111122223333:autoScalingGroup:0f-1:autoScalingGroupName/scanner";
+    const OBJECT: &str = "arn:aws:s3:::reports/scans/2026/a.json";
+    let scope = Scope {
+        region: "eu-central-1".parse().unwrap(),
+        account: "111122223333".parse().unwrap(),
+        kms_keys: Vec::new(),
+    };
+    let service = ServiceAccess {
+        delegate_roles: vec![DELEGATE.parse().unwrap()],
+        secrets: vec![SECRET.parse().unwrap()],
+        secret_kms_keys: vec![KEY.parse().unwrap()],
+        scaling_groups: vec!["scanner".parse().unwrap()],
+        reports: Some(ReportStore {
+            bucket: "reports".parse().unwrap(),
+            prefix: "scans/".parse().unwrap(),
+            kms_key: Some(KEY.parse().unwrap()),
+        }),
+    };
+    let policy = PolicyDocument::for_scanner_service(&scope, &[], &service).unwrap();
+    let encrypted = |check: Check, key: &str| {
+        check
+            .with("s3:x-amz-server-side-encryption", "aws:kms")
+            .with("s3:x-amz-server-side-encryption-aws-kms-key-id", key)
+    };
+    let through = |action, service: &str| {
+        Check::new(action, KEY).with("kms:ViaService", &format!("{service}.eu-central-1.amazonaws.com"))
+    };
+    let needed = [
+        Check::new("sts:AssumeRole", DELEGATE),
+        Check::new("secretsmanager:GetSecretValue", SECRET),
+        through("kms:Decrypt", "secretsmanager"),
+        Check::new("autoscaling:CompleteLifecycleAction", GROUP),
+        Check::new("autoscaling:RecordLifecycleActionHeartbeat", GROUP),
+        encrypted(Check::new("s3:PutObject", OBJECT), KEY),
+        through("kms:GenerateDataKey", "s3"),
+    ];
+    for check in &needed {
+        assert!(check.is_allowed_by(&policy), "{} on {}", check.action, check.resource);
+        assert!(!check.is_allowed_by(&self::policy()), "{} without being named", check.action);
+        assert!(!check.is_allowed_by(&delegate()), "{} by a delegate", check.action);
+    }
+    for action in actions::SERVICE {
+        let reduced = policy.without(action.name);
+        assert!(needed.iter().any(|check| !check.is_allowed_by(&reduced)), "{action} is needless");
+    }
+    let denied = [
+        ("another role", Check::new("sts:AssumeRole", "arn:aws:iam::444455556666:role/delegate-2")),
+        (
+            "another secret",
+            Check::new(
+                "secretsmanager:GetSecretValue",
+                "arn:aws:secretsmanager:eu-central-1:111122223333:secret:api-key-2-AbCdEf",
+            ),
+        ),
+        ("a secret written", Check::new("secretsmanager:PutSecretValue", SECRET)),
+        ("its key used directly", Check::new("kms:Decrypt", KEY)),
+        ("its key for volumes", through("kms:Decrypt", "ec2")),
+        (
+            "another group",
+            Check::new(
+                "autoscaling:CompleteLifecycleAction",
+                "arn:aws:autoscaling:eu-central-1:111122223333:autoScalingGroup:0f-1:autoScalingGroupName/scanner-2",
+            ),
+        ),
+        ("a group scaled", Check::new("autoscaling:SetDesiredCapacity", GROUP)),
+        ("another prefix", encrypted(Check::new("s3:PutObject", "arn:aws:s3:::reports/scans-2/a.json"), KEY)),
+        ("a report in the clear", Check::new("s3:PutObject", OBJECT)),
+        (
+            "a report under another key",
+            encrypted(
+                Check::new("s3:PutObject", OBJECT),
+                "arn:aws:kms:eu-central-1:111122223333:key/5678efab",
+            ),
+        ),
+        ("a report read", Check::new("s3:GetObject", OBJECT)),
+    ];
+    for (what, check) in denied {
+        assert!(!check.is_allowed_by(&policy), "{what}: allowed");
     }
 }
 

@@ -8,7 +8,8 @@ use comfy_table::{CellAlignment, Table};
 use crate::error::Error;
 use crate::handshake::Start;
 use crate::lifecycle::{COMMANDS, Cost};
-use crate::subject::Subject;
+use crate::meter::Usage;
+use crate::subject::{Objects, Subject};
 
 /// What was measured of one provider.
 #[derive(Debug)]
@@ -40,9 +41,10 @@ const FIXED: [(&str, Unit); 3] = [
 ];
 
 /// The rows of each command.
-const OF_COMMANDS: [(&str, Unit); 4] = [
+const OF_COMMANDS: [(&str, Unit); 5] = [
     ("CPU time", Unit::Seconds),
     ("peak memory", Unit::Mebibytes),
+    ("anonymous memory", Unit::Mebibytes),
     ("requests to AWS", Unit::Count),
     ("whole command", Unit::Seconds),
 ];
@@ -53,8 +55,12 @@ impl Figures {
         let path = &subject.program;
         let bytes = std::fs::metadata(path).map_err(Error::io("look at", path))?.len();
         let fixed = FIXED.map(|(title, unit)| (title.to_owned(), unit));
-        let of_commands = COMMANDS.iter().flat_map(|command| {
-            OF_COMMANDS.map(|(title, unit)| (format!("{}: {title}", command.title), unit))
+        let commands = Objects::ALL
+            .into_iter()
+            .flat_map(|objects| COMMANDS.iter().map(move |command| (objects, command)));
+        let of_commands = commands.flat_map(|(objects, command)| {
+            let title = format!("{}{}", objects.title(), command.title);
+            OF_COMMANDS.map(|(what, unit)| (format!("{title}: {what}"), unit))
         });
         let rows = fixed.into_iter().chain(of_commands);
         let rows = rows.map(|(title, unit)| Row { title, unit, values: Vec::new() }).collect();
@@ -67,12 +73,13 @@ impl Figures {
         self.add(1, [start.time.as_secs_f64(), mebibytes(start.peak_kib)]);
     }
 
-    /// With the costs of [`COMMANDS`].
-    pub(crate) fn add_life(&mut self, costs: &[Cost]) {
+    /// With the costs of [`COMMANDS`], by objects.
+    pub(crate) fn add_lives(&mut self, costs: &[Cost]) {
         let seconds = Duration::as_secs_f64;
         let values = costs.iter().flat_map(|cost| {
             let calls = f64::from(u32::try_from(cost.calls).unwrap_or(u32::MAX));
-            [seconds(&cost.usage.cpu), mebibytes(cost.usage.peak_kib), calls, seconds(&cost.wall)]
+            let Usage { cpu, peak_kib, anonymous_kib } = cost.usage;
+            [seconds(&cpu), mebibytes(peak_kib), mebibytes(anonymous_kib), calls, seconds(&cost.wall)]
         });
         self.add(FIXED.len(), values);
     }

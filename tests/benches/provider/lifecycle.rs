@@ -8,7 +8,7 @@ use scanner_policy::{Feature, PolicyDocument, Region, Scope};
 
 use crate::error::Error;
 use crate::meter::{Mirror, Usage};
-use crate::subject::Subject;
+use crate::subject::{Objects, Subject};
 
 /// A command of Terraform.
 #[derive(Debug)]
@@ -77,8 +77,14 @@ impl<'a> Scene<'a> {
     }
 
     /// Runs every command, and measures each.
-    pub(crate) async fn live(&self, subject: &Subject, mirror: &Mirror, round: u32) -> Result<Life, Error> {
-        let mut terraform = subject.terraform(self.aws)?;
+    pub(crate) async fn live(
+        &self,
+        subject: &Subject,
+        objects: Objects,
+        mirror: &Mirror,
+        round: u32,
+    ) -> Result<Life, Error> {
+        let mut terraform = subject.terraform(self.aws, objects)?;
         terraform.set_mirror(mirror.path())?;
         let (name, records) = mirror.environment();
         terraform.set_environment(name, records);

@@ -28,7 +28,7 @@ use error::Error;
 use figures::Figures;
 use handshake::Client;
 use lifecycle::Scene;
-use subject::Subject;
+use subject::{Objects, Subject};
 
 /// What the provider costs, beside hashicorp/aws where that is installed: in Terraform's default mirrors, or in the
 /// filesystem mirror that the environment variable `AWS_PROVIDER_MIRROR` names.
@@ -106,9 +106,13 @@ async fn bench(arguments: &Arguments) -> Result<String, Error> {
     for round in 1..=arguments.rounds {
         for (subject, figures) in subjects.iter().zip(&mut figures) {
             say(format_args!("round {round} of {}: {}", arguments.rounds, subject.title));
-            let life = scene.live(subject, &mirror, round).await?;
-            figures.add_life(&life.costs);
-            terraform = life.terraform;
+            let mut costs = Vec::new();
+            for objects in Objects::ALL {
+                let life = scene.live(subject, objects, &mirror, round).await?;
+                costs.extend(life.costs);
+                terraform = life.terraform;
+            }
+            figures.add_lives(&costs);
         }
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

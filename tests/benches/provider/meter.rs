@@ -10,6 +10,8 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 
 use agentless_tests::terraform;
@@ -27,20 +29,25 @@ const METERED: &str = "metered-provider";
 /// Names the file of records.
 const RECORDS: &str = "PROVIDER_METER_RECORDS";
 
+/// How often a provider's anonymous memory is looked at: the operating system keeps no peak of it.
+const SAMPLING: Duration = Duration::from_millis(5);
+
 /// What a provider's processes used during one command: Terraform starts several.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     /// Of all processes together, in user and system mode.
     pub(crate) cpu: Duration,
-    /// Of the largest process.
+    /// Of the largest process, the pages of its program included.
     pub(crate) peak_kib: u64,
+    /// Of the process with the most: memory that it has asked for, which nothing but swap can take back.
+    pub(crate) anonymous_kib: u64,
 }
 
 /// A line of the file of records. A process that was killed has no end.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 enum Record {
     Start,
-    End { cpu_micros: u64, peak_kib: u64 },
+    End { cpu_micros: u64, peak_kib: u64, anonymous_kib: u64 },
 }
 
 /// The provider to run, if this program was started in the place of one.
@@ -55,12 +62,19 @@ pub(crate) fn metered_provider() -> Option<PathBuf> {
 pub(crate) fn run(provider: &Path) -> ExitCode {
     let metered = || {
         record(Record::Start)?;
-        let status = Command::new(provider).args(std::env::args_os().skip(1)).status()?;
+        let mut process = Command::new(provider).args(std::env::args_os().skip(1)).spawn()?;
+        let (running, end) = channel();
+        let status_file = PathBuf::from(format!("/proc/{}/status", process.id()));
+        let sampler = thread::spawn(move || peak_anonymous_kib(&status_file, &end));
+        let status = process.wait()?;
+        drop(running);
+        let anonymous_kib = sampler.join().unwrap_or_default();
         let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
         let cpu = usage.user_time() + usage.system_time();
         record(Record::End {
             cpu_micros: cpu.num_microseconds().try_into().unwrap_or_default(),
             peak_kib: usage.max_rss().try_into().unwrap_or_default(),
+            anonymous_kib,
         })?;
         Ok::<_, std::io::Error>(status.code().and_then(|code| u8::try_from(code).ok()))
     };
@@ -71,6 +85,24 @@ pub(crate) fn run(provider: &Path) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The most anonymous memory that a process has, by its status file, until nobody sends to `end` any more.
+fn peak_anonymous_kib(status_file: &Path, end: &Receiver<()>) -> u64 {
+    let mut peak = 0;
+    loop {
+        let status = fs::read_to_string(status_file).unwrap_or_default();
+        peak = peak.max(anonymous_kib(&status).unwrap_or_default());
+        if end.recv_timeout(SAMPLING) != Err(RecvTimeoutError::Timeout) {
+            return peak;
+        }
+    }
+}
+
+/// `RssAnon` of a status file (`proc_pid_status(5)`).
+fn anonymous_kib(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn record(record: Record) -> std::io::Result<()> {
@@ -133,10 +165,11 @@ impl Mirror {
             })?;
             match record {
                 Record::Start => starts += 1,
-                Record::End { cpu_micros, peak_kib } => {
+                Record::End { cpu_micros, peak_kib, anonymous_kib } => {
                     ends += 1;
                     usage.cpu += Duration::from_micros(cpu_micros);
                     usage.peak_kib = usage.peak_kib.max(peak_kib);
+                    usage.anonymous_kib = usage.anonymous_kib.max(anonymous_kib);
                 }
             }
         }

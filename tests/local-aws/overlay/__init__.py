@@ -4,9 +4,33 @@ Each function that replaces one of moto's says in its docstring which behaviour 
 AWS's documentation: nothing here was compared with AWS itself.
 """
 
-from . import autoscaling, iam, images, instances, launch_templates, paging, security_groups, snapshots
+from . import (
+    autoscaling,
+    iam,
+    images,
+    instances,
+    launch_templates,
+    networks,
+    paging,
+    secrets,
+    security_groups,
+    snapshots,
+    tags,
+)
 
-MODULES = (autoscaling, iam, images, instances, launch_templates, paging, security_groups, snapshots)
+MODULES = (
+    autoscaling,
+    iam,
+    images,
+    instances,
+    launch_templates,
+    networks,
+    paging,
+    secrets,
+    security_groups,
+    snapshots,
+    tags,
+)
 
 
 def apply() -> None:

@@ -82,6 +82,7 @@ def groups() -> None:
             first(self._get_int_param("MaxSize"), group.max_size),
             self._get_int_param("DesiredCapacity"),
         )
+        instance_refresh.check_update(group, self._get_param("LaunchTemplate"))
         reply = as_validation_error(lambda: original(self))
         keep_settings(self, group)
         return reply

@@ -7,7 +7,7 @@ import json
 import traceback
 from typing import Any, Callable, Iterable
 
-from . import instance_refresh, snapshots
+from . import images, instance_refresh, snapshots
 
 PREFIX = "/local-aws/"
 
@@ -44,7 +44,10 @@ class Application:
 
 
 HANDLERS = {
+    ("POST", "image-dates"): images.set_dates,
     ("POST", "snapshot"): snapshots.look_up,
     ("POST", "snapshot-outcome"): snapshots.set_outcome,
     ("POST", "refresh-outcome"): instance_refresh.set_outcome,
+    ("POST", "group-refresh-outcome"): instance_refresh.set_group_outcome,
+    ("POST", "parameter"): images.put_parameter,
 }

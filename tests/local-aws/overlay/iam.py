@@ -16,6 +16,10 @@ from .patching import adds, replaces
 # Characters of all inline policies of a role, without white space (IAM quotas).
 INLINE_POLICY_CHARACTERS = 10_240
 
+# Characters of a managed policy, without white space, and how many of them a role may have (IAM quotas).
+MANAGED_POLICY_CHARACTERS = 6_144
+MANAGED_POLICIES_OF_ROLE = 10
+
 # The role of each new account of an organization. Tests assume it to get into another account.
 ORGANIZATION_ROLE = "OrganizationAccountAccessRole"
 
@@ -36,7 +40,30 @@ def policies() -> None:
             raise DeleteConflictException("Cannot delete a policy attached to entities.")
         if any(role.permissions_boundary_arn == policy.arn for role in self.get_roles()):
             raise DeleteConflictException("Cannot delete a policy used as a permissions boundary.")
+        if len(policy.versions) > 1:
+            raise DeleteConflictException("This policy has more than one version. Before you delete a policy, you must delete the policy's versions.")
         return original(self, policy_arn)
+
+    @replaces(IAMBackend, "create_policy")
+    def create_policy(
+        original: Any, self: Any, description: str, path: str, policy_document: str, policy_name: str, tags: Any
+    ) -> Any:
+        """A managed policy has 6,144 characters."""
+        check_managed(policy_document)
+        return original(self, description, path, policy_document, policy_name, tags)
+
+    @replaces(IAMBackend, "create_policy_version")
+    def create_policy_version(original: Any, self: Any, policy_arn: str, policy_document: str, set_as_default: Any) -> Any:
+        check_managed(policy_document)
+        return original(self, policy_arn, policy_document, set_as_default)
+
+    @replaces(IAMBackend, "attach_role_policy")
+    def attach_role_policy(original: Any, self: Any, policy_arn: str, role_name: str) -> None:
+        """A role has ten managed policies, before its account asks for more."""
+        attached = self.get_role(role_name).managed_policies
+        if policy_arn not in attached and len(attached) >= MANAGED_POLICIES_OF_ROLE:
+            raise LimitExceededException(f"Cannot exceed quota for PoliciesPerRole: {MANAGED_POLICIES_OF_ROLE}")
+        return original(self, policy_arn, role_name)
 
     @replaces(IAMBackend, "put_role_policy")
     def put_role_policy(original: Any, self: Any, role_name: str, policy_name: str, policy_json: str) -> None:
@@ -52,6 +79,11 @@ def policies() -> None:
     def list_instance_profile_tags(self: Any) -> ActionResult:
         profile = self.backend.get_instance_profile(self._get_param("InstanceProfileName"))
         return ActionResult({"Tags": profile.tags, "IsTruncated": False})
+
+
+def check_managed(document: str) -> None:
+    if len(re.sub(r"\s", "", document)) > MANAGED_POLICY_CHARACTERS:
+        raise LimitExceededException(f"Cannot exceed quota for PolicySize: {MANAGED_POLICY_CHARACTERS}")
 
 
 def roles() -> None:
@@ -73,6 +105,13 @@ def roles() -> None:
     def put_role_permissions_boundary(original: Any, self: Any, role_name: str, permissions_boundary: str) -> None:
         check_boundary(self, permissions_boundary)
         return original(self, role_name, permissions_boundary)
+
+    @replaces(IAMBackend, "remove_role_from_instance_profile")
+    def remove_role_from_instance_profile(original: Any, self: Any, profile_name: str, role_name: str) -> None:
+        """Of a role that is not in the profile, IAM says that it cannot be found; moto fails."""
+        if self.get_role(role_name) not in self.get_instance_profile(profile_name).roles:
+            raise NotFoundException(f"Cannot remove role {role_name} from Instance Profile {profile_name}.")
+        return original(self, profile_name, role_name)
 
 
 def assume_role() -> None:

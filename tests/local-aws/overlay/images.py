@@ -1,13 +1,28 @@
 """Images keep what they were registered with."""
 
+from datetime import datetime
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.responses.amis import AmisResponse
+from moto.ssm import ssm_backends
 
 from .patching import replaces
+
+
+def put_parameter(account: str, region: str, name: str, value: str) -> None:
+    """Put an image's id into a parameter of Systems Manager, for `resolve:ssm:`."""
+    ssm_backends[account][region].put_parameter(name, "", value, "String", "", None, True, [], "aws:ec2:image", None, None)
+
+
+def set_dates(account: str, region: str, image: str, created: str, deprecated: str | None) -> None:
+    """When an image was made, and when it is deprecated: `YYYY-MM-DDTHH:MM:SS.000Z`."""
+    found = ec2_backends[account][region].amis[image]
+    found.creation_date = datetime.strptime(created, "%Y-%m-%dT%H:%M:%S.%fZ")
+    found.deprecation_time = deprecated
 
 
 def apply() -> None:

@@ -1,8 +1,9 @@
 """Instance refresh, which moto lacks: a refresh goes one step further each time it is described.
 
 `Pending`, `InProgress` once for each instance that is replaced, `Baking` if a bake time was asked for, then `Successful`.
-The harness can let it fail instead: `RollbackInProgress` and `RollbackSuccessful` with automatic rollback, `Failed` without.
-The order of steps is AWS's, their timing is not.
+The harness can let it fail instead, of one group or of all: `RollbackInProgress` and `RollbackSuccessful` with automatic
+rollback, `Failed` without. The group itself takes the desired configuration over when the refresh has succeeded. The order
+of steps is AWS's, their timing is not.
 """
 
 from typing import Any
@@ -22,11 +23,26 @@ ACTIVE = ("Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress")
 class Outcome:
     """How the refreshes that end from now on end."""
 
-    fails = False
+    all_fail = False
+    # Why those of single groups fail, by the group's name.
+    reasons: dict[str, str] = {}
+
+    @classmethod
+    def failure_of(cls, group: str) -> str | None:
+        general = "One or more instances failed to become healthy." if cls.all_fail else None
+        return cls.reasons.get(group, general)
 
 
 def set_outcome(fails: bool) -> None:
-    Outcome.fails = fails
+    Outcome.all_fail = fails
+
+
+def set_group_outcome(group: str, reason: str | None) -> None:
+    """With a reason, the group's refreshes fail for it; without, they succeed again."""
+    if reason is None:
+        Outcome.reasons.pop(group, None)
+    else:
+        Outcome.reasons[group] = reason
 
 
 class InstanceRefresh:
@@ -42,10 +58,11 @@ class InstanceRefresh:
         self.preferences = preferences
         self.desired_configuration = desired
         self.group = group
-        self.before = (group.ec2_launch_template, group.launch_template_version, group.provided_launch_template_version)
-        # Instances start from the desired configuration as soon as the refresh runs.
+        self.before = self.launched_from = launched_by(group)
         if desired and (template := desired.get("LaunchTemplate")):
             group._set_launch_configuration("", template, None)
+            self.launched_from = launched_by(group)
+            launch_by(group, self.before)
         self.waiting = [state for state in group.instance_states if not self.matches(state)]
         self.total = len(self.waiting)
 
@@ -55,10 +72,10 @@ class InstanceRefresh:
 
     def matches(self, state: Any) -> bool:
         """With `SkipMatching`, instances that already run the wanted version stay."""
-        template = self.group.ec2_launch_template
+        template, version, _ = self.launched_from
         if not self.preferences.get("SkipMatching") or template is None:
             return False
-        return getattr(state, "launched_from", None) == template.get_version(self.group.launch_template_version).number
+        return getattr(state, "launched_from", None) == template.get_version(version).number
 
     def advance(self) -> None:
         if self.status == "Pending":
@@ -66,12 +83,13 @@ class InstanceRefresh:
         elif self.status == "InProgress" and self.waiting:
             self.replace_one()
             self.percentage_complete = 100 * (self.total - len(self.waiting)) // self.total
-        elif self.status == "InProgress" and Outcome.fails:
-            self.fail("One or more instances failed to become healthy.")
+        elif self.status == "InProgress" and (reason := Outcome.failure_of(self.group.name)):
+            self.fail(reason)
         elif self.status == "InProgress" and self.preferences.get("BakeTime"):
             self.status = "Baking"
         elif self.status in ("InProgress", "Baking"):
             self.percentage_complete = 100
+            launch_by(self.group, self.launched_from)
             self.end("Successful")
         elif self.status == "Cancelling":
             self.end("Cancelled")
@@ -84,7 +102,10 @@ class InstanceRefresh:
         from .autoscaling import launch_one
 
         old = self.waiting.pop(0)
+        configured = launched_by(self.group)
+        launch_by(self.group, self.launched_from)
         launch_one(self.group, self.group.get_propagated_tags())
+        launch_by(self.group, configured)
         if old in self.group.instance_states:
             self.group.instance_states.remove(old)
         self.group.autoscaling_backend.ec2_backend.terminate_instances([old.instance.id])
@@ -97,15 +118,32 @@ class InstanceRefresh:
             self.end("Failed")
 
     def roll_back(self) -> None:
-        group = self.group
-        group.ec2_launch_template, group.launch_template_version, group.provided_launch_template_version = self.before
-        self.waiting = list(group.instance_states)
+        self.launched_from = self.before
+        self.waiting = list(self.group.instance_states)
         self.total = len(self.waiting)
         self.status = "RollbackInProgress"
 
     def end(self, status: str) -> None:
         self.status = status
         self.end_time = utcnow()
+
+
+def launched_by(group: FakeAutoScalingGroup) -> tuple[Any, Any, Any]:
+    return (group.ec2_launch_template, group.launch_template_version, group.provided_launch_template_version)
+
+
+def launch_by(group: FakeAutoScalingGroup, template: tuple[Any, Any, Any]) -> None:
+    group.ec2_launch_template, group.launch_template_version, group.provided_launch_template_version = template
+
+
+def check_update(group: FakeAutoScalingGroup, template: Any) -> None:
+    """What a refresh is about to change cannot be changed meanwhile."""
+    refresh = active_refresh(group)
+    if template and refresh and refresh.desired_configuration:
+        raise ValidationError(
+            "An active instance refresh with a desired configuration exists. All configuration options derived from the "
+            "desired configuration are not available for update while the instance refresh is active."
+        )
 
 
 def apply() -> None:
@@ -188,5 +226,6 @@ def check_rollback(group: FakeAutoScalingGroup, desired: dict[str, Any] | None) 
     for version in (group.launch_template_version, wanted.get("Version")):
         if not str(version).isdigit():
             raise ValidationError("Auto rollback requires a launch template version that is a number, not $Latest or $Default.")
-    if group.image_id.startswith("resolve:ssm:"):
+    template = group.autoscaling_backend.ec2_backend.get_launch_template(wanted["LaunchTemplateId"])
+    if any(str(image).startswith("resolve:ssm:") for image in (group.image_id, template.get_version(wanted["Version"]).image_id)):
         raise ValidationError("Auto rollback is not supported with an AMI parameter (resolve:ssm).")

@@ -14,6 +14,7 @@ from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateBacke
 from moto.ec2.responses.launch_templates import LaunchTemplates
 from moto.ec2.utils import parse_user_data
 
+from .instances import resolve
 from .patching import adds, replaces
 
 
@@ -49,6 +50,8 @@ def versions() -> None:
     @replaces(LaunchTemplates, "create_launch_template_version")
     def create_launch_template_version(_original: Any, self: Any) -> ActionResult:
         """With `SourceVersion` a new version starts from that one; what is given replaces it, parameter by parameter."""
+        if (earlier := answers(self).get(self._get_param("ClientToken"))) is not None:
+            return earlier
         template = named_template(self)
         data = dict(self._get_param("LaunchTemplateData", {}))
         if "UserData" in data:
@@ -58,7 +61,7 @@ def versions() -> None:
             data = {**copy.deepcopy(template.get_version(source).data), **data}
         self.error_on_dryrun()
         version = template.create_version(data, self._get_param("VersionDescription"))
-        return ActionResult(
+        reply = ActionResult(
             {
                 "LaunchTemplateVersion": {
                     "CreateTime": version.create_time,
@@ -72,6 +75,18 @@ def versions() -> None:
                 }
             }
         )
+        return remembered(self, reply)
+
+    @replaces(LaunchTemplates, "describe_launch_template_versions")
+    def describe_launch_template_versions(original: Any, self: Any) -> ActionResult:
+        """With `ResolveAlias`, an image that a parameter of Systems Manager names is told by its id."""
+        reply = original(self)
+        if self._get_bool_param("ResolveAlias", False):
+            for version in reply.result["LaunchTemplateVersions"]:
+                data = version["LaunchTemplateData"]
+                image = resolve(self.ec2_backend, data.get("ImageId", ""))
+                version["LaunchTemplateData"] = {**data, "ImageId": image}
+        return reply
 
     @adds(LaunchTemplates, "delete_launch_template_versions")
     def delete_launch_template_versions(self: Any) -> ActionResult:
@@ -107,6 +122,8 @@ def templates() -> None:
     @replaces(LaunchTemplates, "create_launch_template")
     def create_launch_template(original: Any, self: Any) -> ActionResult:
         """A template's own tags are not part of what it launches. In moto they are, a difference for ever to Terraform."""
+        if (earlier := answers(self).get(self._get_param("ClientToken"))) is not None:
+            return earlier
         reply = original(self)
         template = self.ec2_backend.get_launch_template(reply.result["LaunchTemplate"]["LaunchTemplateId"])
         data = template.versions[0].data
@@ -114,7 +131,7 @@ def templates() -> None:
         data["TagSpecifications"] = launched
         if not launched:
             del data["TagSpecifications"]
-        return reply
+        return remembered(self, reply)
 
     @replaces(LaunchTemplateBackend, "describe_launch_templates")
     def describe_launch_templates(
@@ -133,6 +150,17 @@ def templates() -> None:
             if template_id := self._get_param("LaunchTemplateId"):
                 check_id(self.ec2_backend, template_id)
             return original(self)
+
+
+def answers(response: Any) -> dict[str, ActionResult]:
+    """The answers to creations by client token: a request that is made again gets the same ("Ensuring idempotency")."""
+    return vars(response.ec2_backend).setdefault("launch_template_answers", {})
+
+
+def remembered(response: Any, reply: ActionResult) -> ActionResult:
+    if token := response._get_param("ClientToken"):
+        answers(response)[token] = reply
+    return reply
 
 
 def named_template(response: Any) -> LaunchTemplate:

@@ -7,6 +7,7 @@
 //! Identity policies of one account only: no boundaries, no service control policies, no key policies.
 
 pub mod authorization;
+pub mod parliament;
 
 use std::fmt;
 

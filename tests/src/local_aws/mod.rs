@@ -301,12 +301,53 @@ impl LocalAws {
         self.proxy.moto.control("snapshot-outcome", &request).await
     }
 
+    /// Let an image have been made at `created`, and be deprecated from `deprecated` on (`2026-01-31T12:00:00.000Z`).
+    ///
+    /// # Errors
+    /// When moto cannot be reached or has no such image.
+    pub async fn set_image_dates(
+        &self,
+        image: &str,
+        created: &str,
+        deprecated: Option<&str>,
+    ) -> Result<(), MotoError> {
+        let (account, region) = (ACCOUNT, self.options.region);
+        let request = serde_json::json!({
+            "account": account, "region": region, "image": image, "created": created, "deprecated": deprecated,
+        });
+        self.proxy.moto.control("image-dates", &request).await
+    }
+
     /// Whether instance refreshes that end from now on fail: they then roll back, or end as `Failed` without rollback.
     ///
     /// # Errors
     /// When moto cannot be reached.
     pub async fn let_instance_refreshes_fail(&self, fails: bool) -> Result<(), MotoError> {
         self.proxy.moto.control("refresh-outcome", &serde_json::json!({"fails": fails})).await
+    }
+
+    /// Let the instance refreshes of one group fail for a reason, or succeed again.
+    ///
+    /// # Errors
+    /// When moto cannot be reached.
+    pub async fn let_instance_refreshes_of_group_fail(
+        &self,
+        group: &str,
+        reason: Option<&str>,
+    ) -> Result<(), MotoError> {
+        let request = serde_json::json!({"group": group, "reason": reason});
+        self.proxy.moto.control("group-refresh-outcome", &request).await
+    }
+
+    /// Put the id of an image into a parameter of Systems Manager, so that `resolve:ssm:` finds it.
+    ///
+    /// # Errors
+    /// When moto cannot be reached.
+    pub async fn put_image_parameter(&self, name: &str, image_id: &str) -> Result<(), MotoError> {
+        let request = serde_json::json!({
+            "account": ACCOUNT, "region": self.region(), "name": name, "value": image_id,
+        });
+        self.proxy.moto.control("parameter", &request).await
     }
 
     /// Serve instance metadata (version 2) to a program as on an instance with this role, which must exist.

@@ -15,7 +15,7 @@ pub struct Binary {
 /// There is no Terraform.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "found no working Terraform: {tried}.\nInstall Terraform 1.8 or newer (https://developer.hashicorp.com/terraform/install) or \
+    "found no working Terraform: {tried}.\nInstall Terraform 1.11 or newer (https://developer.hashicorp.com/terraform/install) or \
      OpenTofu (https://opentofu.org/docs/intro/install/), so that `terraform` or `tofu` is on PATH, or name the program in the \
      environment variable TERRAFORM"
 )]

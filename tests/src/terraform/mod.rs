@@ -162,6 +162,12 @@ impl Terraform {
         self.set_environment(&format!("TF_VAR_{name}"), value);
     }
 
+    /// Leave an input variable to its default again.
+    pub fn unset_variable(&mut self, name: &str) {
+        let name = format!("TF_VAR_{name}");
+        self.environment.retain(|(known, _)| *known != *name);
+    }
+
     /// Give every command so long. Five minutes at first.
     pub fn set_time_limit(&mut self, limit: Duration) {
         self.time_limit = limit;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use scanner_policy::{Feature, PolicyDocument, Scope, tags};
 use serde_json::Value;
 
-use crate::scene::run_scanner;
+use crate::scene::{delegate_policy, run_scanner};
 
 const REQUESTS: &str = "Metadata-Version: 2.1\nName: requests\nVersion: 2.32.3\n";
 const BOTO: &str = "Metadata-Version: 2.1\nName: boto3\nVersion: 1.35.0\n";
@@ -73,11 +73,11 @@ fn names(document: &Value) -> BTreeSet<String> {
     libraries.filter_map(|component| Some(component["purl"].as_str()?.to_owned())).collect()
 }
 
-fn judged(aws: &LocalAws, functions: &[&str]) -> judge::Verdict {
+fn judged(policy: &Policy, aws: &LocalAws, functions: &[&str]) -> judge::Verdict {
     let untagged = functions.iter().map(|arn| ((*arn).to_owned(), BTreeMap::new()));
     let account =
         Account { id: "123456789012".to_owned(), functions: untagged.collect(), ..Account::default() };
-    judge::judge(&policy(), &aws.calls(), &account).expect("known calls")
+    judge::judge(policy, &aws.calls(), &account).expect("known calls")
 }
 
 fn policy() -> Policy {
@@ -138,15 +138,20 @@ async fn functions_are_scanned_with_exactly_the_permissions_for_functions() {
     assert!(found.iter().any(|purl| purl.starts_with("pkg:deb/debian/bash@5.2")), "{found:?}");
     assert!(found.contains("pkg:pypi/requests@2.32.3"), "{found:?}");
 
-    let verdict = judged(&aws, &[&function, &image]);
+    let verdict = judged(&policy(), &aws, &[&function, &image]);
     assert_eq!(verdict.denied, []);
     assert_eq!(verdict.needless, [""; 0]);
+    // And with those of a delegate role, as if the functions were another account's.
+    let delegate = delegate_policy(&[Feature::Functions]);
+    let delegated = judged(&delegate, &aws, &[&function, &image]);
+    assert_eq!((delegated.denied, delegated.needless), (Vec::new(), Vec::new()));
     // An opt-out is refused by IAM, whatever the scanner does: of the function, and of the repository.
     for (action, key) in [("lambda:GetFunction", "aws"), ("ecr:BatchGetImage", "ecr")] {
         let mut opted_out = verdict.authorizations.iter().find(|one| one.action == action).unwrap().clone();
         let key = format!("{key}:ResourceTag/{}", tags::SCANNER);
         opted_out.context.insert(key, KeyValue::One(tags::FALSE.to_owned()));
         assert!(!policy().allows(&opted_out).unwrap(), "{opted_out}");
+        assert!(!delegate.allows(&opted_out).unwrap(), "{opted_out}");
     }
     aws.assert_no_unimplemented();
 }

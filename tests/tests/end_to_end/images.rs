@@ -5,7 +5,7 @@ use agentless_tests::packages;
 use scanner_policy::{Feature, PolicyDocument, Scope, tags};
 use serde_json::Value;
 
-use crate::scene::{Scene, run_scanner};
+use crate::scene::{Scene, delegate_policy, run_scanner};
 
 const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 
@@ -41,6 +41,10 @@ async fn an_image_is_scanned_by_copies_with_exactly_the_permissions_for_images()
     let verdict = judge::judge(&policy, &calls, &account).unwrap();
     assert_eq!(verdict.denied, []);
     assert_eq!(verdict.needless, [""; 0]);
+    // And with those of a delegate role, as if the image were another account's.
+    let delegate = delegate_policy(&[Feature::Images]);
+    let delegated = judge::judge(&delegate, &calls, &account).unwrap();
+    assert_eq!((delegated.denied, delegated.needless), (Vec::new(), Vec::new()));
 
     // An opt-out on the image's snapshot is refused by IAM, whatever the scanner does.
     let copying = |check: &&judge::Authorization| check.resource.ends_with(&snapshot);
@@ -49,6 +53,7 @@ async fn an_image_is_scanned_by_copies_with_exactly_the_permissions_for_images()
         .context
         .insert(format!("aws:ResourceTag/{}", tags::SCANNER), KeyValue::One(tags::FALSE.to_owned()));
     assert!(!policy.allows(&opted_out).unwrap(), "{opted_out}");
+    assert!(!delegate.allows(&opted_out).unwrap(), "{opted_out}");
 }
 
 #[tokio::test]

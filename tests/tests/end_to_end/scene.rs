@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agentless_tests::judge::Policy;
 use agentless_tests::local_aws::{Fault, LocalAws, Options, RunningInstance};
 use agentless_tests::machine_image::{self, Size};
 use agentless_tests::process::{Finished, Program, Running};
 use agentless_tests::{packages, programs};
+use scanner_policy::{DelegateScope, Feature, PolicyDocument};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -76,6 +78,17 @@ impl Scene {
             agentless_tests::leftovers::left_behind(&self.aws).await.expect("a look into the local AWS");
         assert!(left.is_empty(), "after {after}: {left:?}");
     }
+}
+
+/// What the delegate role of the scanned account permits, for its region and another one.
+pub(crate) fn delegate_policy(features: &[Feature]) -> Policy {
+    let scope = DelegateScope {
+        regions: ["us-east-1", "eu-west-1"].map(|region| region.parse().expect("a region")).into(),
+        account: "123456789012".parse().expect("an account"),
+        kms_keys: Vec::new(),
+    };
+    let document = PolicyDocument::for_delegate(&scope, features).expect("a policy");
+    Policy::from_json(&document.to_json()).expect("a policy")
 }
 
 /// Starts the scanner with nothing but this environment.

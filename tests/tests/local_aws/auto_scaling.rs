@@ -172,6 +172,12 @@ async fn a_refresh_replaces_every_instance_by_steps() {
 
     fleet.start_refresh("2", false).await.unwrap();
     assert_eq!(code(&fleet.start_refresh("2", false).await.unwrap_err()), "InstanceRefreshInProgress");
+    // The group keeps what it launches until the refresh has succeeded, and cannot be changed meanwhile.
+    assert_eq!(fleet.describe().await.unwrap().launch_template().unwrap().version(), Some("1"));
+    let update = || fleet.client.update_auto_scaling_group().auto_scaling_group_name(&fleet.name);
+    let error = update().launch_template(fleet.template("2")).send().await.unwrap_err();
+    assert!(message(&error).contains("An active instance refresh with a desired configuration"), "{error:?}");
+    update().max_size(4).send().await.unwrap();
     assert_eq!(
         fleet.refresh_until_end().await,
         ["InProgress 0", "InProgress 50", "InProgress 100", "Baking 100", "Successful 100"]
@@ -206,6 +212,7 @@ async fn a_refresh_that_fails_rolls_back() {
 
     fleet.start_refresh("2", false).await.unwrap();
     assert_eq!(fleet.refresh_until_end().await.last().unwrap(), "Failed 100");
+    assert_eq!(fleet.describe().await.unwrap().launch_template().unwrap().version(), Some("1"));
     aws.assert_no_unimplemented();
 }
 

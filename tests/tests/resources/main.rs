@@ -5,10 +5,18 @@
 //! failure, the order of steps, waiting) is in the unit tests of the resources.
 #![expect(clippy::expect_used, reason = "helpers of tests, outside of #[test] functions")]
 
+mod api_key;
+mod delegate_role;
 mod example;
+mod faults;
+mod image;
 mod interrupt;
+mod network;
+mod policy;
 mod provider;
 mod role;
+mod rotate;
 mod scanner;
 mod security_group;
+mod session;
 mod shared;

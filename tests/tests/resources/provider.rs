@@ -173,3 +173,12 @@ async fn one_block_serves_many_regions() {
     assert!(policy.contains("arn:aws:ec2:eu-west-1:") && !policy.contains("us-east-1"), "{policy}");
     terraform.destroy().await.unwrap();
 }
+
+#[tokio::test]
+async fn an_error_within_an_attribute_shows_its_line() {
+    let config = role("one").replace("\n}", "\n  timeouts = {\n    create = \"soon\"\n  }\n}");
+    let failed = terraform(&format!("{EMPTY_BLOCK}{config}")).await.plan_fails().await.unwrap();
+    assert!(failed.stderr.contains("The value of `timeouts.create`"), "{}", failed.stderr);
+    // Terraform quotes the line that the error is about.
+    assert!(failed.stderr.contains("timeouts = {"), "{}", failed.stderr);
+}

@@ -7,6 +7,10 @@ use aws_sdk_ec2::types::{
 use crate::shared;
 use crate::shared::{assert_repaired, autoscaling, ec2, image, local_aws, network, terraform, text, unique};
 
+mod drift;
+mod faults;
+mod lifecycle;
+
 const SCANNER: &str = "datadog_agentless_scanner.this";
 
 /// A scanner with what it needs, in a network of its own.
@@ -25,12 +29,17 @@ impl Setting {
     }
 
     pub(crate) fn config(&self, more: &str) -> String {
-        let Self { name, vpc_id, subnet_ids, image_id } = self;
+        self.config_of_image(&format!("image_id = \"{}\"", self.image_id), more)
+    }
+
+    /// The same with the image named otherwise.
+    fn config_of_image(&self, image: &str, more: &str) -> String {
+        let Self { name, vpc_id, subnet_ids, image_id: _ } = self;
         format!(
             r#"
 resource "datadog_agentless_scanner" "this" {{
   name                 = "{name}"
-  image_id             = "{image_id}"
+  {image}
   subnet_ids           = {subnet_ids:?}
   security_group_ids   = [datadog_agentless_scanner_security_group.this.id]
   instance_profile_arn = datadog_agentless_scanner_role.this.instance_profile_arn
@@ -81,8 +90,8 @@ async fn the_life_of_a_scanner() {
 
     // In place: a new image is a new version, to which the group is pinned.
     setting.image_id = image().await;
-    let more = "max_size = 3\nsettings = { log_level = \"debug\" }\ntags = { team = \"security\" }\n\
-                root_volume_size = 40";
+    let more = "max_size = 3\ndesired_capacity = 2\nsettings = { log_level = \"debug\" }\n\
+                tags = { team = \"security\" }\nroot_volume_size = 40";
     terraform.set_config(&setting.config(more)).unwrap();
     terraform.plan().await.unwrap().expect_actions(SCANNER, &["update"]).unwrap();
     terraform.apply().await.unwrap();

@@ -1,6 +1,6 @@
 //! The local AWS that the tests share, and what they ask of it behind Terraform's back.
 
-use agentless_tests::local_aws::{LocalAws, Network, Options};
+use agentless_tests::local_aws::{Effect, Fault, Hold, LocalAws, Network, Options};
 use agentless_tests::terraform::{State, Terraform};
 use aws_sdk_ec2::types::ArchitectureValues;
 use tokio::sync::OnceCell;
@@ -41,6 +41,10 @@ pub(crate) async fn iam() -> aws_sdk_iam::Client {
     aws_sdk_iam::Client::new(&local_aws().await.harness_sdk_config())
 }
 
+pub(crate) async fn secretsmanager() -> aws_sdk_secretsmanager::Client {
+    aws_sdk_secretsmanager::Client::new(&local_aws().await.harness_sdk_config())
+}
+
 pub(crate) async fn autoscaling() -> aws_sdk_autoscaling::Client {
     aws_sdk_autoscaling::Client::new(&local_aws().await.harness_sdk_config())
 }
@@ -57,4 +61,21 @@ pub(crate) async fn assert_repaired(terraform: &Terraform, address: &str) {
     terraform.plan().await.expect("plan").expect_actions(address, &["update"]).expect("drift shows");
     terraform.apply().await.expect("apply");
     terraform.assert_empty_plans().await.expect("nothing is left to do");
+}
+
+/// Ctrl-C in `terraform apply` while this call, which has this parameter, has been carried out and is not answered yet.
+pub(crate) async fn interrupt_apply(
+    terraform: &Terraform,
+    (service, action): (&'static str, &'static str),
+    (parameter, value): (&str, &str),
+) {
+    let hold = Hold::new();
+    let fault = Fault::on(service, action, Effect::HoldReply(hold.clone())).times(1);
+    local_aws().await.inject(fault.with_parameter(parameter, value));
+    let running = terraform.start_apply().expect("apply starts");
+    hold.reached().await;
+    running.interrupt().expect("it is interrupted");
+    hold.release();
+    let finished = running.wait().await.expect("it ends");
+    assert!(finished.stdout.contains("Interrupt received"), "{}{}", finished.stdout, finished.stderr);
 }

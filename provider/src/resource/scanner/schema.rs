@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::super::ids::id;
 use super::super::place::region_attribute;
 use super::super::tagging;
+use super::lifecycle::{self, Hook, InstanceRefresh};
+use super::settings::{self, ScannerSettings};
 use crate::aws::Tags;
 use crate::model;
-use crate::sdk::{Attribute, Raw, Schema, TimeoutDefaults, Timeouts, Type, Value, validator};
+use crate::sdk::{Attribute, Schema, TimeoutDefaults, Timeouts, Type, Value, validator};
 
 /// One day, in seconds: how long an instance lives, and the least that EC2 Auto Scaling accepts as its maximum
 /// ("Replace Auto Scaling instances based on maximum instance lifetime").
@@ -25,8 +27,10 @@ model! {
         pub name: Value<String>,
         /// The region.
         pub region: Value<String>,
-        /// The AMI.
+        /// The AMI, by id.
         pub image_id: Value<String>,
+        /// The AMI, by the parameter of Systems Manager that has its id.
+        pub image_parameter: Value<String>,
         /// The instance type.
         pub instance_type: Value<String>,
         /// What gives the instances their role.
@@ -45,6 +49,14 @@ model! {
         pub max_instance_lifetime: Value<i32>,
         /// In seconds.
         pub default_instance_warmup: Value<i32>,
+        /// In seconds.
+        pub health_check_grace_period: Value<i32>,
+        /// Where instances wait when they come.
+        pub launch_hook: Value<Hook>,
+        /// Where instances wait when they go.
+        pub termination_hook: Value<Hook>,
+        /// How instances are replaced after a change.
+        pub instance_refresh: Value<InstanceRefresh>,
         /// In GiB.
         pub root_volume_size: Value<i32>,
         /// The key of the root volume.
@@ -65,14 +77,6 @@ model! {
         pub tags_all: Value<Tags>,
         /// How long operations may take.
         pub timeouts: Value<Timeouts>,
-    }
-
-    /// The scanner program's configuration.
-    pub struct ScannerSettings {
-        /// How much it logs.
-        pub log_level: Value<String>,
-        /// How often it scans each volume.
-        pub scan_interval_hours: Value<i32>,
     }
 
     /// What no instance may deviate from.
@@ -106,18 +110,24 @@ pub(super) fn schema() -> Schema {
          started by hand, with `agentless-scanner scan --config /etc/agentless-scanner/config.json`, which takes from the \
          file that protection from hostile disks is required (`\"sandbox\": \"required\"`, always written) and leaves \
          the rest to the service.\n\n\
-         ~> A change of the image, the instance type or the settings makes a new version of the launch template, to \
-         which the group is pinned by number. Instances that run keep what they have until they are replaced, within \
-         `max_instance_lifetime`.",
+         ~> **A change of what instances are launched with** (the image, the instance type, the settings and so on) \
+         makes a new version of the launch template, to which the group is pinned by number, and an instance refresh \
+         replaces the instances by ones of that version: `instance_refresh` says how. While it is under way, plans \
+         show what it leads to. When it fails, apply says why, and the state is what the group then launches. A change \
+         of `tags` alone also makes a version, but new instances get them only as old ones reach \
+         `max_instance_lifetime`. What deviates because somebody changed it behind Terraform's back is set right at \
+         once, without a way back to it.",
     )
     .attributes(identity())
     .attributes(launch())
     .attributes(group())
+    .attributes(lifecycle::attributes())
     .attributes(computed())
     .attributes(tagging::attributes())
     .timeouts(TimeoutDefaults {
         create: Duration::from_mins(10),
-        update: Duration::from_mins(10),
+        // Replacing instances takes minutes each, and the bake time comes on top.
+        update: Duration::from_hours(1),
         delete: Duration::from_mins(20),
     })
 }
@@ -141,16 +151,31 @@ fn identity() -> [Attribute; 4] {
     ]
 }
 
-fn launch() -> [Attribute; 7] {
+fn launch() -> [Attribute; 8] {
     [
         Attribute::string(
             "image_id",
             "The AMI that the instances boot; one is not published with this version. A literal id, so that what runs is \
-             what was planned.",
+             what was planned, and a failed change can be rolled back. Either this or `image_parameter` is needed.",
         )
-        .required()
+        .optional()
         .validate(id("ami-")),
-        Attribute::string("instance_type", "The instance type. Its architecture must be the image's.")
+        Attribute::string(
+            "image_parameter",
+            "Instead of `image_id`: the parameter of Systems Manager that has the id of the AMI, by name or ARN. Every \
+             instance that is launched boots the image that it names then, so that replacement alone brings a new \
+             image in. EC2 Auto Scaling does not roll back with it. All images that it names over time must name their \
+             root device alike. Whoever applies needs `ssm:GetParameters` for it.",
+        )
+        .optional()
+        .validate(validator::length(1..=2_048))
+        .validate(validator::characters("letters, digits and `.-_/:`", |character| {
+            character.is_ascii_alphanumeric() || ".-_/:".contains(character)
+        })),
+        Attribute::string(
+            "instance_type",
+            "The instance type. Its architecture must be the image's, which the plan checks.",
+        )
             .default("t4g.medium")
             .validate(validator::length(1..=64)),
         Attribute::string(
@@ -182,29 +207,11 @@ fn launch() -> [Attribute; 7] {
              Auto Scaling use it, or nothing is launched. Default: the account's key for EBS.",
         )
         .optional(),
-        settings(),
+        settings::attribute(),
     ]
 }
 
-fn settings() -> Attribute {
-    let default = [("log_level", Raw::from("info")), ("scan_interval_hours", Raw::from(12))];
-    Attribute::nested(
-        "settings",
-        "The configuration of the scanner service of a later version. It reaches the instances as \
-         `/etc/agentless-scanner/config.json`, which cloud-init writes.",
-        [
-            Attribute::string("log_level", "How much the scanner logs.")
-                .default("info")
-                .validate(validator::one_of(["error", "warn", "info", "debug", "trace"])),
-            Attribute::int("scan_interval_hours", "How often each volume is scanned, in hours.")
-                .default(12)
-                .validate(validator::range(1..=168)),
-        ],
-    )
-    .default(Raw::Map(default.map(|(name, value)| (name.to_owned(), value)).into()))
-}
-
-fn group() -> [Attribute; 6] {
+fn group() -> [Attribute; 7] {
     [
         Attribute::set(
             "subnet_ids",
@@ -238,6 +245,12 @@ fn group() -> [Attribute; 6] {
         )
         .default(60)
         .validate(validator::range(0..=3_600)),
+        Attribute::int(
+            "health_check_grace_period",
+            "For how many seconds after its launch an instance is not replaced for failing its health check.",
+        )
+        .default(300)
+        .validate(validator::range(0..=7_200)),
     ]
 }
 

@@ -1,12 +1,17 @@
+mod checks;
+mod hooks;
+mod rollout;
+
 use std::collections::BTreeSet;
 
 use super::super::testing::{Action, Stage};
 use scanner_policy::tags;
 
+use super::desired::group_settings;
 use super::user_data::ScannerConfig;
 use super::*;
 use crate::aws::fake::FakeAws;
-use crate::aws::{GroupSettings, MetadataOptions, Tags};
+use crate::aws::{GroupSettings, MetadataOptions, ScalingGroups, Tags, TemplateContent, TemplateRef};
 
 const PROFILE: &str = "arn:aws:iam::111122223333:instance-profile/scanner";
 
@@ -25,6 +30,10 @@ fn config() -> Model {
         subnet_ids: set(["subnet-1", "subnet-2"]),
         ..Model::default()
     }
+}
+
+fn log_debug() -> ScannerSettings {
+    ScannerSettings { log_level: "debug".into(), ..ScannerSettings::default() }
 }
 
 fn set<const N: usize>(texts: [&str; N]) -> Value<BTreeSet<String>> {
@@ -73,7 +82,12 @@ async fn a_change_of_what_is_launched_makes_a_new_version() {
     stage.apply(&newer).await.unwrap();
     assert_eq!(
         aws.take_changes(),
-        ["ec2:CreateLaunchTemplateVersion", "ec2:ModifyLaunchTemplate", "autoscaling:UpdateAutoScalingGroup"]
+        [
+            "ec2:CreateLaunchTemplateVersion",
+            "autoscaling:UpdateAutoScalingGroup",
+            "autoscaling:StartInstanceRefresh",
+            "ec2:ModifyLaunchTemplate"
+        ]
     );
     assert_eq!(stage.state().launch_template_version, "2".into());
     assert_eq!(launched(&aws).image_id, "ami-2");
@@ -95,16 +109,17 @@ async fn a_change_of_the_group_alone_makes_no_version() {
 async fn settings_and_tags_reach_the_instances() {
     let (aws, mut stage) = start();
     stage.apply(&config()).await.unwrap();
-    let settings = ScannerSettings { log_level: "debug".into(), scan_interval_hours: 6.into() };
     let changed = Model {
-        settings: settings.into(),
+        settings: log_debug().into(),
         tags: Value::Known([("team".to_owned(), "security".to_owned())].into()),
         ..config()
     };
     assert_eq!(stage.apply(&changed).await.unwrap(), Action::Update);
     let content = launched(&aws);
     let written = ScannerConfig::from_user_data(&content.user_data).unwrap();
-    assert_eq!((written.log_level.as_str(), written.scan_interval_hours), ("debug", 6));
+    assert_eq!(written.settings.log_level, "debug".into());
+    assert_eq!(written.settings.scan_interval_hours, 12.into());
+    assert_eq!(written.settings.sandbox, "required".into());
     assert_eq!(content.tags["team"], "security");
     assert_eq!(aws.world().scaling_groups["scanner"].tags["team"], "security");
     assert_eq!(stage.drift(&changed).await, Action::Nothing);
@@ -180,7 +195,7 @@ async fn whatever_weakens_the_scanner_shows_in_the_plan_and_is_undone() {
         repaired(&mut stage, &format!("content {number}")).await;
         assert_eq!(launched(&aws).metadata.http_tokens, "required");
     }
-    let in_group: [fn(&mut GroupSettings); 9] = [
+    let in_group: [fn(&mut GroupSettings); 10] = [
         |group| group.template.as_mut().unwrap().version = "$Latest".to_owned(),
         // A version that is gone, another template, and no template but a mix of instance types.
         |group| group.template.as_mut().unwrap().version = "99".to_owned(),
@@ -191,6 +206,7 @@ async fn whatever_weakens_the_scanner_shows_in_the_plan_and_is_undone() {
         |group| _ = group.subnet_ids.insert("subnet-public".to_owned()),
         |group| group.max_size = 50,
         |group| group.default_instance_warmup = 0,
+        |group| group.health_check_grace_period = 7_200,
     ];
     for (number, change) in in_group.into_iter().enumerate() {
         change(&mut aws.world().scaling_groups.get_mut("scanner").unwrap().settings);
@@ -250,10 +266,10 @@ async fn somebody_elses_group_survives_the_destruction_of_a_failed_scanner() {
     stage.apply(&config()).await.unwrap_err();
     let theirs = GroupSettings {
         template: Some(TemplateRef { id: "lt-theirs".to_owned(), version: "1".to_owned() }),
-        ..group_settings(&config(), TemplateRef::default(), None)
+        ..group_settings(&config(), None, None)
     };
     let region = "eu-central-1".parse().unwrap();
-    aws.create_scaling_group(&region, "scanner", &theirs, &Tags::new()).await.unwrap();
+    aws.create_scaling_group(&region, "scanner", &theirs, &Tags::new(), &[]).await.unwrap();
     // `terraform destroy` refreshes first.
     stage.refresh().await.unwrap();
     assert_eq!(stage.state().arn, Value::Null);
@@ -267,9 +283,9 @@ async fn a_group_whose_creation_was_not_confirmed_is_destroyed() {
     aws.fail("autoscaling:CreateAutoScalingGroup", "ServiceUnavailable", "who knows");
     stage.apply(&config()).await.unwrap_err();
     let id = stage.state().launch_template_id.clone().known().unwrap();
-    let settings = group_settings(&config(), TemplateRef { id, version: "1".to_owned() }, None);
+    let settings = group_settings(&config(), Some(TemplateRef { id, version: "1".to_owned() }), None);
     let region = "eu-central-1".parse().unwrap();
-    aws.create_scaling_group(&region, "scanner", &settings, &Tags::new()).await.unwrap();
+    aws.create_scaling_group(&region, "scanner", &settings, &Tags::new(), &[]).await.unwrap();
     stage.destroy().await.unwrap();
     assert!(aws.world().scaling_groups.is_empty());
 }
@@ -277,7 +293,7 @@ async fn a_group_whose_creation_was_not_confirmed_is_destroyed() {
 #[tokio::test(start_paused = true)]
 async fn a_group_whose_answer_was_lost_is_recognised() {
     let (aws, mut stage) = start();
-    aws.world().loses_group_answer = true;
+    aws.world().loses_answer_of = Some("autoscaling:CreateAutoScalingGroup");
     stage.apply(&config()).await.unwrap();
     assert_eq!(stage.drift(&config()).await, Action::Nothing);
 }
@@ -350,9 +366,9 @@ async fn a_root_volume_that_cannot_hold_the_image_is_told_before_anything_is_mad
 #[tokio::test(start_paused = true)]
 async fn an_import_finds_everything() {
     let (_, mut stage) = start();
-    let settings = ScannerSettings { log_level: "debug".into(), scan_interval_hours: 6.into() };
     let config = Model {
-        settings: settings.into(),
+        settings: log_debug().into(),
+        launch_hook: Hook::default().into(),
         root_volume_kms_key_id: "alias/volumes".into(),
         tags: Value::Known([("a".to_owned(), "b".to_owned())].into()),
         ..config()
@@ -361,6 +377,7 @@ async fn an_import_finds_everything() {
     for id in ["scanner", "scanner@eu-central-1"] {
         assert_eq!(stage.imported(id).await.unwrap().as_ref(), Some(stage.state()));
     }
+    assert_eq!(stage.imported_by_identity().await, [stage.state.clone(), stage.state.clone()]);
     assert_eq!(stage.imported("other").await.unwrap(), None);
 }
 

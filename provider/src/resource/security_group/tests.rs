@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::super::testing::{Action, Stage};
 use super::*;
 use crate::aws::fake::FakeAws;
@@ -52,6 +54,24 @@ async fn a_new_group_allows_https_out_and_nothing_else() {
     );
     assert_eq!(stage.drift(&config()).await, Action::Nothing);
     assert_eq!(*stage.state(), made);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_whose_creation_was_asked_for_twice_is_ours_and_another_is_not() {
+    for code in ["InvalidGroup.Duplicate", "InternalError"] {
+        let (aws, mut stage) = start();
+        aws.world().loses_answer_of = Some("ec2:CreateSecurityGroup");
+        aws.world().lost_answer_is = Some(code);
+        stage.apply(&config()).await.unwrap();
+        assert_eq!(aws.world().groups.len(), 1);
+        assert_eq!(stage.drift(&config()).await, Action::Nothing);
+        assert_eq!(stage.state().tags_all, Value::Known(BTreeMap::new()));
+
+        let mut other = Stage::new(SecurityGroup::new(aws.clone(), stage.resource.settings.clone()));
+        let error = other.apply(&config()).await.unwrap_err();
+        assert_eq!(error.path, "name".into());
+        assert!(other.state.is_none());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,6 +212,7 @@ async fn an_import_finds_everything() {
     for import_id in [id.clone(), format!("{id}@eu-central-1")] {
         assert_eq!(stage.imported(&import_id).await.unwrap().as_ref(), Some(stage.state()));
     }
+    assert_eq!(stage.imported_by_identity().await, [stage.state.clone(), stage.state.clone()]);
     assert_eq!(stage.imported("sg-0").await.unwrap(), None);
     assert!(stage.imported("scanner").await.unwrap_err().detail.contains("sg-…@REGION"));
 }
@@ -221,4 +242,27 @@ fn networks_are_written_as_ec2_writes_them() {
     for bad in ["", "::", "2001:db8::1/32", "2001:DB8::/32", "2001:0db8::/32", "::/129", "0.0.0.0/0"] {
         assert!(!is_ipv6_network(bad), "{bad}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_the_aws_provider_becomes_one_of_ours() {
+    let (aws, mut stage) = start();
+    stage.apply(&config()).await.unwrap();
+    let made = stage.state().clone();
+    add_rule(&aws, false, ssh());
+    let theirs = serde_json::json!({
+        "arn": made.arn.as_str(), "id": made.id.as_str(), "name": "scanner", "vpc_id": "vpc-1",
+        "description": made.description.as_str(), "tags": null, "ingress": [{"from_port": 22}],
+    });
+    let source = |provider| MoveSource::new(provider, "aws_security_group", 1, theirs.clone());
+    let moved = SecurityGroup::<FakeAws>::move_from(&source("registry.terraform.io/hashicorp/aws")).unwrap();
+    assert_eq!(moved.as_ref().unwrap().region, "eu-central-1".into());
+    stage.state = moved;
+    assert_eq!(stage.drift(&config()).await, Action::Update, "in place: it allows more than it may");
+    stage.apply(&config()).await.unwrap();
+    assert_eq!(stage.drift(&config()).await, Action::Nothing);
+    assert_eq!(stage.state(), &made);
+
+    let other = SecurityGroup::<FakeAws>::move_from(&source("registry.terraform.io/example/aws"));
+    assert!(other.unwrap().is_none());
 }

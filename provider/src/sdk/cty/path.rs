@@ -59,7 +59,9 @@ impl Path {
         self.steps.is_empty()
     }
 
-    fn with(&self, step: Step) -> Self {
+    /// This path and then `step`.
+    #[must_use]
+    pub(crate) fn with(&self, step: Step) -> Self {
         let mut steps = self.steps.clone();
         steps.push(step);
         Self { steps }

@@ -18,6 +18,10 @@ pub enum Role {
     Resource,
     /// Of a data source.
     DataSource,
+    /// Of an ephemeral resource.
+    EphemeralResource,
+    /// Of an action.
+    Action,
 }
 
 impl Schema {
@@ -32,6 +36,9 @@ impl Schema {
                     || attribute.replaces.is_some()
                 {
                     mistakes.push(format!("{path}: only an attribute of a resource is planned"));
+                }
+                if role == Role::Action && attribute.is_computed() {
+                    mistakes.push(format!("{path}: an action has no result"));
                 }
                 if role == Role::Provider && attribute.is_computed() {
                     mistakes.push(format!("{path}: nothing in a provider's configuration is computed"));
@@ -183,6 +190,8 @@ mod tests {
         assert_eq!(schema.mistakes(Role::DataSource), ["port: only an attribute of a resource is planned"]);
         let schema = Schema::new("Test.").attribute(Attribute::string("arn", "ARN.").computed());
         assert_eq!(schema.mistakes(Role::DataSource), Vec::<String>::new());
+        assert_eq!(schema.mistakes(Role::EphemeralResource), Vec::<String>::new());
+        assert_eq!(schema.mistakes(Role::Action), ["arn: an action has no result"]);
         assert_eq!(
             schema.mistakes(Role::Provider),
             ["arn: nothing in a provider's configuration is computed"]

@@ -1,6 +1,6 @@
 //! `ApplyResourceChange`: create, update and delete.
 
-use super::wire::{decode, decode_private, diagnostics, encode, encode_private};
+use super::wire::{decode, decode_private, diagnostics, encode, encode_private, identity_of};
 use super::{Operation, Server, panic, proto};
 use crate::sdk::context::Told;
 use crate::sdk::erased::ErasedResource;
@@ -24,6 +24,7 @@ impl<P: Provider> Server<P> {
             new_state: request.prior_state,
             private: request.planned_private,
             diagnostics: diagnostics([diagnostic]),
+            new_identity: request.planned_identity,
         })
     }
 
@@ -36,7 +37,7 @@ impl<P: Provider> Server<P> {
         let client = self.client()?;
         let private = decode_private(&request.planned_private);
 
-        let Applied { state, told } = if planned.is_null() {
+        let Applied { state, mut told } = if planned.is_null() {
             let ctx = self.context_of(schema, Operation::Delete, &prior, private);
             delete(resource, &client, ctx, prior).await
         } else {
@@ -45,8 +46,16 @@ impl<P: Provider> Server<P> {
             let ctx = self.context_of(schema, operation, &plan, private);
             create_or_update(resource, &client, ctx, prior, plan).await
         };
+        // What exists must reach the state, even if its identity is wrong.
+        let identity = identity_of(resource, &state).unwrap_or_else(|diagnostic| {
+            told.diagnostics.push(diagnostic);
+            None
+        });
+        // What was saved half-way may not say enough yet for its identity.
+        let planned_identity = request.planned_identity.as_ref().filter(|_| !state.is_null());
         Ok(Response {
             new_state: Some(encode(&state, schema)?),
+            new_identity: identity.or_else(|| planned_identity.cloned()),
             private: encode_private(&told.private),
             diagnostics: diagnostics(told.diagnostics),
         })

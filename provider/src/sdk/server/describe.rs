@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Server, proto};
 use crate::sdk::schema::{Attribute, Block, Body, Nesting, Shape};
-use crate::sdk::{Provider, Schema};
+use crate::sdk::{IdentitySchema, Provider, Schema};
 
 impl<P: Provider> Server<P> {
     /// Everything there is, by full name.
@@ -14,10 +14,44 @@ impl<P: Provider> Server<P> {
             provider: Some(message(&self.schema)),
             resource_schemas: self.catalog.resources().map(named).collect::<HashMap<_, _>>(),
             data_source_schemas: self.catalog.data_sources().map(named).collect::<HashMap<_, _>>(),
+            ephemeral_resource_schemas: self
+                .catalog
+                .ephemeral_resources()
+                .map(named)
+                .collect::<HashMap<_, _>>(),
+            action_schemas: self
+                .catalog
+                .actions()
+                .map(named)
+                .map(|(name, schema)| (name, proto::ActionSchema { schema: Some(schema) }))
+                .collect::<HashMap<_, _>>(),
             diagnostics: Vec::new(),
             server_capabilities: Some(capabilities()),
         }
     }
+
+    /// The identities of all resources that have one, by full name.
+    pub(super) fn identities(&self) -> proto::get_resource_identity_schemas::Response {
+        let identities = self.catalog.identities();
+        let identities =
+            identities.map(|(name, schema)| (format!("{}{name}", P::PREFIX), identity_message(schema)));
+        proto::get_resource_identity_schemas::Response {
+            identity_schemas: identities.collect::<HashMap<_, _>>(),
+            diagnostics: Vec::new(),
+        }
+    }
+}
+
+fn identity_message(schema: IdentitySchema) -> proto::ResourceIdentitySchema {
+    use proto::resource_identity_schema::IdentityAttribute;
+    let attributes = schema.attributes.into_iter().map(|attribute| IdentityAttribute {
+        name: attribute.name.to_owned(),
+        r#type: attribute.ty.to_json().to_string().into_bytes(),
+        required_for_import: attribute.required,
+        optional_for_import: !attribute.required,
+        description: attribute.description.to_owned(),
+    });
+    proto::ResourceIdentitySchema { version: schema.version, identity_attributes: attributes.collect() }
 }
 
 pub(super) fn capabilities() -> proto::ServerCapabilities {
@@ -25,7 +59,8 @@ pub(super) fn capabilities() -> proto::ServerCapabilities {
         plan_destroy: false,
         // Every procedure works without `GetProviderSchema` before it, so Terraform may use a schema it has cached.
         get_provider_schema_optional: true,
-        move_resource_state: false,
+        // Without it Terraform does not ask. Which resource takes what is the resource's answer.
+        move_resource_state: true,
     }
 }
 

@@ -4,8 +4,11 @@
 //! The work runs in a task of its own, so that it is not abandoned half-way when the connection breaks, and a panic in
 //! it becomes a diagnostic.
 
+mod action;
 mod apply;
+mod check;
 mod describe;
+mod ephemeral;
 mod panic;
 mod plan;
 mod procedures;
@@ -14,15 +17,17 @@ mod stop;
 mod upgrade;
 mod wire;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 pub(crate) use panic::remember_panics;
 pub(crate) use procedures::Service;
 pub(crate) use stop::Stop;
+pub(crate) use upgrade::upgraded;
 
 use super::context::Private;
-use super::erased::{ErasedDataSource, ErasedResource};
+use super::erased::{ErasedAction, ErasedDataSource, ErasedEphemeralResource, ErasedResource};
 use super::proto::tfplugin6 as proto;
 use super::timeouts::parse_duration;
 use super::{Catalog, Context, Diagnostic, Provider, Raw, Schema};
@@ -37,6 +42,8 @@ pub(crate) struct Server<P: Provider> {
     catalog: Catalog<P::Client>,
     /// What the last `ConfigureProvider` made. Under a debugger one process serves many runs of Terraform.
     client: RwLock<Option<Arc<P::Client>>>,
+    /// Whether the last `ConfigureProvider` knew too little to make one, and Terraform can wait.
+    deferred: AtomicBool,
     stop: Arc<Stop>,
 }
 
@@ -50,7 +57,14 @@ enum Operation {
 
 impl<P: Provider> Server<P> {
     pub(crate) fn new(provider: P, stop: Arc<Stop>) -> Self {
-        Self { provider, schema: P::schema(), catalog: P::catalog(), client: RwLock::new(None), stop }
+        Self {
+            provider,
+            schema: P::schema(),
+            catalog: P::catalog(),
+            client: RwLock::new(None),
+            deferred: AtomicBool::new(false),
+            stop,
+        }
     }
 
     /// The client, once the provider is configured.
@@ -69,6 +83,12 @@ impl<P: Provider> Server<P> {
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(client));
     }
 
+    /// Whether to put off what was asked for: nothing can be done yet, and the caller can wait.
+    fn defers(&self, capabilities: Option<&proto::ClientCapabilities>) -> bool {
+        self.deferred.load(Ordering::Acquire)
+            && capabilities.is_some_and(|capabilities| capabilities.deferral_allowed)
+    }
+
     /// The resource of the full name `type_name`.
     fn resource(&self, type_name: &str) -> Result<&dyn ErasedResource<P::Client>, Diagnostic> {
         let resources = self.catalog.resources.iter().map(AsRef::as_ref);
@@ -79,6 +99,21 @@ impl<P: Provider> Server<P> {
     fn data_source(&self, type_name: &str) -> Result<&dyn ErasedDataSource<P::Client>, Diagnostic> {
         let data_sources = self.catalog.data_sources.iter().map(AsRef::as_ref);
         named::<P, _>(data_sources, |data_source| data_source.name(), "data source", type_name)
+    }
+
+    /// The ephemeral resource of the full name `type_name`.
+    fn ephemeral_resource(
+        &self,
+        type_name: &str,
+    ) -> Result<&dyn ErasedEphemeralResource<P::Client>, Diagnostic> {
+        let all = self.catalog.ephemeral_resources.iter().map(AsRef::as_ref);
+        named::<P, _>(all, |ephemeral| ephemeral.name(), "ephemeral resource", type_name)
+    }
+
+    /// The action of the full name `type_name`.
+    fn action(&self, type_name: &str) -> Result<&dyn ErasedAction<P::Client>, Diagnostic> {
+        let actions = self.catalog.actions.iter().map(AsRef::as_ref);
+        named::<P, _>(actions, |action| action.name(), "action", type_name)
     }
 
     /// The context of an operation without `timeouts`.
@@ -99,6 +134,11 @@ impl<P: Provider> Server<P> {
         });
         Context::new(self.stop.token(), timeout, private)
     }
+}
+
+/// What a deferred operation answers.
+fn deferred() -> proto::Deferred {
+    proto::Deferred { reason: proto::deferred::Reason::ProviderConfigUnknown.into() }
 }
 
 fn named<P: Provider, T>(

@@ -1,7 +1,7 @@
 //! `PlanResourceChange`.
 
 use super::wire::{attribute_path, decode, decode_private, diagnostics, encode, encode_private};
-use super::{Server, panic, proto};
+use super::{Server, deferred, panic, proto};
 use crate::sdk::erased::Change;
 use crate::sdk::plan::{Computed, merge, propose, replacements, without_write_only};
 use crate::sdk::schema::with_empty_blocks;
@@ -26,6 +26,7 @@ impl<P: Provider> Server<P> {
             return Ok(Response {
                 planned_state: request.proposed_new_state.clone(),
                 planned_private: request.prior_private.clone(),
+                planned_identity: request.prior_identity.clone(),
                 ..Response::default()
             });
         }
@@ -36,6 +37,16 @@ impl<P: Provider> Server<P> {
         let change = || propose(body, &config, &prior, Computed::MayChange).canonical(&ty);
         let unchanged = !prior.is_null() && stay == prior;
         let base = if unchanged { stay } else { change() };
+
+        if self.defers(request.client_capabilities.as_ref()) {
+            return Ok(Response {
+                planned_state: Some(encode(&base, schema)?),
+                planned_private: request.prior_private.clone(),
+                planned_identity: request.prior_identity.clone(),
+                deferred: Some(deferred()),
+                ..Response::default()
+            });
+        }
 
         let client = self.client()?;
         let ctx = self.context(decode_private(&request.prior_private));
@@ -60,6 +71,9 @@ impl<P: Provider> Server<P> {
             requires_replace: replace.iter().map(attribute_path).collect(),
             planned_private: encode_private(&told.private),
             diagnostics: diagnostics(told.diagnostics),
+            deferred: None,
+            // A thing keeps its name for life, and gets it when it is made.
+            planned_identity: request.prior_identity.clone(),
         })
     }
 }

@@ -1,14 +1,15 @@
-//! `UpgradeResourceState`: the first thing asked of every state that Terraform has stored.
+//! `UpgradeResourceState`: the first thing asked of every state that Terraform has stored; and the same for identities.
 
 use std::cmp::Ordering;
 
 use serde_json::Value as Json;
 
-use super::wire::{decode_json, diagnostics, encode};
+use super::wire::{decode_identity_json, decode_json, diagnostics, encode, encode_identity};
 use super::{Server, panic, proto};
 use crate::sdk::erased::ErasedResource;
-use crate::sdk::{Diagnostic, Provider, Raw};
+use crate::sdk::{Diagnostic, IdentitySchema, Provider, Raw};
 
+use proto::upgrade_resource_identity as identity;
 use proto::upgrade_resource_state::{Request, Response};
 
 impl<P: Provider> Server<P> {
@@ -16,16 +17,65 @@ impl<P: Provider> Server<P> {
         let upgrade = async {
             let resource = self.resource(&request.type_name)?;
             let state = request.raw_state.map(|state| state.json).unwrap_or_default();
-            encode(&upgrade(resource, request.version, &state)?, resource.schema())
+            encode(&upgraded(resource, request.version, &state)?, resource.schema())
         };
         match panic::catch(upgrade).await.flatten() {
             Ok(state) => Response { upgraded_state: Some(state), diagnostics: Vec::new() },
             Err(diagnostic) => Response { upgraded_state: None, diagnostics: diagnostics([diagnostic]) },
         }
     }
+
+    pub(super) async fn upgrade_identity(&self, request: identity::Request) -> identity::Response {
+        let upgrade = async {
+            let resource = self.resource(&request.type_name)?;
+            let stored = request.raw_identity.map(|identity| identity.json).unwrap_or_default();
+            let (identity, schema) = upgraded_identity(resource, request.version, &stored)?;
+            encode_identity(&identity, &schema)
+        };
+        match panic::catch(upgrade).await.flatten() {
+            Ok(identity) => identity::Response { upgraded_identity: Some(identity), diagnostics: Vec::new() },
+            Err(diagnostic) => {
+                identity::Response { upgraded_identity: None, diagnostics: diagnostics([diagnostic]) }
+            }
+        }
+    }
 }
 
-fn upgrade<C>(resource: &dyn ErasedResource<C>, version: i64, state: &[u8]) -> Result<Raw, Diagnostic> {
+/// The identity that version `version` of its schema wrote, as the present one does.
+fn upgraded_identity<C>(
+    resource: &dyn ErasedResource<C>,
+    version: i64,
+    stored: &[u8],
+) -> Result<(Raw, IdentitySchema), Diagnostic> {
+    let schema = resource.identity_schema().ok_or_else(|| {
+        Diagnostic::bug(format_args!("{} has no identity that could be upgraded.", resource.name()))
+    })?;
+    let json: Json = serde_json::from_slice(stored)
+        .map_err(|error| Diagnostic::caused_by("The stored identity is not valid JSON", &error))?;
+    if version > schema.version {
+        return Err(newer("identity", version, schema.version, resource.name()));
+    }
+    let json =
+        (version..schema.version).try_fold(json, |json, from| resource.upgrade_identity(from, json))?;
+    Ok((decode_identity_json(json.to_string().as_bytes(), &schema)?, schema))
+}
+
+fn newer(what: &str, version: i64, known: i64, name: &str) -> Diagnostic {
+    Diagnostic::error(
+        "State was written by a newer provider",
+        format!(
+            "The stored {what} has schema version {version} of {name}, and this version of the provider knows only \
+             {known}. Run `terraform init -upgrade` to get a newer one."
+        ),
+    )
+}
+
+/// The state that schema version `version` wrote, as the present version reads it.
+pub(crate) fn upgraded<C>(
+    resource: &dyn ErasedResource<C>,
+    version: i64,
+    state: &[u8],
+) -> Result<Raw, Diagnostic> {
     let schema = resource.schema();
     if state.is_empty() {
         return Err(Diagnostic::error(
@@ -35,15 +85,7 @@ fn upgrade<C>(resource: &dyn ErasedResource<C>, version: i64, state: &[u8]) -> R
     }
     match version.cmp(&schema.version) {
         Ordering::Equal => decode_json(state, schema),
-        Ordering::Greater => Err(Diagnostic::error(
-            "State was written by a newer provider",
-            format!(
-                "The state has schema version {version} of {}, and this version of the provider knows only {}. Run \
-                 `terraform init -upgrade` to get a newer one.",
-                resource.name(),
-                schema.version
-            ),
-        )),
+        Ordering::Greater => Err(newer("state", version, schema.version, resource.name())),
         Ordering::Less => {
             let json: Json = serde_json::from_slice(state)
                 .map_err(|error| Diagnostic::caused_by("The stored state is not valid JSON", &error))?;
@@ -105,7 +147,7 @@ mod tests {
 
     fn upgraded(version: i64, state: &str) -> Result<Raw, Diagnostic> {
         let catalog = Catalog::<()>::new().resource(|()| Steps);
-        upgrade(catalog.resources[0].as_ref(), version, state.as_bytes())
+        super::upgraded(catalog.resources[0].as_ref(), version, state.as_bytes())
     }
 
     #[test]

@@ -6,9 +6,10 @@ use super::proto;
 use crate::sdk::context::Private;
 use crate::sdk::cty::codec::CodecError;
 use crate::sdk::cty::{json, msgpack};
+use crate::sdk::erased::ErasedResource;
 use crate::sdk::schema::{collect_sensitive, with_empty_blocks};
 use crate::sdk::serve::log;
-use crate::sdk::{Body, Diagnostic, Path, Raw, Schema, Severity, Step};
+use crate::sdk::{Body, Diagnostic, IdentitySchema, Path, Raw, Schema, Severity, Step};
 
 /// Reads a value of `schema`; an absent one is null. Its sensitive parts are hidden from the log from here on.
 pub(super) fn decode(value: Option<&proto::DynamicValue>, schema: &Schema) -> Result<Raw, Diagnostic> {
@@ -48,6 +49,51 @@ pub(super) fn encode(raw: &Raw, schema: &Schema) -> Result<proto::DynamicValue, 
             .at(error.path)
     })?;
     Ok(proto::DynamicValue { msgpack, json: Vec::new() })
+}
+
+/// Reads an identity; an absent one is null.
+pub(super) fn decode_identity(
+    identity: Option<&proto::ResourceIdentityData>,
+    schema: &IdentitySchema,
+) -> Result<Raw, Diagnostic> {
+    match identity.and_then(|identity| identity.identity_data.as_ref()) {
+        Some(value) if !value.msgpack.is_empty() => msgpack::decode(&value.msgpack, &schema.ty()),
+        Some(value) if !value.json.is_empty() => json::decode(&value.json, &schema.ty()),
+        _ => Ok(Raw::Null),
+    }
+    .map_err(undecodable)
+}
+
+/// Reads the JSON of a stored identity.
+pub(super) fn decode_identity_json(bytes: &[u8], schema: &IdentitySchema) -> Result<Raw, Diagnostic> {
+    json::decode(bytes, &schema.ty()).map_err(undecodable)
+}
+
+/// Writes an identity.
+pub(super) fn encode_identity(
+    identity: &Raw,
+    schema: &IdentitySchema,
+) -> Result<proto::ResourceIdentityData, Diagnostic> {
+    let msgpack = msgpack::encode(identity, &schema.ty()).map_err(|error| {
+        Diagnostic::bug(format_args!(
+            "The provider made an identity that its schema does not allow: {error}."
+        ))
+    })?;
+    Ok(proto::ResourceIdentityData { identity_data: Some(proto::DynamicValue { msgpack, json: Vec::new() }) })
+}
+
+/// The identity of what has the state `state`; none when it has none, or not yet.
+pub(super) fn identity_of<C>(
+    resource: &dyn ErasedResource<C>,
+    state: &Raw,
+) -> Result<Option<proto::ResourceIdentityData>, Diagnostic> {
+    if state.is_null() {
+        return Ok(None);
+    }
+    let (Some(schema), Some(identity)) = (resource.identity_schema(), resource.identity_of(state)) else {
+        return Ok(None);
+    };
+    encode_identity(&identity, &schema).map(Some)
 }
 
 /// Tells the log which texts are secrets.

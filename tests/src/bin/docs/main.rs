@@ -1,12 +1,15 @@
 //! `cargo docs`: writes what is generated from the provider's schemas.
 //!
-//! - `docs/index.md` and `docs/resources/*.md`: the pages that the Terraform Registry shows, made from the descriptions
-//!   in the schemas and the files in `examples/`;
-//! - `provider/schema.json`: the provider's public interface, so that a review shows how it changes.
+//! - `docs/index.md`, `docs/resources/*.md`, `docs/data-sources/*.md`, `docs/ephemeral-resources/*.md` and
+//!   `docs/actions/*.md`: the pages that the Terraform Registry shows, made from the descriptions in the schemas and the
+//!   files in `examples/`;
+//! - `provider/schema.json`: the provider's public interface, so that a review shows how it changes;
+//! - `provider/state/`: what states of each resource and schema version look like, which users have stored.
 //!
 //! `cargo docs -- --check` writes nothing and fails when a file is not what would be written.
 
 mod page;
+mod states;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -53,6 +56,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// Why nothing was generated.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    State(#[from] states::StateError),
+}
+
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {source}", path.display())]
@@ -62,20 +74,41 @@ struct FileError {
 }
 
 /// Every generated file, by its path from the root.
-fn files(root: &Path) -> Result<BTreeMap<PathBuf, String>, FileError> {
+fn files(root: &Path) -> Result<BTreeMap<PathBuf, String>, Error> {
     let examples = Examples { directory: root.join("examples") };
     let mut files = BTreeMap::new();
     let provider = examples.read("provider/provider.tf")?;
     files.insert(PathBuf::from("docs/index.md"), page::index(&Agentless::schema(), &provider));
+    let identities: BTreeMap<_, _> = Agentless::catalog().identities().collect();
     for (name, schema) in Agentless::catalog().resources() {
         let full_name = format!("{}{name}", Agentless::PREFIX);
         let example = examples.read(&format!("resources/{full_name}/resource.tf"))?;
         let import = examples.read(&format!("resources/{full_name}/import.sh"))?;
-        let page = page::resource(&full_name, schema, &example, &import);
+        let identity = identities.get(name);
+        let page = page::resource(&full_name, schema, identity, &example, &import);
         files.insert(PathBuf::from(format!("docs/resources/{name}.md")), page);
+    }
+    for (name, schema) in Agentless::catalog().data_sources() {
+        let full_name = format!("{}{name}", Agentless::PREFIX);
+        let example = examples.read(&format!("data-sources/{full_name}/data-source.tf"))?;
+        let page = page::data_source(&full_name, schema, &example);
+        files.insert(PathBuf::from(format!("docs/data-sources/{name}.md")), page);
+    }
+    for (name, schema) in Agentless::catalog().ephemeral_resources() {
+        let full_name = format!("{}{name}", Agentless::PREFIX);
+        let example = examples.read(&format!("ephemeral-resources/{full_name}/ephemeral-resource.tf"))?;
+        let page = page::ephemeral_resource(&full_name, schema, &example);
+        files.insert(PathBuf::from(format!("docs/ephemeral-resources/{name}.md")), page);
+    }
+    for (name, schema) in Agentless::catalog().actions() {
+        let full_name = format!("{}{name}", Agentless::PREFIX);
+        let example = examples.read(&format!("actions/{full_name}/action.tf"))?;
+        let page = page::action(&full_name, schema, &example);
+        files.insert(PathBuf::from(format!("docs/actions/{name}.md")), page);
     }
     let schemas = provider_schemas::<Agentless>();
     files.insert(PathBuf::from("provider/schema.json"), format!("{schemas:#}\n"));
+    files.extend(states::files(root)?);
     Ok(files)
 }
 
@@ -90,8 +123,8 @@ impl Examples {
     }
 }
 
-/// The files that are not what they should be, and the pages of resources that no longer exist.
-fn outdated(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<Vec<PathBuf>, FileError> {
+/// The files that are not what they should be, and the pages of what no longer exists.
+fn outdated(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<Vec<PathBuf>, Error> {
     let differs = |(path, content): &(&PathBuf, &String)| {
         fs::read_to_string(root.join(path)).ok().as_ref() != Some(*content)
     };
@@ -100,7 +133,7 @@ fn outdated(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<Vec<PathBu
     Ok(outdated)
 }
 
-fn write(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<(), FileError> {
+fn write(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<(), Error> {
     for orphan in orphans(root, files)? {
         let path = root.join(orphan);
         fs::remove_file(&path).map_err(|source| FileError { path, source })?;
@@ -115,21 +148,24 @@ fn write(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<(), FileError
     Ok(())
 }
 
-/// Pages in `docs/resources` that no resource has.
+/// Pages that no resource and no data source has.
 fn orphans(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<Vec<PathBuf>, FileError> {
-    let directory = Path::new("docs/resources");
-    let path = root.join(directory);
-    let entries = match fs::read_dir(&path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(FileError { path, source }),
-    };
     let mut orphans = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(|source| FileError { path: path.clone(), source })?.file_name();
-        let page = directory.join(name);
-        if !files.contains_key(&page) {
-            orphans.push(page);
+    for directory in
+        ["docs/resources", "docs/data-sources", "docs/ephemeral-resources", "docs/actions"].map(Path::new)
+    {
+        let path = root.join(directory);
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(FileError { path, source }),
+        };
+        for entry in entries {
+            let name = entry.map_err(|source| FileError { path: path.clone(), source })?.file_name();
+            let page = directory.join(name);
+            if !files.contains_key(&page) {
+                orphans.push(page);
+            }
         }
     }
     orphans.sort_unstable();

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use terraform_provider::sdk::validator::Validator;
-use terraform_provider::sdk::{Attribute, Block, Body, Nesting, Schema, Shape, Type};
+use terraform_provider::sdk::{Attribute, Block, Body, IdentitySchema, Nesting, Schema, Shape, Type};
 
 /// The name of the provider's repository without `terraform-provider-`, which the Registry puts into titles.
 const PROVIDER: &str = "datadog-agentless";
@@ -18,12 +18,69 @@ pub(crate) fn index(schema: &Schema, example: &str) -> String {
 }
 
 /// `docs/resources/NAME.md`.
-pub(crate) fn resource(name: &str, schema: &Schema, example: &str, import: &str) -> String {
+pub(crate) fn resource(
+    name: &str,
+    schema: &Schema,
+    identity: Option<&IdentitySchema>,
+    example: &str,
+    import: &str,
+) -> String {
     let mut page = front_matter(&format!("{name} Resource - {PROVIDER}"), &schema.description);
     line(&mut page, &format!("# {name} (Resource)\n\n{}\n", schema.description));
     line(&mut page, &code("## Example Usage", "terraform", example));
     line(&mut page, &schema_section(schema));
     page.push_str(&code("## Import", "shell", import));
+    if let Some(identity) = identity {
+        page.push_str(&identity_section(name, identity));
+    }
+    page
+}
+
+/// How Terraform 1.12 and later imports by identity.
+fn identity_section(name: &str, identity: &IdentitySchema) -> String {
+    let mut section = format!(
+        "\nFrom Terraform 1.12 on also by identity:\n\n```terraform\nimport {{\n  to = {name}.this\n  identity = {{\n"
+    );
+    let (required, optional): (Vec<_>, Vec<_>) =
+        identity.attributes.iter().partition(|attribute| attribute.required);
+    for attribute in &required {
+        line(&mut section, &format!("    {} = \"…\"", attribute.name));
+    }
+    section.push_str("  }\n}\n```\n\n### Identity Schema\n");
+    for (heading, attributes) in [("Required", required), ("Optional", optional)] {
+        line(&mut section, &format!("\n{heading}:\n"));
+        for attribute in attributes {
+            let (name, ty) = (attribute.name, type_name(&attribute.ty));
+            line(&mut section, &format!("- `{name}` ({ty}) {}", attribute.description));
+        }
+    }
+    section
+}
+
+/// `docs/ephemeral-resources/NAME.md`.
+pub(crate) fn ephemeral_resource(name: &str, schema: &Schema, example: &str) -> String {
+    let mut page = front_matter(&format!("{name} Ephemeral Resource - {PROVIDER}"), &schema.description);
+    line(&mut page, &format!("# {name} (Ephemeral Resource)\n\n{}\n", schema.description));
+    line(&mut page, &code("## Example Usage", "terraform", example));
+    page.push_str(&schema_section(schema));
+    page
+}
+
+/// `docs/actions/NAME.md`.
+pub(crate) fn action(name: &str, schema: &Schema, example: &str) -> String {
+    let mut page = front_matter(&format!("{name} Action - {PROVIDER}"), &schema.description);
+    line(&mut page, &format!("# {name} (Action)\n\n{}\n", schema.description));
+    line(&mut page, &code("## Example Usage", "terraform", example));
+    page.push_str(&schema_section(schema));
+    page
+}
+
+/// `docs/data-sources/NAME.md`.
+pub(crate) fn data_source(name: &str, schema: &Schema, example: &str) -> String {
+    let mut page = front_matter(&format!("{name} Data Source - {PROVIDER}"), &schema.description);
+    line(&mut page, &format!("# {name} (Data Source)\n\n{}\n", schema.description));
+    line(&mut page, &code("## Example Usage", "terraform", example));
+    page.push_str(&schema_section(schema));
     page
 }
 

@@ -1,0 +1,79 @@
+//! What a plan refuses.
+
+use super::super::settings::Account;
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_cannot_run_is_told_when_planned() {
+    let (aws, mut stage) = start();
+    for (image, instance_type, path, told) in [
+        ("ami-gone", "t4g.medium", "image_id", "There is no image ami-gone"),
+        ("ami-pending", "t4g.medium", "image_id", "is not available"),
+        ("ami-intel", "t4g.medium", "instance_type", "does not run on the instance type"),
+        ("ami-1", "t3.medium", "instance_type", "does not run on the instance type"),
+        ("ami-1", "none.large", "instance_type", "There is no instance type none.large"),
+        ("ami-large", "t4g.medium", "root_volume_size", "too small"),
+    ] {
+        let wrong = Model { image_id: image.into(), instance_type: instance_type.into(), ..config() };
+        let error = stage.plan(&wrong).await.unwrap_err();
+        assert_eq!(error.path, path.into(), "{image} {instance_type}");
+        assert!(error.summary.contains(told), "{}", error.summary);
+    }
+    let intel = Model { image_id: "ami-intel".into(), instance_type: "t3.medium".into(), ..config() };
+    stage.apply(&intel).await.unwrap();
+    // What does not change is not asked for again.
+    aws.take_calls();
+    stage.plan(&intel).await.unwrap();
+    assert_eq!(aws.take_calls(), Vec::<&str>::new());
+    let error = stage.plan(&Model { instance_type: "t4g.medium".into(), ..intel }).await.unwrap_err();
+    let told = "Image ami-intel of image_id is built for x86_64, but instance_type t4g.medium is arm64.";
+    assert!(error.detail.starts_with(told), "{}", error.detail);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_known_is_not_checked_when_planned() {
+    let (aws, stage) = start();
+    stage.plan(&Model { image_id: Value::Unknown, ..config() }).await.unwrap();
+    assert_eq!(aws.take_calls(), Vec::<&str>::new());
+    // Nor what may not be asked for.
+    aws.fail("ec2:DescribeInstanceTypes", "UnauthorizedOperation", "not you");
+    stage.plan(&Model { image_id: "ami-intel".into(), ..config() }).await.unwrap();
+}
+
+#[test]
+fn exactly_one_image_is_named() {
+    let problem = |image_id: Value<String>, image_parameter: Value<String>, rolls_back: Value<bool>| {
+        let refresh = InstanceRefresh { auto_rollback: rolls_back, ..InstanceRefresh::default() };
+        let config = Model { image_id, image_parameter, instance_refresh: refresh.into(), ..config() };
+        let problems = <Scanner<FakeAws> as Resource>::validate(&config);
+        problems.into_iter().map(|problem| problem.path.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    let rollback = "instance_refresh.auto_rollback";
+    for (image_id, parameter, rolls_back, expected) in [
+        ("ami-1".into(), Value::Null, Value::Null, ""),
+        ("ami-1".into(), Value::Null, true.into(), ""),
+        (Value::Null, "/a".into(), Value::Null, ""),
+        (Value::Null, "/a".into(), false.into(), ""),
+        (Value::Null, "/a".into(), true.into(), rollback),
+        ("ami-1".into(), "/a".into(), Value::Null, "image_parameter"),
+        (Value::Null, Value::Null, Value::Null, "image_id"),
+        (Value::Unknown, Value::Null, Value::Null, ""),
+        (Value::Unknown, "/a".into(), Value::Unknown, ""),
+    ] {
+        assert_eq!(problem(image_id, parameter, rolls_back), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn user_data_that_is_too_large_is_told_with_what_takes_the_space() {
+    let (_, stage) = start();
+    let accounts = (0..100).map(|number| Account {
+        delegate_role_arn: format!("arn:aws:iam::{number:012}:role/a-path/{}", "x".repeat(64)).into(),
+        external_id: "0123456789abcdef".into(),
+    });
+    let settings = ScannerSettings { accounts: accounts.collect::<Vec<_>>().into(), ..log_debug() };
+    let error = stage.plan(&Model { settings: settings.into(), ..config() }).await.unwrap_err();
+    assert_eq!(error.path, "settings".into());
+    assert!(error.detail.contains("EC2 accepts 16384"), "{}", error.detail);
+    assert!(error.detail.contains("Most of them are for accounts (1"), "{}", error.detail);
+}
