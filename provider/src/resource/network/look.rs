@@ -48,8 +48,8 @@ impl View {
 
     fn kind_of(&self, step: &Step) -> Option<PartKind> {
         let kind_of_id = |id: &str| {
-            let parts = self.last.iter().flat_map(|situation| &situation.parts);
-            parts.filter(|part| part.id == id).map(|part| part.what.kind()).next()
+            let mut parts = self.last.iter().flat_map(|situation| &situation.parts);
+            parts.find(|part| part.id == id).map(|part| part.what.kind())
         };
         match step {
             Step::Create { part, .. } => Some(part.kind()),
@@ -134,11 +134,7 @@ impl<A: Networks> Site<A> {
     }
 
     /// A VPC that was just made may not be listed yet; one that is being removed may be gone.
-    pub(super) async fn look_until_there(
-        &self,
-        ctx: &Context,
-        must_be: bool,
-    ) -> Result<Situation, Diagnostic> {
+    async fn look_until_there(&self, ctx: &Context, must_be: bool) -> Result<Situation, Diagnostic> {
         let what = self.reading();
         let mut pace = Pace::brisk();
         let started = Instant::now();

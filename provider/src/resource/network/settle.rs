@@ -90,7 +90,7 @@ impl<A: Networks> Site<A> {
             }
             if let Some((step, error)) = trouble.note(errors) {
                 // What failed may have been done all the same: its answer was lost, and the request made again.
-                let situation = self.look_until_there(ctx, wanted.is_some()).await?;
+                let situation = self.look_again(ctx, &mut view, wanted.is_some()).await?;
                 seen(&situation);
                 let is_there = match &step {
                     Step::Create { key, .. } => situation.find(&self.token, key).is_some(),
