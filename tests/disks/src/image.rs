@@ -230,17 +230,33 @@ impl Detached {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Busy for a moment it may be: a process that another thread starts has a copy of every open file until it runs
-        // its program.
-        const ATTEMPTS: usize = 100;
-
-        let end = |options: &[&str]| {
-            let output = Command::new("umount").args(options).arg(&self.0).output();
-            output.is_ok_and(|output| output.status.success())
-        };
         // Lazily at last, so that a file a panicking test left open does not keep the mount.
-        let _ = (0..ATTEMPTS).any(|_| end(&[])) || end(&["--lazy"]);
+        if unmount(&self.0, &[]).is_err() {
+            let _ = unmount(&self.0, &["--lazy"]);
+        }
     }
+}
+
+/// Ends the mount at `point`, with these options of `umount`.
+///
+/// Busy for a moment it may be: a process that another thread starts has a copy of every open file until it runs its program.
+///
+/// # Errors
+///
+/// What `umount` says at last.
+pub fn unmount(point: &Path, options: &[&str]) -> Result<(), String> {
+    const ATTEMPTS: usize = 100;
+
+    let attempt = || {
+        let output =
+            Command::new("umount").args(options).arg(point).output().map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        }
+    };
+    (1..ATTEMPTS).find_map(|_| attempt().ok()).map_or_else(attempt, Ok)
 }
 
 /// Runs a program that must succeed.

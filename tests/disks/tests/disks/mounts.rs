@@ -14,7 +14,7 @@ use agentless_analyser::fs::{FileSystem, FsError, FsPath, Tree};
 use agentless_analyser::limits::Limits;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
+use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run, unmount};
 
 /// Names that links lead through: directories on every filesystem, mount points, a file, and other links.
 const NAMES: [&str; 12] =
@@ -26,9 +26,7 @@ struct Nested(PathBuf);
 
 impl Drop for Nested {
     fn drop(&mut self) {
-        let unmount =
-            || Command::new("umount").args(["-q", "-R"]).arg(&self.0).status().is_ok_and(|it| it.success());
-        let _ = (0..100).any(|_| unmount());
+        let _ = unmount(&self.0, &["--recursive"]);
     }
 }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use agentless_analyser::fs::overlay::{Attributes, Layers, Overlay};
 use agentless_analyser::fs::{FileSystem, FsPath, Tree};
 use agentless_analyser::limits::Limits;
-use agentless_disk_tests::image::{Mount, Workspace, can_mount, run};
+use agentless_disk_tests::image::{Mount, Workspace, can_mount, run, unmount};
 use agentless_disk_tests::manifest::{Manifest, assert_equal, of_kernel, of_tree};
 use rustix::fs::XattrFlags;
 
@@ -42,7 +42,7 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        run(Command::new("umount").arg(&self.0));
+        unmount(&self.0, &[]).unwrap();
     }
 }
 

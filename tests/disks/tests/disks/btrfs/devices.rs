@@ -13,7 +13,7 @@ use agentless_analyser::limits::Limits;
 use agentless_analyser::volume::Volume;
 use agentless_core::volume::FileVolume;
 
-use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
+use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run, unmount};
 use agentless_disk_tests::loop_device::Loop;
 use agentless_disk_tests::{fill, manifest};
 
@@ -54,9 +54,8 @@ impl<'a> DeviceMount<'a> {
 
 impl Drop for DeviceMount<'_> {
     fn drop(&mut self) {
-        let done = Command::new("umount").arg(self.0).status().is_ok_and(|status| status.success());
-        if !done {
-            let _ = Command::new("umount").arg("-l").arg(self.0).status();
+        if unmount(self.0, &[]).is_err() {
+            let _ = unmount(self.0, &["--lazy"]);
         }
     }
 }

@@ -12,7 +12,7 @@ use agentless_analyser::report::StorageReport;
 use agentless_analyser::storage::{Disk, DiskState, Source, Storage};
 use agentless_core::volume::FileVolume;
 
-use agentless_disk_tests::image::{Workspace, run};
+use agentless_disk_tests::image::{Workspace, run, unmount};
 
 /// Directories with nothing, and files with their bytes, by path.
 pub(super) type Files = BTreeMap<String, Option<Vec<u8>>>;
@@ -54,7 +54,7 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--recursive").arg(&self.0).status();
+        let _ = unmount(&self.0, &["--recursive"]);
     }
 }
 

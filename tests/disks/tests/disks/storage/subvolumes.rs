@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use agentless_disk_tests::image::{Mount, Workspace, can_mount, run};
+use agentless_disk_tests::image::{Mount, Workspace, can_mount, run, unmount};
 use agentless_disk_tests::loop_device::Loop;
 
 use super::machine::{Mounted, files, mounts, open, unknowns};
@@ -130,7 +130,7 @@ fn a_system_on_a_filesystem_of_two_disks_is_read() {
             fs::create_dir_all(point.join(path).parent().unwrap()).unwrap();
             fs::write(point.join(path), content).unwrap();
         }
-        run(Command::new("umount").arg(&point));
+        unmount(&point, &[]).unwrap();
     }
     let storage = open(&disks);
     assert_eq!(mounts(&storage.report, 0), ["/ = one, two"]);
