@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use agentless_analyser::fs::walk::{Found, Next, Visitor, walk};
 use agentless_analyser::fs::{FileSystem, FsError, FsPath, Tree};
 use agentless_analyser::limits::Limits;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run, unmount};
 
@@ -103,6 +105,19 @@ fn walk_kernel(root: &Path) -> BTreeMap<Vec<u8>, Identity> {
     found
 }
 
+/// A file as a process opens it whose root is `directory`.
+///
+/// While anything is mounted or renamed anywhere on the machine, the kernel cannot say that `..` stayed within: it asks to
+/// try again (`EAGAIN` in openat2(2)).
+fn opened_within(directory: &OwnedFd, path: &[u8]) -> Option<OwnedFd> {
+    loop {
+        match rustix::fs::openat2(directory, path, OFlags::PATH, Mode::empty(), ResolveFlags::IN_ROOT) {
+            Err(Errno::AGAIN) => {}
+            opened => return opened.ok(),
+        }
+    }
+}
+
 #[test]
 fn nested_mounts_look_as_the_kernels() {
     if !can_mount() {
@@ -163,14 +178,7 @@ fn nested_mounts_look_as_the_kernels() {
     let directory = rustix::fs::open(&root, OFlags::PATH, Mode::empty()).unwrap();
     let mut led_somewhere = 0;
     for path in kernel.keys() {
-        let opened = rustix::fs::openat2(
-            &directory,
-            path.as_slice(),
-            OFlags::PATH,
-            Mode::empty(),
-            ResolveFlags::IN_ROOT,
-        );
-        let theirs = opened.ok().map(|file| {
+        let theirs = opened_within(&directory, path).map(|file| {
             let stat = rustix::fs::fstat(file).unwrap();
             (stat.st_dev, stat.st_ino)
         });
