@@ -1,0 +1,9 @@
+//! The parts of the scanner's service that know nothing of AWS's interfaces: when what is scanned, in which order, what is
+//! made on the way, and how the package lists leave.
+//!
+//! The scanner's `daemon` joins them with AWS. Nothing here opens a disk.
+
+#![forbid(unsafe_code)]
+
+pub mod report;
+pub mod target;
