@@ -5,5 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod delivery;
+pub mod fuzz;
+pub mod http;
 pub mod report;
+pub mod sink;
+pub mod spool;
 pub mod target;
