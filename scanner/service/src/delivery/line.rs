@@ -341,7 +341,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// One attempt to send.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Until a sink that is not configured rightly is tried again.
 const MISCONFIGURED_WAIT: Duration = Duration::from_mins(10);
 /// Until a spool that cannot be used is tried again.

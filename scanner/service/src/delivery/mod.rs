@@ -106,7 +106,7 @@ impl Delivery {
     /// Waits until everything is sent, at most so long, and returns what still waits, by sink. It stays on the disk.
     pub async fn flush(&self, limit: Duration) -> Vec<(&'static str, usize)> {
         self.wake();
-        let all = join_all(self.lines.iter().map(|line| line.emptied()));
+        let all = join_all(self.lines.iter().map(Line::emptied));
         // What is left is told below.
         let _ = tokio::time::timeout(limit, all).await;
         let left = self.lines.iter().map(|line| (line.name(), line.state().waiting));

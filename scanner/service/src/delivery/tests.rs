@@ -69,12 +69,11 @@ impl Sink for Scripted {
     fn send<'a>(&'a self, payload: &'a Payload) -> BoxFuture<'a, Result<(), SendError>> {
         self.attempts.lock().unwrap().push((Instant::now(), payload.key.clone()));
         let result = match &mut *self.behaviour.lock().unwrap() {
-            Behaviour::Accepts => Ok(()),
             Behaviour::Hangs => return std::future::pending().boxed(),
             Behaviour::Fails(error) => Err(error.clone()),
             Behaviour::FailsFirst(errors) => errors.pop_front().map_or(Ok(()), Err),
             Behaviour::FailsFor(key, error) if *key == payload.key => Err(error.clone()),
-            Behaviour::FailsFor(..) => Ok(()),
+            Behaviour::Accepts | Behaviour::FailsFor(..) => Ok(()),
         };
         if result.is_ok() {
             self.accepted.lock().unwrap().push(payload.key.clone());
@@ -83,10 +82,15 @@ impl Sink for Scripted {
     }
 }
 
+fn erased(sink: &Arc<Scripted>) -> Arc<dyn Sink> {
+    let sink: Arc<Scripted> = Arc::clone(sink);
+    sink
+}
+
 fn start(directory: &Path, sinks: &[&Arc<Scripted>]) -> Delivery {
     let options =
         Options { directory: directory.to_owned(), limit: 1 << 20, seed: 1, clock: Clock::new(|| NOW) };
-    Delivery::start(sinks.iter().map(|sink| Arc::clone(sink) as Arc<dyn Sink>).collect(), &options)
+    Delivery::start(sinks.iter().map(|sink| erased(sink)).collect(), &options)
 }
 
 async fn submit(delivery: &Delivery, id: &str) -> Result<(), NotTaken> {
@@ -123,7 +127,7 @@ async fn passing_errors_are_retried_with_growing_pauses() {
     let mut errors = VecDeque::from(vec![SendError::passing("away"); 12]);
     errors.push_back(SendError::Passing {
         reason: "busy".to_owned(),
-        retry_after: Some(Duration::from_secs(600)),
+        retry_after: Some(Duration::from_mins(10)),
     });
     let sink = Scripted::new("sink", Behaviour::FailsFirst(errors));
     let delivery = start(directory.path(), &[&sink]);
@@ -240,7 +244,7 @@ async fn a_full_spool_drops_the_oldest_and_counts_them() {
         seed: 1,
         clock: Clock::new(|| NOW),
     };
-    let delivery = Delivery::start(vec![Arc::clone(&sink) as Arc<dyn Sink>], &options);
+    let delivery = Delivery::start(vec![erased(&sink)], &options);
     for id in ["i-1", "i-2", "i-3"] {
         submit(&delivery, id).await.unwrap();
     }

@@ -30,17 +30,13 @@ pub(super) async fn send(
 ) -> Result<(), SendError> {
     let answer = request.send().await.map_err(|error| unanswered(&error))?;
     let status = answer.status();
-    let reason = match meaning(status) {
-        Meaning::Accepted => return Ok(()),
-        _ if status.is_redirection() => redirected(&answer),
-        _ => String::new(),
-    };
-    if !reason.is_empty() {
-        return Err(SendError::misconfigured(reason));
+    let meaning = meaning(status);
+    if meaning == Meaning::Accepted {
+        return Ok(());
     }
     let retry_after = retry_after(&answer);
-    let reason = described(answer).await;
-    Err(match meaning(status) {
+    let reason = if status.is_redirection() { redirected(&answer) } else { described(answer).await };
+    Err(match meaning {
         Meaning::Refused => SendError::refused(reason),
         Meaning::Misconfigured => SendError::misconfigured(reason),
         Meaning::Passing | Meaning::Accepted => SendError::Passing { reason, retry_after },
@@ -93,13 +89,12 @@ async fn described(mut answer: Response) -> String {
 /// In seconds or as a date; at most an hour, whatever the server says.
 fn retry_after(answer: &Response) -> Option<Duration> {
     let text = answer.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = OffsetDateTime::parse(text, &Rfc2822).ok()?;
-            // A time that has passed is no wait at all.
-            Duration::try_from(date - OffsetDateTime::now_utc()).unwrap_or_default()
-        }
+    let wait = if let Ok(seconds) = text.parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = OffsetDateTime::parse(text, &Rfc2822).ok()?;
+        // A time that has passed is no wait at all.
+        Duration::try_from(date - OffsetDateTime::now_utc()).unwrap_or_default()
     };
     Some(wait.min(LONGEST_WAIT))
 }

@@ -112,7 +112,7 @@ mod tests {
     use crate::sink::test_reports::{NOW, listed, report};
     use crate::sink::test_server::Server;
 
-    async fn sink(server: &Server) -> Https {
+    fn sink(server: &Server) -> Https {
         let client = client(&Network::default(), Redirects::Refused).unwrap();
         let url = server.url("/lists");
         Https::new(client, url, Some(Credential::fixed("Bearer abc".to_owned())))
@@ -121,7 +121,7 @@ mod tests {
     #[tokio::test]
     async fn a_list_goes_with_headers_that_say_what_it_is_of() {
         let server = Server::start().await;
-        let sink = sink(&server).await;
+        let sink = sink(&server);
         for payload in sink.render(&listed("i-1"), NOW) {
             sink.send(&payload).await.unwrap();
         }
@@ -145,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn answers_are_sorted_by_what_is_to_be_done() {
         let server = Server::start().await;
-        let sink = sink(&server).await;
+        let sink = sink(&server);
         let payload = sink.render(&listed("i-1"), NOW).remove(0);
         for status in [400, 413, 415, 422] {
             server.answer(status, &[], "not this one");

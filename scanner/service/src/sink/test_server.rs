@@ -69,5 +69,5 @@ async fn answer(
 ) -> (StatusCode, HeaderMap, String) {
     shared.requests.lock().unwrap().push(Request { headers, body });
     let answer = shared.answers.lock().unwrap().pop_front();
-    answer.unwrap_or((StatusCode::ACCEPTED, HeaderMap::new(), String::new()))
+    answer.unwrap_or_else(|| (StatusCode::ACCEPTED, HeaderMap::new(), String::new()))
 }

@@ -164,7 +164,7 @@ impl Spool {
             let Some((&number, &item)) = self.index().waiting.iter().nth(position) else { return Ok(None) };
             let path = self.directory.join(item.name(number));
             let damage = match self.disk.read(&path, entry::LONGEST) {
-                Ok(file) => match entry::payload(Bytes::from(file)) {
+                Ok(file) => match entry::payload(&Bytes::from(file)) {
                     Ok(payload) => return Ok(Some((Ticket(number), payload))),
                     Err(damage) => damage.to_string(),
                 },
@@ -276,7 +276,7 @@ impl Spool {
             let Some((&number, &item)) = self.index().waiting.first_key_value() else { return };
             let path = self.directory.join(item.name(number));
             let read = self.disk.read(&path, entry::LONGEST);
-            let known = read.ok().and_then(|file| entry::payload(Bytes::from(file)).ok());
+            let known = read.ok().and_then(|file| entry::payload(&Bytes::from(file)).ok());
             let key = known.map_or_else(|| item.name(number), |payload| payload.key);
             self.forget(number);
             // If it cannot be deleted, nothing can be written either, and that is an error.

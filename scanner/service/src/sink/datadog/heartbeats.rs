@@ -5,6 +5,7 @@
 //! restart changes nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -153,8 +154,12 @@ fn write(directory: &Path, entry: &Entry) -> io::Result<()> {
 
 fn file_name(entity: &str) -> String {
     let digest = Sha256::digest(entity.as_bytes());
-    let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("{name}.json")
+    let mut name = String::with_capacity(40);
+    for byte in digest.iter().take(16) {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name.push_str(".json");
+    name
 }
 
 /// Seconds.
