@@ -14,6 +14,7 @@ mod files;
 mod gate;
 mod lambda;
 mod rate;
+mod reports;
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -33,6 +34,7 @@ pub use ecr::{Reference, Registry, Repository};
 pub use error::AwsError;
 pub use files::AwsFiles;
 pub use lambda::{Code, Function, Lambda, Package};
+pub use reports::{ReportBucket, ReportError, ReportObject};
 
 use download::Downloader;
 use gate::{CALL, Gate};

@@ -3,19 +3,12 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use serde_json::json;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
+use super::document::documents;
 use super::{Payload, SendError, Sink, names};
 use crate::report::{Outcome, Report};
-
-/// What package lists are, in every sink that takes JSON.
-pub const CYCLONEDX: &str = "application/vnd.cyclonedx+json; version=1.6";
-/// What notes of failed scans are.
-pub const JSON: &str = "application/json";
 
 /// Writes `<account>/<region>/<kind>/<target>/<list>.cdx.json` into a directory, and for a failed scan
 /// `<target>.failed.json`, which goes away with the next list.
@@ -37,18 +30,19 @@ impl Sink for Files {
     }
 
     fn render(&self, report: &Report, _now: OffsetDateTime) -> Vec<Payload> {
-        documents(report)
-            .into_iter()
-            .map(|(key, content_type, body)| {
-                // With the list of a target its failure is over.
-                let note = if content_type == CYCLONEDX {
-                    names::failure_path(&report.target)
-                } else {
-                    String::new()
-                };
-                Payload { key, content_type: content_type.to_owned(), headers: Vec::new(), note, body }
-            })
-            .collect()
+        // With the list of a target its failure is over.
+        let over = match report.outcome {
+            Outcome::Listed(_) => names::failure_path(&report.target),
+            Outcome::Failed(_) => String::new(),
+        };
+        let payloads = documents(report).into_iter().map(|document| Payload {
+            key: document.path,
+            content_type: document.content_type.to_owned(),
+            headers: Vec::new(),
+            note: over.clone(),
+            body: document.body,
+        });
+        payloads.collect()
     }
 
     fn send<'a>(&'a self, payload: &'a Payload) -> BoxFuture<'a, Result<(), SendError>> {
@@ -73,30 +67,6 @@ impl Sink for Files {
             }
         })
     }
-}
-
-/// What a report says in JSON: path, content type and contents of each document.
-pub fn documents(report: &Report) -> Vec<(String, &'static str, Bytes)> {
-    match &report.outcome {
-        Outcome::Listed(lists) => {
-            let paths = names::list_paths(&report.target, lists);
-            let bodies = lists.iter().map(|list| list.json.clone());
-            paths.into_iter().zip(bodies).map(|(path, body)| (path, CYCLONEDX, body)).collect()
-        }
-        Outcome::Failed(reason) => vec![(names::failure_path(&report.target), JSON, failure(report, reason))],
-    }
-}
-
-fn failure(report: &Report, reason: &str) -> Bytes {
-    let finished = report.started + report.duration;
-    let failure = json!({
-        "target": report.target,
-        "scan": report.scan.to_string(),
-        "scanner": report.scanner,
-        "reason": reason,
-        "time": finished.format(&Rfc3339).unwrap_or_default(),
-    });
-    Bytes::from(format!("{failure:#}\n"))
 }
 
 /// Whole or not at all, and still there after a power failure.

@@ -4,10 +4,10 @@ use futures_util::future::BoxFuture;
 use reqwest::{Client, StatusCode, Url};
 use time::OffsetDateTime;
 
-use super::answer::{self, Meaning, header_safe};
-use super::files::documents;
+use super::answer::{self, Meaning};
+use super::document::documents;
 use super::{Credential, Payload, SendError, Sink};
-use crate::report::{Outcome, Report, Subject};
+use crate::report::Report;
 
 /// Posts each package list, and each failure, to one address. Headers say what it is of:
 ///
@@ -41,34 +41,18 @@ impl Sink for Https {
     }
 
     fn render(&self, report: &Report, _now: OffsetDateTime) -> Vec<Payload> {
-        let common = [
-            ("X-Agentless-Target".to_owned(), header_safe(&report.target.arn)),
-            ("X-Agentless-Scan".to_owned(), report.scan.to_string()),
-            ("X-Agentless-Scanner".to_owned(), header_safe(&report.scanner)),
-        ];
-        let lists = match &report.outcome {
-            Outcome::Listed(lists) => lists.as_slice(),
-            Outcome::Failed(_) => &[],
-        };
-        let of_lists = lists.iter().map(|list| {
-            let subject = match &list.subject {
-                Subject::Target => "target".to_owned(),
-                Subject::Container { image } => header_safe(image),
-            };
-            vec![
-                ("X-Agentless-Subject".to_owned(), subject),
-                ("X-Agentless-Hash".to_owned(), header_safe(&list.hash)),
-                ("X-Agentless-Complete".to_owned(), list.is_complete.to_string()),
-            ]
+        let payloads = documents(report).into_iter().map(|document| {
+            let headers =
+                document.labels.into_iter().map(|(label, value)| (format!("X-Agentless-{label}"), value));
+            Payload {
+                key: document.path,
+                content_type: document.content_type.to_owned(),
+                headers: headers.collect(),
+                note: String::new(),
+                body: document.body,
+            }
         });
-        documents(report)
-            .into_iter()
-            .zip(of_lists.chain(std::iter::repeat(Vec::new())))
-            .map(|((key, content_type, body), own)| {
-                let headers = common.iter().cloned().chain(own).collect();
-                Payload { key, content_type: content_type.to_owned(), headers, note: String::new(), body }
-            })
-            .collect()
+        payloads.collect()
     }
 
     fn send<'a>(&'a self, payload: &'a Payload) -> BoxFuture<'a, Result<(), SendError>> {
@@ -109,6 +93,7 @@ mod tests {
 
     use super::*;
     use crate::http::{Network, Redirects, client};
+    use crate::report::Outcome;
     use crate::sink::test_reports::{NOW, listed, report};
     use crate::sink::test_server::Server;
 

@@ -4,6 +4,7 @@
 mod answer;
 mod credential;
 pub mod datadog;
+pub mod document;
 pub mod files;
 pub mod https;
 pub mod names;

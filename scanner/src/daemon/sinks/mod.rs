@@ -1,0 +1,3 @@
+//! The sinks that are AWS's own.
+
+pub mod s3;
