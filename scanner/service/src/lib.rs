@@ -5,5 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod board;
+pub mod notify;
 pub mod report;
+pub mod span;
+pub mod status;
 pub mod target;
