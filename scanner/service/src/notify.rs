@@ -120,7 +120,10 @@ mod tests {
     use super::*;
 
     /// What systemd would read, and the directory of its socket.
-    struct Systemd(UnixDatagram, tempfile::TempDir);
+    struct Systemd {
+        socket: UnixDatagram,
+        _directory: tempfile::TempDir,
+    }
 
     impl Systemd {
         fn new(watchdog: Option<Duration>) -> (Self, Notifier) {
@@ -129,12 +132,12 @@ mod tests {
             let socket = UnixDatagram::bind(&path).unwrap();
             socket.set_nonblocking(true).unwrap();
             let notifier = Notifier::new(path.as_os_str(), watchdog).unwrap();
-            (Self(socket, directory), notifier)
+            (Self { socket, _directory: directory }, notifier)
         }
 
         fn read(&self) -> Option<String> {
             let mut message = [0; 4_096];
-            let length = self.0.recv(&mut message).ok()?;
+            let length = self.socket.recv(&mut message).ok()?;
             Some(String::from_utf8(message[..length].to_vec()).unwrap())
         }
     }

@@ -16,6 +16,7 @@ mod metrics;
 mod routes;
 mod serve;
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,7 +84,6 @@ pub enum StatusError {
 }
 
 /// The interface, ready to answer.
-#[derive(Debug)]
 pub struct Server {
     listener: tokio::net::TcpListener,
     address: SocketAddr,
@@ -124,6 +124,15 @@ impl Server {
         tracing::info!(%address, "the status interface answers");
         serve::serve(&listener, &acceptor, &router, limits, &end).await;
         drop(access);
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 

@@ -283,8 +283,8 @@ async fn a_connection_has_one_request() {
 
 #[tokio::test]
 async fn whoever_is_slow_is_cut_off_and_holds_up_nobody_for_long() {
-    let short = Duration::from_millis(300);
-    let limits = Limits { connections: 2, start: short, whole: 4 * short, ..Limits::default() };
+    let short = Duration::from_secs(1);
+    let limits = Limits { connections: 2, start: short, whole: 2 * short, ..Limits::default() };
     let service = Running::within(limits);
     // No TLS at all, TLS and then nothing; there is no room for a third.
     let mut silent = TcpStream::connect(service.address).await.unwrap();

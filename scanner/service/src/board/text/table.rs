@@ -127,8 +127,9 @@ impl Page {
                 let gap = Self::GAP.get(..room.min(Self::GAP.len())).unwrap_or_default();
                 room = room.saturating_sub(gap.len());
                 let text = cut(&cell.text, room.min(*width));
+                room = room.saturating_sub(length(&text));
                 let padding = if index == last { 0 } else { width.saturating_sub(length(&text)).min(room) };
-                room = room.saturating_sub(length(&text)).saturating_sub(padding);
+                room = room.saturating_sub(padding);
                 self.text.push_str(gap);
                 self.write(&text, cell.tone);
                 self.text.extend(std::iter::repeat_n(' ', padding));
