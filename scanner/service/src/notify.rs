@@ -101,7 +101,8 @@ impl Notifier {
 
     fn send(&self, states: &[NotifyState<'_>]) {
         let Some((socket, address)) = &self.to else { return };
-        let message: String = states.iter().map(|state| format!("{state}\n")).collect();
+        let lines: Vec<_> = states.iter().map(ToString::to_string).collect();
+        let message = format!("{}\n", lines.join("\n"));
         if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
             debug!(%error, "systemd was not told");
         }
@@ -177,7 +178,7 @@ mod tests {
             let heard = std::iter::from_fn(|| systemd.read()).collect::<Vec<_>>();
             assert_eq!(heard, ["WATCHDOG=1\n"; 3]);
             is_alive.store(false, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
             assert_eq!(systemd.read(), None);
             is_alive.store(true, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_secs(10)).await;

@@ -144,8 +144,8 @@ fn is_final(error: &(dyn Error + 'static)) -> bool {
 /// as the top would be gone otherwise.
 fn screen(text: &str, height: usize) -> String {
     let lines = text.lines().take(height.saturating_sub(1).max(1));
-    let lines: String = lines.map(|line| format!("{line}\u{1b}[K\n")).collect();
-    format!("\u{1b}[H{lines}\u{1b}[J")
+    let lines = lines.flat_map(|line| [line, "\u{1b}[K\n"]);
+    ["\u{1b}[H"].into_iter().chain(lines).chain(["\u{1b}[J"]).collect()
 }
 
 /// What standard output is.

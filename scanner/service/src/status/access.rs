@@ -77,7 +77,7 @@ impl Access {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut random = [0; 32];
         provider.secure_random.fill(&mut random).map_err(|_| AccessError::Random)?;
-        let secret = hexadecimal(&random);
+        let secret = hexadecimal(random);
         let (certificate, tls) = certificate(provider, address)?;
 
         DirBuilder::new()
@@ -137,8 +137,9 @@ impl fmt::Debug for Token {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hexadecimal(bytes: [u8; 32]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// A certificate, and what serves with it. Its key is nowhere else.

@@ -1,4 +1,8 @@
 //! The socket of the status interface: from systemd, or opened by the service.
+//!
+//! A unit with `StandardInput=socket` gives it as standard input, which has an owner and can be copied. One without gives it as a
+//! number, by which it is only reached with a system call for debuggers (`pidfd_getfd`): systemd's `@system-service` does not
+//! allow that.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -15,7 +19,9 @@ pub enum ListenError {
     #[error("the environment variables LISTEN_PID and LISTEN_FDS, as systemd sets them, cannot be read")]
     Environment(#[source] io::Error),
     /// A socket that was passed cannot be taken.
-    #[error("the socket that systemd passed cannot be taken (file descriptor {descriptor})")]
+    #[error(
+        "the socket that systemd passed cannot be taken (file descriptor {descriptor}): set StandardInput=socket in the .service unit"
+    )]
     Take {
         /// Which.
         descriptor: i32,
@@ -60,7 +66,11 @@ pub enum ListenError {
 /// To be called once, before the process confines itself. The copy that it makes, and the original, are closed in every
 /// process that is started from here.
 pub fn passed() -> Result<Option<TcpListener>, ListenError> {
+    // This also has them closed in other processes.
     let mut descriptors = sd_notify::listen_fds().map_err(ListenError::Environment)?;
+    if let Some(socket) = standard_input(io::stdin())? {
+        return Ok(Some(socket));
+    }
     match (descriptors.next(), descriptors.len()) {
         (None, _) => Ok(None),
         (Some(descriptor), 0) => {
@@ -77,6 +87,15 @@ pub fn bind(port: u16) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).map_err(|source| ListenError::Bind { address, source })
 }
 
+/// The socket, if this is one to listen on.
+fn standard_input(stdin: impl AsFd) -> Result<Option<TcpListener>, ListenError> {
+    if !is_listening(&stdin) {
+        return Ok(None);
+    }
+    let socket = stdin.as_fd().try_clone_to_owned();
+    checked(socket.map_err(|source| ListenError::Take { descriptor: 0, source })?).map(Some)
+}
+
 /// A descriptor that is only known by its number.
 ///
 /// Nothing says that the number is nobody else's, so owning it would need unsafe code. A copy, made by the kernel, is ours.
@@ -85,8 +104,13 @@ fn take(descriptor: i32) -> io::Result<OwnedFd> {
     Ok(pidfd_getfd(this, descriptor, PidfdGetfdFlags::empty())?)
 }
 
+/// Whether somebody may connect to this. What is no socket is not listening either.
+fn is_listening(socket: impl AsFd) -> bool {
+    sockopt::socket_acceptconn(socket).unwrap_or(false)
+}
+
 fn checked(socket: OwnedFd) -> Result<TcpListener, ListenError> {
-    if !sockopt::socket_acceptconn(socket.as_fd()).unwrap_or(false) {
+    if !is_listening(&socket) {
         return Err(ListenError::NotListening);
     }
     let listener = TcpListener::from(socket);
@@ -116,6 +140,16 @@ mod tests {
         taken.accept().unwrap();
         assert!(rustix::io::fcntl_getfd(&taken).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
         assert!(take(1_000_000).is_err());
+    }
+
+    #[test]
+    fn a_socket_may_be_standard_input() {
+        let original = bind(0).unwrap();
+        let taken = standard_input(&original).unwrap().unwrap();
+        assert_eq!(taken.local_addr().unwrap(), original.local_addr().unwrap());
+        assert!(standard_input(std::fs::File::open("/dev/null").unwrap()).unwrap().is_none());
+        let outside = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        assert!(matches!(standard_input(outside).unwrap_err(), ListenError::Outside { .. }));
     }
 
     #[test]

@@ -170,9 +170,8 @@ fn order(body: Result<Bytes, BytesRejection>) -> Result<String, NoOrder> {
     let order: Order = serde_json::from_slice(&body).map_err(|error| {
         NoOrder::invalid(format!("the body is not {{\"arn\": \"…\"}} or {{\"id\": \"…\"}}: {error}"))
     })?;
-    let target = match (order.arn, order.id) {
-        (Some(target), None) | (None, Some(target)) => target,
-        (Some(_), Some(_)) | (None, None) => return Err(NoOrder::invalid("either arn or id is to be given")),
+    let ((Some(target), None) | (None, Some(target))) = (order.arn, order.id) else {
+        return Err(NoOrder::invalid("either arn or id is to be given"));
     };
     // Names of AWS have nothing else, and what is in a log is read on terminals.
     if target.is_empty() || target.len() > NAME || !target.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -67,8 +67,7 @@ impl Running {
             limits,
             clock: || NOW,
         };
-        let server =
-            Server::new(options, Arc::clone(&board), Arc::clone(&orders) as Arc<dyn Control>).unwrap();
+        let server = Server::new(options, Arc::clone(&board), Arc::<Orders>::clone(&orders)).unwrap();
         let (address, end) = (server.address(), CancellationToken::new());
         let token = fs::read_to_string(server.token_file()).unwrap().trim().to_owned();
         let task = tokio::spawn(server.run(end.clone()));

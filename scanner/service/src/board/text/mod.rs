@@ -67,17 +67,18 @@ fn head(page: &mut Page, view: &View) {
     let (pending, kept) = view.snapshots.iter().fold((0_u64, 0_u64), |(pending, kept), place| {
         (pending.saturating_add(place.pending), kept.saturating_add(place.kept))
     });
-    let mut line = format!(
-        "{} of {} scanning, {} waiting, {pending} snapshots pending",
-        queue.running, queue.workers, queue.waiting
-    );
+    let mut line = vec![
+        format!("{} of {} scanning", queue.running, queue.workers),
+        format!("{} waiting", queue.waiting),
+        format!("{pending} snapshots pending"),
+    ];
     if kept > 0 {
-        line.push_str(&format!(", {kept} kept"));
+        line.push(format!("{kept} kept"));
     }
     if let Some(oldest) = queue.oldest.filter(|_| queue.waiting > 0) {
-        line.push_str(&format!(", longest wait {}", span(view.now, oldest)));
+        line.push(format!("longest wait {}", span(view.now, oldest)));
     }
-    page.line([line.into()]);
+    page.line([line.join(", ").into()]);
     let totals: Vec<_> = Outcome::ALL
         .into_iter()
         .filter_map(|outcome| {
