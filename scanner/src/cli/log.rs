@@ -1,13 +1,24 @@
-//! Logs for developers, on standard error.
+//! Logs for developers, on standard error; of the service for everybody who runs it.
 
-use std::io::{self, Write};
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Arc, OnceLock};
 
 use clap::{ArgAction, Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// Whose events are logged: the crates of the scanner, and the analyser in its own process.
-const OWN: [&str; 5] =
-    ["agentless_scanner", "agentless_core", "agentless_cache", "agentless_sandbox", "analyser"];
+const OWN: [&str; 6] = [
+    "agentless_scanner",
+    "agentless_core",
+    "agentless_cache",
+    "agentless_sandbox",
+    "agentless_service",
+    "analyser",
+];
 
 /// What is said on standard error.
 #[derive(Clone, Copy, Debug, Args)]
@@ -40,43 +51,177 @@ impl Log {
     }
 
     /// Starts logging.
-    pub(super) fn start(self) {
+    pub(super) fn start(self) -> Started {
+        // An empty variable is as good as none.
+        let chosen = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.is_empty());
+        let chosen = chosen.and_then(|directives| EnvFilter::try_new(directives).ok());
+        let is_fixed = chosen.is_some() || self.quiet || self.is_verbose();
         let level = match (self.quiet, self.verbose) {
             (true, _) => "off",
             (_, 0) => "warn",
             (_, 1) => "info",
             (_, _) => "debug",
         };
-        // Only this program's own events: what the AWS SDK logs is not checked for secrets.
-        let own = OWN.map(|target| format!("{target}={level}")).join(",");
-        let default = format!("off,{own}");
-        // An empty variable is as good as none.
-        let chosen = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.is_empty());
-        let filter = chosen.and_then(|directives| EnvFilter::try_new(directives).ok());
-        let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
-        let builder = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            .with_writer(|| Unfailing(io::stderr()));
+        let scrub = Scrub::default();
+        let (subscriber, filter) =
+            subscriber(chosen.unwrap_or_else(|| own(level)), self.format, io::stderr().is_terminal(), {
+                let scrub = Arc::clone(&scrub);
+                move || Lines { to: io::stderr(), scrub: Arc::clone(&scrub) }
+            });
         // A second start, in tests, changes nothing.
-        let _ = match self.format {
-            Format::Text => builder.try_init(),
-            Format::Json => builder.json().try_init(),
-        };
+        let _ = tracing::subscriber::set_global_default(subscriber);
+        Started { filter, is_fixed, scrub }
     }
 }
 
-/// Standard error, whose reader may be gone. A log line that nobody can read is no reason to fail: the subscriber would
-/// panic over it, and snapshots would stay.
-struct Unfailing(io::Stderr);
+/// The log as it was started. The service changes what is in it.
+#[derive(Clone)]
+pub(super) struct Started {
+    filter: reload::Handle<EnvFilter, Registry>,
+    /// Whether the command line or the environment say what is logged.
+    is_fixed: bool,
+    scrub: Scrub,
+}
 
-impl Write for Unfailing {
+/// Takes secrets out of a line.
+type Scrub = Arc<OnceLock<Box<dyn Fn(&str) -> String + Send + Sync>>>;
+
+#[cfg_attr(not(test), expect(dead_code, reason = "only the service changes its log"))]
+impl Started {
+    /// Logs what is at least as important as this from now on: as the configuration says, and again when it changes. The command
+    /// line and the environment have the last word.
+    pub(super) fn set_level(&self, level: Level) {
+        if !self.is_fixed {
+            // Without a subscriber there is no log.
+            let _ = self.filter.reload(own(&level.as_str().to_ascii_lowercase()));
+        }
+    }
+
+    /// Passes every line through this from now on. Once set, it stays.
+    pub(super) fn scrub_with(&self, scrub: impl Fn(&str) -> String + Send + Sync + 'static) {
+        let _ = self.scrub.set(Box::new(scrub));
+    }
+}
+
+impl fmt::Debug for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Started").field("is_fixed", &self.is_fixed).finish_non_exhaustive()
+    }
+}
+
+/// Only this program's own events: what the AWS SDK logs is not checked for secrets.
+fn own(level: &str) -> EnvFilter {
+    let own = OWN.map(|target| format!("{target}={level}")).join(",");
+    EnvFilter::new(format!("off,{own}"))
+}
+
+/// What writes events, and what decides which. Each line says in which scan it was written.
+fn subscriber(
+    filter: EnvFilter,
+    format: Format,
+    is_terminal: bool,
+    writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
+) -> (Box<dyn Subscriber + Send + Sync>, reload::Handle<EnvFilter, Registry>) {
+    let (filter, handle) = reload::Layer::new(filter);
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(is_terminal).with_writer(writer);
+    let subscriber: Box<dyn Subscriber + Send + Sync> = match format {
+        Format::Text => Box::new(registry.with(lines)),
+        Format::Json => Box::new(registry.with(lines.json())),
+    };
+    (subscriber, handle)
+}
+
+/// Where lines go: each is written at once.
+///
+/// Whoever reads standard error may be gone. A log line that nobody can read is no reason to fail: the subscriber would
+/// panic over it, and snapshots would stay.
+struct Lines<W> {
+    to: W,
+    scrub: Scrub,
+}
+
+impl<W: Write> Write for Lines<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let _ = self.0.write_all(line);
+        let _ = match self.scrub.get() {
+            Some(scrub) => self.to.write_all(scrub(&String::from_utf8_lossy(line)).as_bytes()),
+            None => self.to.write_all(line),
+        };
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use agentless_service::span;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Lines in memory.
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written of what happens.
+    fn logged(format: Format, is_fixed: bool, happen: impl FnOnce(&Started)) -> String {
+        let (memory, scrub) = (Memory::default(), Scrub::default());
+        let lines = (memory.clone(), Arc::clone(&scrub));
+        let writer = move || Lines { to: lines.0.clone(), scrub: Arc::clone(&lines.1) };
+        let (subscriber, filter) = subscriber(own("warn"), format, false, writer);
+        tracing::subscriber::with_default(subscriber, || happen(&Started { filter, is_fixed, scrub }));
+        String::from_utf8(memory.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn the_level_changes_while_the_service_runs() {
+        let story = |log: &Started| {
+            tracing::info!("one");
+            log.set_level(Level::INFO);
+            tracing::info!("two");
+            tracing::info!(target: "aws_smithy_runtime", "of others");
+            log.set_level(Level::ERROR);
+            tracing::warn!("three");
+        };
+        let text = logged(Format::Text, false, story);
+        assert!(text.contains("two") && text.lines().count() == 1, "{text}");
+        let text = logged(Format::Text, true, story);
+        assert!(text.contains("three") && text.lines().count() == 1, "{text}");
+    }
+
+    #[test]
+    fn lines_are_json_and_say_of_which_scan() {
+        let scan = Uuid::new_v4();
+        let text = logged(Format::Json, false, |_| {
+            span::scan(scan, "i-0123").in_scope(|| tracing::warn!(volume = "vol-0", "slow"));
+        });
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["fields"]["message"], "slow");
+        assert_eq!(line["span"]["scan"], scan.to_string());
+        assert_eq!(line["span"]["target"], "i-0123");
+    }
+
+    #[test]
+    fn secrets_are_taken_out() {
+        let text = logged(Format::Text, false, |log| {
+            log.scrub_with(|line| line.replace("hunter2", "***"));
+            tracing::warn!("the key is hunter2");
+        });
+        assert!(text.contains("the key is ***"), "{text}");
     }
 }

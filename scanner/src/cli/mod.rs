@@ -9,6 +9,7 @@ mod log;
 mod scan;
 mod shown;
 mod signals;
+mod status;
 mod target;
 
 use std::io::{self, Write};
@@ -39,6 +40,7 @@ enum Verb {
     Scan(scan::Scan),
     Inspect(inspect::Inspect),
     List(list::List),
+    Status(status::Status),
 }
 
 /// How the program ends. The numbers are part of its interface.
@@ -77,11 +79,13 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
             return exit.into();
         }
     };
-    cli.log.start();
+    // What can be changed of it, only the service changes.
+    let _log = cli.log.start();
     let exit = match cli.verb {
         Verb::Scan(scan) => scan.run(cli.log, catalogue),
         Verb::Inspect(inspect) => inspect.run(cli.log),
         Verb::List(list) => list.run(catalogue),
+        Verb::Status(status) => status.run(),
     };
     exit.unwrap_or_else(|error| {
         complain(&*error);
