@@ -5,15 +5,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod board;
 pub mod delivery;
 pub mod fuzz;
 pub mod http;
-pub mod report;
-pub mod sink;
-pub mod spool;
-pub mod board;
 pub mod notify;
 pub mod report;
+pub mod sink;
 pub mod span;
+pub mod spool;
 pub mod status;
 pub mod target;
