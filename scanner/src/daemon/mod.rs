@@ -1,3 +1,19 @@
-//! The scanner as a service: joins the parts of `agentless-service` with AWS.
+//! The service: `agentless-scanner run`.
+//!
+//! [`service`] says what is done again and again, whoever answers; [`cloud`] is AWS as that needs it. [`run`] makes all parts of
+//! the configuration and joins them. What knows nothing of AWS is in the crate `agentless_service`.
 
+pub mod cloud;
+pub mod control;
+pub mod discovery;
+mod figures;
+pub mod inventory;
+pub mod life;
+mod reload;
+pub mod run;
+mod running;
+pub mod service;
 pub mod sinks;
+pub mod sweep;
+mod tasks;
+pub mod world;

@@ -45,6 +45,8 @@ pub struct Document {
     pub properties: Vec<Property>,
     /// Its identity: the same contents have the same whenever they are listed.
     pub serial: Uuid,
+    /// SHA-256 of the contents, of which the serial number is made.
+    hash: [u8; 32],
 }
 
 /// The program that made a document.
@@ -148,20 +150,35 @@ impl Document {
             compositions: std::iter::once(whole).chain(of_containers).collect(),
             properties: unknowns.iter().map(unknown).collect(),
             serial: Uuid::nil(),
+            hash: [0; 32],
         };
-        document.serial = document.number();
+        document.hash = document.contents_hash();
+        document.serial = Uuid::new_v5(&NAMESPACE, &document.hash);
         document
     }
 
-    /// The serial number: from the contents, and not from the time.
-    fn number(&self) -> Uuid {
-        let Self { subject, time: _, tool, components, relations, compositions, properties, serial: _ } =
-            self;
+    /// The hash of the contents, without the time, in hexadecimal.
+    pub fn digest(&self) -> String {
+        self.hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn contents_hash(&self) -> [u8; 32] {
+        let Self {
+            subject,
+            time: _,
+            tool,
+            components,
+            relations,
+            compositions,
+            properties,
+            serial: _,
+            hash: _,
+        } = self;
         let contents = (subject, tool, components, relations, compositions, properties);
         let mut hash = HashWriter(Sha256::new());
         // Writing to a hash cannot fail, and these types have no form that JSON lacks.
         let _ = serde_json::to_writer(&mut hash, &contents);
-        Uuid::new_v5(&NAMESPACE, &hash.0.finalize())
+        hash.0.finalize().into()
     }
 }
 

@@ -1,0 +1,131 @@
+//! `agentless-scanner run`: the service.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use agentless_core::catalogue::Catalogue;
+use agentless_sandbox::confine::{self, ParentRights, list};
+use agentless_sandbox::parent::{Mode, Program, Sandbox};
+use agentless_service::settings::{SandboxMode, Settings};
+use agentless_service::status::listen;
+use clap::Args;
+
+use super::Exit;
+use super::log::Started;
+use crate::aws::AwsFiles;
+use crate::daemon::run::{self, Start};
+
+/// Scan everything, again and again: the service of a scanner's instance.
+///
+/// Finds instances, images and functions, scans each in its slot of the interval, sends the package lists, and deletes
+/// what it made. Ends on Ctrl-C or SIGTERM once running scans have ended; reads its configuration again on SIGHUP.
+///
+/// Exit status: 0 it was told to end; 1 it cannot do its work; 2 the configuration is not understood.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Configuration. Without it, the file that AGENTLESS_SCANNER_CONFIG names, or else /etc/agentless-scanner/config.yaml.
+    #[arg(long, value_name = "FILE")]
+    #[expect(clippy::doc_markdown, reason = "the text is the option's help, where backticks would show")]
+    config: Option<PathBuf>,
+    /// Set one key of the configuration. Can be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+/// A directory of the service is not there, and cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the directory {path:?} of `{key}` cannot be made")]
+struct NoDirectory {
+    key: &'static str,
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+/// The system does not confine the service.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this system does not confine the scanner, which holds credentials and starts what reads disks that may be hostile: {missing}. \
+     Linux 5.13 or later with Landlock does; `sandbox: best-effort` goes on all the same"
+)]
+struct Unconfined {
+    missing: String,
+}
+
+impl Run {
+    pub(super) fn run(self, log: &Started, catalogue: &Catalogue) -> Result<Exit, Box<dyn Error>> {
+        let settings = Settings::load_here(self.config.as_deref(), &self.sets)?;
+        settings.require_sinks()?;
+        log.set_level(super::log::level(settings.log_level));
+        let mode = match settings.sandbox {
+            Some(SandboxMode::BestEffort) => Mode::BestEffort,
+            _ => Mode::Required,
+        };
+        let directories = directories(&settings)?;
+        let socket = match settings.status.enabled {
+            false => None,
+            true => Some(match listen::passed()? {
+                Some(socket) => socket,
+                None => listen::bind(settings.status.port)?,
+            }),
+        };
+        protect(&settings, directories, mode)?;
+        let sandbox = Sandbox { program: Program::own()?, mode, limits: settings.limits.clone() };
+        let (config, sets, log) = (self.config, self.sets, log.clone());
+        let start = Start {
+            settings,
+            reread: Box::new(move || {
+                let settings = Settings::load_here(config.as_deref(), &sets)?;
+                settings.require_sinks().map(|()| settings)
+            }),
+            set_level: Box::new(move |level| log.set_level(super::log::level(level))),
+            socket,
+            sandbox,
+            catalogue: catalogue.clone(),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let result = runtime.block_on(run::run(start));
+        // A thread that still reads a cancelled target is not waited for.
+        runtime.shutdown_background();
+        result?;
+        Ok(Exit::Complete)
+    }
+}
+
+/// The directories that the service writes to, each made where it is not there.
+fn directories(settings: &Settings) -> Result<Vec<PathBuf>, NoDirectory> {
+    let mut wanted: Vec<(&'static str, &Path)> = vec![
+        ("state_directory", &settings.state_directory),
+        ("runtime_directory", &settings.runtime_directory),
+        ("spool.directory", &settings.spool.directory),
+    ];
+    wanted.extend(settings.sinks.files.as_ref().map(|files| ("sinks.files.directory", &*files.directory)));
+    let make = |(key, path): (&'static str, &Path)| {
+        use std::os::unix::fs::DirBuilderExt;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|source| NoDirectory { key, path: path.to_owned(), source })?;
+        Ok(path.to_owned())
+    };
+    wanted.into_iter().map(make).collect()
+}
+
+/// Gives up what the service does not need. It must be called while the process has one thread.
+fn protect(settings: &Settings, mut writes: Vec<PathBuf>, mode: Mode) -> Result<(), Box<dyn Error>> {
+    let files = AwsFiles::find();
+    writes.extend(Some(std::env::temp_dir()).filter(|path| path.is_dir()));
+    writes.extend(files.caches);
+    let executes_others = files.runs_programs || settings.secret_backend.is_some();
+    let confinement = confine::parent(&ParentRights { writes, executes_others })?;
+    for part in &confinement.parts {
+        tracing::debug!(%part, "the scanner's own confinement");
+    }
+    if confinement.is_sufficient() {
+        return Ok(());
+    }
+    let missing: Vec<_> = confinement.missing_essentials().collect();
+    let missing = list(&missing).to_string();
+    if mode == Mode::Required {
+        return Err(Unconfined { missing }.into());
+    }
+    tracing::warn!(missing, "the system does not confine the scanner");
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! What there is to scan, as far as it is known: the last survey of each place that succeeded, part by part.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use agentless_service::target::{Kind, Place, Target};
+
+use super::discovery::{Skipped, Survey};
+
+/// What is known of all places.
+#[derive(Debug, Default)]
+pub struct Inventory(Mutex<BTreeMap<Place, Known>>);
+
+/// What is known of one place.
+#[derive(Debug, Default)]
+struct Known {
+    targets: BTreeMap<String, Target>,
+    skipped: BTreeMap<String, Skipped>,
+    /// The kinds that a survey found once: what appears in these from now on is new.
+    surveyed: BTreeSet<Kind>,
+}
+
+/// Why a name is no target that is scanned.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Lookup {
+    /// It is one.
+    Found(Box<Target>),
+    /// It is known, and left alone for this reason.
+    Skipped(String),
+    /// Nobody knows it.
+    Unknown,
+}
+
+impl Inventory {
+    /// Takes a survey over, and returns the targets that were not there before: none when a kind is surveyed for the first
+    /// time, as everything is new then. The kinds that could not be surveyed stay as they were.
+    pub fn take(&self, place: &Place, survey: &Survey) -> Vec<Target> {
+        let mut all = self.lock();
+        let known = all.entry(place.clone()).or_default();
+        let failed: BTreeSet<Kind> = survey.errors.iter().map(|error| error.kind).collect();
+        let kinds = [Kind::Instance, Kind::Image, Kind::Function];
+        let fresh: BTreeMap<_, _> =
+            survey.targets.iter().map(|target| (target.arn.clone(), target.clone())).collect();
+        let is_new = |target: &&Target| {
+            known.surveyed.contains(&target.kind) && !known.targets.contains_key(&target.arn)
+        };
+        let appeared: Vec<_> = fresh.values().filter(is_new).cloned().collect();
+        known.targets.retain(|_, target| failed.contains(&target.kind));
+        known.targets.extend(fresh);
+        if failed.is_empty() {
+            known.skipped.clear();
+        }
+        known.skipped.extend(survey.skipped.iter().map(|skipped| (skipped.arn.clone(), skipped.clone())));
+        known.surveyed.extend(kinds.into_iter().filter(|kind| !failed.contains(kind)));
+        appeared
+    }
+
+    /// The places that were surveyed.
+    pub fn places(&self) -> Vec<Place> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// The targets of a place.
+    pub fn targets(&self, place: &Place) -> Vec<Target> {
+        self.lock().get(place).map(|known| known.targets.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The targets of all places.
+    pub fn all(&self) -> Vec<Target> {
+        self.lock().values().flat_map(|known| known.targets.values().cloned()).collect()
+    }
+
+    /// Only these places are scanned from now on.
+    pub fn retain(&self, keep: impl Fn(&Place) -> bool) {
+        self.lock().retain(|place, _| keep(place));
+    }
+
+    /// Finds a target by its ARN, or by its id where only one has it.
+    pub fn find(&self, name: &str) -> Lookup {
+        let all = self.lock();
+        let mut found = all.values().flat_map(|known| known.targets.values()).filter(|target| {
+            target.arn == name || target.id == name
+        });
+        if let (Some(target), None) = (found.next(), found.next()) {
+            return Lookup::Found(Box::new(target.clone()));
+        }
+        let ends = |arn: &str| arn == name || arn.rsplit(['/', ':']).next() == Some(name);
+        let mut skipped = all.values().flat_map(|known| known.skipped.values());
+        match skipped.find(|skipped| ends(&skipped.arn)) {
+            Some(skipped) => Lookup::Skipped(format!("{} is not scanned: {}", skipped.arn, skipped.reason)),
+            None => Lookup::Unknown,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::discovery::{PartError, Reason};
+
+    fn place() -> Place {
+        Place { account: "111122223333".to_owned(), region: "eu-central-1".to_owned() }
+    }
+
+    fn target(kind: Kind, id: &str) -> Target {
+        Target { arn: format!("arn:{id}"), place: place(), kind, id: id.to_owned(), tags: BTreeMap::new() }
+    }
+
+    fn survey(targets: &[Target]) -> Survey {
+        Survey { targets: targets.to_vec(), ..Survey::default() }
+    }
+
+    #[test]
+    fn what_appears_after_the_first_survey_is_new() {
+        let inventory = Inventory::default();
+        let (one, two) = (target(Kind::Instance, "i-1"), target(Kind::Instance, "i-2"));
+        assert_eq!(inventory.take(&place(), &survey(std::slice::from_ref(&one))), []);
+        assert_eq!(inventory.take(&place(), &survey(&[one.clone(), two.clone()])), [two.clone()]);
+        assert_eq!(inventory.take(&place(), &survey(&[two.clone()])), []);
+        assert_eq!(inventory.all(), [two]);
+        assert_eq!(inventory.find("i-1"), Lookup::Unknown);
+    }
+
+    #[test]
+    fn a_part_that_fails_leaves_what_was_known() {
+        let inventory = Inventory::default();
+        let (host, function) = (target(Kind::Instance, "i-1"), target(Kind::Function, "f"));
+        inventory.take(&place(), &survey(&[host.clone(), function.clone()]));
+        let error = PartError { kind: Kind::Function, place: place(), message: "denied".to_owned() };
+        let failed = Survey { errors: vec![error], ..survey(&[]) };
+        assert_eq!(inventory.take(&place(), &failed), []);
+        assert_eq!(inventory.all(), [function]);
+    }
+
+    #[test]
+    fn names_are_arns_or_ids() {
+        let inventory = Inventory::default();
+        let skipped = Skipped { arn: "arn:aws:ec2:x:1:instance/i-2".to_owned(), reason: Reason::OptedOut };
+        let survey = Survey { skipped: vec![skipped], ..survey(&[target(Kind::Instance, "i-1")]) };
+        inventory.take(&place(), &survey);
+        for name in ["i-1", "arn:i-1"] {
+            assert!(matches!(inventory.find(name), Lookup::Found(_)), "{name}");
+        }
+        let Lookup::Skipped(reason) = inventory.find("i-2") else { panic!() };
+        assert!(reason.contains("opted out"), "{reason}");
+    }
+}
