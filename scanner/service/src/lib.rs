@@ -5,5 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod moment;
 pub mod report;
+pub mod schedule;
+mod small_file;
 pub mod target;
