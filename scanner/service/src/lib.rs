@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod moment;
+pub mod queue;
 pub mod report;
 pub mod schedule;
 mod small_file;
 pub mod target;
+pub mod tasks;
