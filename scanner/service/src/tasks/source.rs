@@ -209,8 +209,8 @@ impl Source {
         if found.errors.is_empty() {
             self.state.last_ok = Some(now);
         }
-        for error in found.errors {
-            self.fail(&error, now);
+        if !found.errors.is_empty() {
+            self.fail(&found.errors, now);
         }
         found.documents
     }
@@ -226,7 +226,7 @@ impl Source {
             (Arc::clone(&self.record), document.name.clone(), document.digest.clone());
         let write = move || lock(&record).insert(name, digest);
         if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
-            self.fail(&error, now);
+            self.fail(&[error], now);
         }
     }
 
@@ -265,8 +265,12 @@ impl Source {
         Ok(())
     }
 
-    fn fail(&mut self, error: &SourceError, at: OffsetDateTime) {
-        let message = chain(error);
+    fn fail(&mut self, errors: &[SourceError], at: OffsetDateTime) {
+        let mut messages: Vec<_> = errors.iter().take(MAX_ERRORS).map(|it| chain(it)).collect();
+        if errors.len() > MAX_ERRORS {
+            messages.push(format!("and so on: {} errors", errors.len()));
+        }
+        let message = messages.join("; ");
         // The same again is no news.
         if self.state.last_error.as_ref().is_none_or(|it| it.message != message) {
             tracing::warn!(source = self.state.name, error = message, "could not take tasks");
@@ -296,6 +300,9 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// How many rejected tasks of one document are shown.
 const MAX_SHOWN: usize = 20;
+
+/// How many errors of one look are shown.
+const MAX_ERRORS: usize = 3;
 
 /// How many documents one look takes at most: they are in memory together.
 const AT_ONCE: usize = 4;

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use minisign_verify::PublicKey;
 
@@ -37,7 +38,7 @@ pub(super) struct Seen {
 struct Look {
     inode: u64,
     length: u64,
-    modified: (i64, i64),
+    modified: Option<SystemTime>,
 }
 
 impl Files {
@@ -89,7 +90,18 @@ impl Files {
 
     /// This document is not read again until it changes.
     pub(super) fn confirm(&mut self, name: &str, seen: Seen) {
-        self.done.insert(name.to_owned(), seen);
+        self.done_with(name.to_owned(), seen);
+    }
+
+    fn done_with(&mut self, name: String, seen: Seen) {
+        if !seen.document.is_fresh() && !seen.signature.is_some_and(|it| it.is_fresh()) {
+            self.done.insert(name, seen);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn done_count(&self) -> usize {
+        self.done.len()
     }
 
     /// The document in a file, unless it was done with as it looks now.
@@ -138,14 +150,14 @@ impl Files {
                 Ok(Some(Document { name, batch, digest, seen: super::Seen::File(seen) }))
             }
             Ok(None) => {
-                self.done.insert(name, seen);
+                self.done_with(name, seen);
                 Ok(None)
             }
             Err(error) => {
                 // A disk that fails is tried again; what is in the file stays what it is.
                 if !matches!(&error, SourceError::Read { source, .. } if source.kind() != io::ErrorKind::FileTooLarge)
                 {
-                    self.done.insert(name, seen);
+                    self.done_with(name, seen);
                 }
                 Err(error)
             }
@@ -155,11 +167,15 @@ impl Files {
 
 impl Look {
     fn of(metadata: &Metadata) -> Self {
-        Self {
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
+        Self { inode: metadata.ino(), length: metadata.len(), modified: metadata.modified().ok() }
+    }
+
+    /// Whether it was changed so lately that another change could have the same time.
+    fn is_fresh(&self) -> bool {
+        self.modified.is_some_and(|modified| {
+            let age = modified.elapsed().unwrap_or_else(|future| future.duration());
+            age < FRESH
+        })
     }
 }
 
@@ -193,6 +209,9 @@ fn with_ending(path: &Path) -> PathBuf {
 fn name_of(path: &Path) -> String {
     path.display().to_string()
 }
+
+/// How long the time of a file may stay the same while it changes, on any filesystem.
+const FRESH: Duration = Duration::from_secs(3);
 
 /// How many files of a directory are looked at.
 const MAX_FILES: usize = 10_000;

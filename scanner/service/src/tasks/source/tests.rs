@@ -166,6 +166,28 @@ async fn many_documents_are_taken_a_few_at_a_time_and_none_is_left() {
 }
 
 #[tokio::test]
+async fn what_was_done_with_is_not_read_again_until_it_changes() {
+    let place = Place::new();
+    let mut source = place.directory();
+    place.write("a.json", &batch(1));
+    place.write("bad.json", "[]");
+    let age = |name: &str| {
+        let file = fs::File::options().write(true).open(place.path(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_hours(1)).unwrap();
+    };
+    age("a.json");
+    age("bad.json");
+    assert_eq!(take(&mut source).await.len(), 1);
+    assert_eq!(source.state().last_ok, None);
+    let Origin::Files(files) = &source.origin else { panic!("not files") };
+    assert_eq!(lock(files).done_count(), 2);
+    assert!(source.poll(LATER).await.is_empty());
+    assert_eq!(source.state().last_ok, Some(LATER), "not said again");
+    place.write("bad.json", &batch(2));
+    assert_eq!(volumes(&take(&mut source).await), ["2"]);
+}
+
+#[tokio::test]
 async fn a_directory_that_is_gone_is_said_and_recovers() {
     let place = Place::new();
     let directory = place.path("later");

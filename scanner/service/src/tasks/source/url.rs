@@ -103,7 +103,14 @@ impl Address {
         let Ok(batch) = tokio::task::spawn_blocking(move || parse(&contents)).await else {
             return Ok(None);
         };
-        let batch = batch.map_err(|source| SourceError::Document { name: name.clone(), source })?;
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(source) => {
+                // It stays what it is until it changes.
+                self.tag = tag;
+                return Err(SourceError::Document { name, source });
+            }
+        };
         Ok(Some(Document { name, batch, digest, seen: Seen::Address(tag) }))
     }
 
