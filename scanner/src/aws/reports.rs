@@ -55,12 +55,11 @@ impl ReportBucket {
     /// A request is tried once: whoever calls keeps the object and comes again.
     pub fn new(config: &SdkConfig, name: String, region: Option<String>, kms_key: Option<String>) -> Self {
         let region = region.map(Region::new).or_else(|| config.region().cloned());
-        let config = aws_sdk_s3::config::Builder::from(config)
-            .set_region(region)
-            .retry_config(RetryConfig::disabled())
-            // A stand-in for S3 seldom has names for its buckets.
-            .force_path_style(config.endpoint_url().is_some())
-            .build();
+        // A stand-in for S3 seldom has names for its buckets.
+        let is_stand_in = config.endpoint_url().is_some();
+        let mut builder = aws_sdk_s3::config::Builder::from(config);
+        builder.set_region(region);
+        let config = builder.retry_config(RetryConfig::disabled()).force_path_style(is_stand_in).build();
         Self { s3: aws_sdk_s3::Client::from_conf(config), name, kms_key }
     }
 
