@@ -1,7 +1,7 @@
 //! `agentless-scanner status`: how the service on this machine is.
 
 use std::error::Error;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
