@@ -49,6 +49,7 @@ impl RateLimiter {
             RateClass::FunctionGet => &self.function_get,
             RateClass::Lambda => &self.lambda,
             RateClass::Registry => &self.registry,
+            RateClass::Unmetered => return,
         };
         let at = bucket.lock().unwrap_or_else(PoisonError::into_inner).reserve(Instant::now());
         tokio::time::sleep_until(at).await;
