@@ -55,7 +55,7 @@ fn the_linter_finds_nothing_wrong_with_what_is_generated() {
             assert_eq!(lint(&policy.to_json()).unwrap(), [], "{region}: {}", policy.to_json());
         }
     }
-    for feature in Feature::ALL {
+    for feature in Feature::ALL.iter().chain(&[Feature::Incremental]) {
         let policy = delegate(&[SCANNED, "eu-central-1"], 0, &[*feature]);
         assert_eq!(lint(&policy.to_json()).unwrap(), [], "{feature:?}");
     }

@@ -17,7 +17,7 @@ pub struct Action {
     /// The resources and conditions it is granted for, each with the parts of the product that need it so. Where these are
     /// off, the policy does not contain it. More than one where AWS checks the same request against several resources:
     /// creating a snapshot is checked against the volume and against the snapshot to be. An action of the service names
-    /// no part: it is granted where a resource for it is given.
+    /// no part: it is granted where a resource for it is given. None where AWS asks for no permission.
     pub(crate) grants: &'static [(&'static Grant, &'static [Feature])],
 }
 
@@ -46,10 +46,13 @@ pub enum Feature {
     Images,
     /// Scanning Lambda functions there: their code, their layers, and the images of those that come as one.
     Functions,
+    /// Reading only what has changed since the scan before. Nothing to scan, but a way of scanning hosts, so it is not among
+    /// [`ALL`](Self::ALL) and has a setting of its own.
+    Incremental,
 }
 
 impl Feature {
-    /// Every feature, in the order of the documentation.
+    /// Everything that can be scanned, in the order of the documentation.
     pub const ALL: &'static [Self] = &[Self::Hosts, Self::Images, Self::Functions];
 
     /// The name in configuration files and Terraform arguments.
@@ -58,6 +61,7 @@ impl Feature {
             Self::Hosts => "hosts",
             Self::Images => "images",
             Self::Functions => "functions",
+            Self::Incremental => "incremental",
         }
     }
 
@@ -70,10 +74,10 @@ impl Feature {
             let mut needed = actions::ALL.iter().filter(|action| needs(action, feature));
             needed.all(|action| actions.contains(&action.name))
         };
-        Self::ALL.iter().copied().filter(|feature| complete(*feature)).collect()
+        Self::ALL.iter().copied().chain([Self::Incremental]).filter(|feature| complete(*feature)).collect()
     }
 
-    /// The feature of this name.
+    /// What can be scanned under this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|feature| feature.name() == name)
     }
@@ -86,8 +90,6 @@ pub enum Trigger {
     Request(RateClass),
     /// The scanner never sends it: AWS checks for it while it serves the named actions.
     ImpliedBy(&'static [&'static Action]),
-    /// The service around the scans sends it, for a resource that it was given. Too seldom for a rate.
-    Service,
 }
 
 /// The buckets in which AWS counts a caller's requests, each throttled on its own.
@@ -111,6 +113,9 @@ pub enum RateClass {
     Lambda,
     /// What is asked of ECR.
     Registry,
+    /// What the service around the scans asks for: a few requests an hour, far below every rate of AWS's. They leave at
+    /// once.
+    Unmetered,
 }
 
 /// One request that the scanner may send.
@@ -130,7 +135,6 @@ impl Call {
         match action.trigger {
             Trigger::Request(rate_class) => Self { action, rate_class },
             Trigger::ImpliedBy(_) => panic!("AWS checks for this action, the scanner never sends it"),
-            Trigger::Service => panic!("scans do not send this action"),
         }
     }
 

@@ -3,7 +3,7 @@
 //! To add one: write its entry, list it in [`ALL`] (sorted by name), give it a [`Call`] if the scanner sends it, and let
 //! a scan of the tests send it. A test removes each action in turn and demands that a recorded request is then denied,
 //! so an action that nothing needs does not pass. [`SERVICE`] is apart from that: a role holds none of it unless the
-//! resource that it is for is named.
+//! resource that it is for is named. So is [`UNRESTRICTED`], which no role needs to hold.
 
 use crate::action::{Action, Call, Feature, RateClass, Trigger};
 use crate::grant;
@@ -11,6 +11,7 @@ use crate::grant;
 /// Every action, sorted by name.
 pub static ALL: &[&Action] = &[
     &GET_SNAPSHOT_BLOCK,
+    &LIST_CHANGED_BLOCKS,
     &LIST_SNAPSHOT_BLOCKS,
     &COPY_SNAPSHOT,
     &CREATE_SNAPSHOT,
@@ -40,6 +41,15 @@ pub static SERVICE: &[&Action] = &[
     &ASSUME_ROLE,
 ];
 
+/// What AWS answers to everybody whose credentials it knows, so that no policy grants it.
+pub static UNRESTRICTED: &[&Action] = &[&GET_CALLER_IDENTITY];
+
+/// Say how far the scanner's own instance is in its life.
+pub const AUTOSCALING_COMPLETE_LIFECYCLE_ACTION: Call = Call::new(&COMPLETE_LIFECYCLE_ACTION);
+/// Ask for more time for that.
+pub const AUTOSCALING_RECORD_LIFECYCLE_ACTION_HEARTBEAT: Call = Call::new(&RECORD_LIFECYCLE_ACTION_HEARTBEAT);
+/// List the blocks in which two snapshots of a volume differ.
+pub const EBS_LIST_CHANGED_BLOCKS: Call = Call::new(&LIST_CHANGED_BLOCKS);
 /// Read one block of a snapshot.
 pub const EBS_GET_SNAPSHOT_BLOCK: Call = Call::new(&GET_SNAPSHOT_BLOCK);
 /// List the blocks of a snapshot.
@@ -66,10 +76,19 @@ pub const ECR_GET_DOWNLOAD_URL_FOR_LAYER: Call = Call::new(&GET_DOWNLOAD_URL_FOR
 pub const LAMBDA_GET_FUNCTION: Call = Call::new(&GET_FUNCTION);
 /// Get the address of a layer of functions.
 pub const LAMBDA_GET_LAYER_VERSION: Call = Call::new(&GET_LAYER_VERSION);
+/// Store a package list.
+pub const S3_PUT_OBJECT: Call = Call::new(&PUT_OBJECT);
+/// Read a secret.
+pub const SECRETSMANAGER_GET_SECRET_VALUE: Call = Call::new(&GET_SECRET_VALUE);
+/// Become the delegate role of an account.
+pub const STS_ASSUME_ROLE: Call = Call::new(&ASSUME_ROLE);
+/// Learn the scanner's own account.
+pub const STS_GET_CALLER_IDENTITY: Call = Call::new(&GET_CALLER_IDENTITY);
 
 const HOSTS: &[Feature] = &[Feature::Hosts];
 const IMAGES: &[Feature] = &[Feature::Images];
 const FUNCTIONS: &[Feature] = &[Feature::Functions];
+const INCREMENTAL: &[Feature] = &[Feature::Incremental];
 /// No feature: what the service needs follows from the resources that are named.
 const NAMED: &[Feature] = &[];
 const BOTH: &[Feature] = &[Feature::Hosts, Feature::Images];
@@ -79,6 +98,13 @@ static GET_SNAPSHOT_BLOCK: Action = Action {
     reason: "Read the blocks that hold package databases, from snapshots that the scanner made.",
     trigger: Trigger::Request(RateClass::BlockGet),
     grants: &[(&grant::READ_AND_DELETE_OWN_SNAPSHOTS, BOTH)],
+};
+
+static LIST_CHANGED_BLOCKS: Action = Action {
+    name: "ebs:ListChangedBlocks",
+    reason: "Learn which blocks have changed since the scan before, so that only these are read again.",
+    trigger: Trigger::Request(RateClass::BlockList),
+    grants: &[(&grant::READ_AND_DELETE_OWN_SNAPSHOTS, INCREMENTAL)],
 };
 
 static LIST_SNAPSHOT_BLOCKS: Action = Action {
@@ -192,50 +218,57 @@ static GET_LAYER_VERSION: Action = Action {
 static COMPLETE_LIFECYCLE_ACTION: Action = Action {
     name: "autoscaling:CompleteLifecycleAction",
     reason: "Say that the scanner passed its self-test, or that it has finished and its instance may go.",
-    trigger: Trigger::Service,
+    trigger: Trigger::Request(RateClass::Unmetered),
     grants: &[(&grant::FOLLOW_OWN_LIFECYCLE, NAMED)],
 };
 
 static RECORD_LIFECYCLE_ACTION_HEARTBEAT: Action = Action {
     name: "autoscaling:RecordLifecycleActionHeartbeat",
     reason: "Ask for more time, when a scan is under way while its instance is replaced.",
-    trigger: Trigger::Service,
+    trigger: Trigger::Request(RateClass::Unmetered),
     grants: &[(&grant::FOLLOW_OWN_LIFECYCLE, NAMED)],
 };
 
 static DECRYPT_SECRETS: Action = Action {
     name: "kms:Decrypt",
     reason: "Read secrets that are encrypted with a key of the customer's.",
-    trigger: Trigger::Service,
+    trigger: Trigger::ImpliedBy(&[&GET_SECRET_VALUE]),
     grants: &[(&grant::DECRYPT_NAMED_SECRETS, NAMED)],
 };
 
 static GENERATE_DATA_KEY: Action = Action {
     name: "kms:GenerateDataKey",
     reason: "Store package lists encrypted; S3 asks for the data key with the caller's permission.",
-    trigger: Trigger::Service,
+    trigger: Trigger::ImpliedBy(&[&PUT_OBJECT]),
     grants: &[(&grant::ENCRYPT_REPORTS, NAMED)],
 };
 
 static PUT_OBJECT: Action = Action {
     name: "s3:PutObject",
     reason: "Store package lists in the bucket that was given.",
-    trigger: Trigger::Service,
+    trigger: Trigger::Request(RateClass::Unmetered),
     grants: &[(&grant::STORE_REPORTS, NAMED), (&grant::STORE_ENCRYPTED_REPORTS, NAMED)],
 };
 
 static GET_SECRET_VALUE: Action = Action {
     name: "secretsmanager:GetSecretValue",
     reason: "Read the key with which package lists are sent.",
-    trigger: Trigger::Service,
+    trigger: Trigger::Request(RateClass::Unmetered),
     grants: &[(&grant::READ_NAMED_SECRETS, NAMED)],
 };
 
 static ASSUME_ROLE: Action = Action {
     name: "sts:AssumeRole",
     reason: "Become the delegate role of another account, which says what may be scanned there.",
-    trigger: Trigger::Service,
+    trigger: Trigger::Request(RateClass::Unmetered),
     grants: &[(&grant::BECOME_NAMED_DELEGATES, NAMED)],
+};
+
+static GET_CALLER_IDENTITY: Action = Action {
+    name: "sts:GetCallerIdentity",
+    reason: "Learn the scanner's own account, of which the credentials say nothing.",
+    trigger: Trigger::Request(RateClass::Unmetered),
+    grants: &[],
 };
 
 #[cfg(test)]
@@ -302,7 +335,8 @@ mod tests {
                     .iter()
                     .all(|(grant, features)| features.is_empty() && grant.resource.is_named())
             );
-            assert!(matches!(action.trigger, Trigger::Service));
         }
+        // "No permissions are required to perform this operation" (AWS STS API reference).
+        assert!(UNRESTRICTED.iter().all(|action| action.grants.is_empty()));
     }
 }

@@ -92,6 +92,11 @@ checked_text! {
 }
 
 impl RoleArn {
+    /// The account that it is in.
+    pub fn account(&self) -> &str {
+        field(&self.0, 4)
+    }
+
     /// The partition that it names.
     pub fn partition(&self) -> &str {
         field(&self.0, 1)
@@ -164,7 +169,8 @@ mod tests {
         for good in
             ["arn:aws:iam::111122223333:role/a", "arn:aws-us-gov:iam::111122223333:role/security/a_b+c"]
         {
-            assert_eq!(good.parse::<RoleArn>().unwrap().as_str(), good);
+            let role: RoleArn = good.parse().unwrap();
+            assert_eq!((role.as_str(), role.account()), (good, "111122223333"));
         }
         refuses::<RoleArn>(&[
             "",

@@ -6,11 +6,7 @@ use serde::Serialize;
 
 use crate::action::{Action, Feature};
 use crate::grant::{Condition, ConditionKey, ConditionValue, GRANTS, Resource};
-use crate::scope::same_partition;
-use crate::{
-    AccountId, Argument, DelegateScope, ExternalId, KmsKeyArn, PolicyError, Region, RoleArn, Scope,
-    ServiceAccess, actions,
-};
+use crate::{AccountId, DelegateScope, KmsKeyArn, PolicyError, Region, Scope, ServiceAccess, actions};
 
 /// An IAM policy document. Equal inputs give equal text.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -24,28 +20,28 @@ pub struct PolicyDocument {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Statement {
-    sid: String,
-    effect: &'static str,
+    pub(crate) sid: String,
+    pub(crate) effect: &'static str,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    principal: BTreeMap<&'static str, Values>,
-    action: Vec<&'static str>,
+    pub(crate) principal: BTreeMap<&'static str, Values>,
+    pub(crate) action: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) resource: Vec<String>,
     /// Operator, then key, then value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    condition: BTreeMap<&'static str, BTreeMap<String, Values>>,
+    pub(crate) condition: BTreeMap<&'static str, BTreeMap<String, Values>>,
 }
 
 /// One value as a text, several as a list.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(untagged)]
-enum Values {
+pub(crate) enum Values {
     One(String),
     Many(Vec<String>),
 }
 
 impl Values {
-    fn new(values: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn new(values: impl IntoIterator<Item = String>) -> Self {
         let mut values: Vec<String> = values.into_iter().collect();
         values.sort_unstable();
         values.dedup();
@@ -74,9 +70,26 @@ impl PolicyDocument {
         features: &[Feature],
         service: &ServiceAccess,
     ) -> Result<Self, PolicyError> {
-        service.check(scope.region.partition())?;
-        let regions = std::slice::from_ref(&scope.region);
-        let places = Places { regions, account: &scope.account, kms_keys: &scope.kms_keys, service };
+        let regions = vec![scope.region.clone()];
+        let (account, kms_keys) = (scope.account.clone(), scope.kms_keys.clone());
+        let places = DelegateScope { regions, account, kms_keys };
+        Self::for_scanner_of_regions(&scope.region, &places, features, service)
+    }
+
+    /// The same for a scanner that is in `home` and scans several regions of its own account.
+    ///
+    /// # Errors
+    /// [`PolicyError`] where the arguments contradict each other.
+    pub fn for_scanner_of_regions(
+        home: &Region,
+        scope: &DelegateScope,
+        features: &[Feature],
+        service: &ServiceAccess,
+    ) -> Result<Self, PolicyError> {
+        service.check(home.partition())?;
+        let regions = scope.distinct_regions(home.partition())?;
+        let (account, kms_keys) = (&scope.account, &scope.kms_keys);
+        let places = Places { home, regions: &regions, account, kms_keys, service };
         places.document(&actions::ALL.iter().chain(actions::SERVICE).copied(), features)
     }
 
@@ -86,56 +99,11 @@ impl PolicyDocument {
     /// # Errors
     /// [`PolicyError`] where the scope contradicts itself.
     pub fn for_delegate(scope: &DelegateScope, features: &[Feature]) -> Result<Self, PolicyError> {
-        let mut regions = scope.regions.clone();
-        regions.sort_unstable();
-        regions.dedup();
-        let partition = regions.first().ok_or(PolicyError::NoRegion)?.partition();
-        for region in &regions {
-            same_partition(region.as_str(), region.partition().id(), partition, Argument::Regions)?;
-        }
+        let home = scope.regions.iter().min().ok_or(PolicyError::NoRegion)?;
+        let regions = scope.distinct_regions(home.partition())?;
         let (account, kms_keys, service) = (&scope.account, &scope.kms_keys, &ServiceAccess::default());
-        let places = Places { regions: &regions, account, kms_keys, service };
+        let places = Places { home, regions: &regions, account, kms_keys, service };
         places.document(&actions::ALL.iter().copied(), features)
-    }
-
-    /// Who may take on a delegate role: exactly these scanner roles, where an external id is given only if they name it.
-    ///
-    /// # Errors
-    /// [`PolicyError::NoScanner`] without any.
-    pub fn trust_scanners(
-        scanner_roles: &[RoleArn],
-        external_id: Option<&ExternalId>,
-    ) -> Result<Self, PolicyError> {
-        if scanner_roles.is_empty() {
-            return Err(PolicyError::NoScanner);
-        }
-        let condition = external_id.map(|id| {
-            let id = Values::One(id.to_string());
-            ("StringEquals", BTreeMap::from([("sts:ExternalId".to_owned(), id)]))
-        });
-        Ok(Self::new(vec![Statement {
-            sid: "AssumedByScanners".to_owned(),
-            effect: "Allow",
-            principal: BTreeMap::from([("AWS", Values::new(scanner_roles.iter().map(ToString::to_string)))]),
-            action: vec!["sts:AssumeRole"],
-            resource: Vec::new(),
-            condition: condition.into_iter().collect(),
-        }]))
-    }
-
-    /// Who may take on the role: EC2, for its instances, and nobody else.
-    pub fn trust_ec2(region: &Region) -> Self {
-        Self::new(vec![Statement {
-            sid: "AssumedByInstances".to_owned(),
-            effect: "Allow",
-            principal: BTreeMap::from([(
-                "Service",
-                Values::One(format!("ec2.{}", region.partition().dns_suffix())),
-            )]),
-            action: vec!["sts:AssumeRole"],
-            resource: Vec::new(),
-            condition: BTreeMap::new(),
-        }])
     }
 
     /// The same policy without one action, in every statement. For proofs that each action is needed.
@@ -183,10 +151,17 @@ impl Statement {
     pub fn actions(&self) -> &[&'static str] {
         &self.action
     }
+
+    /// What it allows them on.
+    pub fn resources(&self) -> &[String] {
+        &self.resource
+    }
 }
 
 /// What the resources and conditions of grants are filled in with.
 struct Places<'a> {
+    /// Where the scanner is.
+    home: &'a Region,
     /// Sorted; at least one.
     regions: &'a [Region],
     account: &'a AccountId,
@@ -257,16 +232,10 @@ impl Places<'_> {
             Resource::Secrets => sorted(&service.secrets),
             Resource::SecretKeys => sorted(&service.secret_kms_keys),
             Resource::ScalingGroups => {
-                let group = |region: &Region, name: &str| {
-                    format!(
-                        "arn:{partition}:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{name}"
-                    )
-                };
-                let names = sorted(&service.scaling_groups);
-                self.regions
-                    .iter()
-                    .flat_map(|region| names.iter().map(move |name| group(region, name)))
-                    .collect()
+                let names = sorted(&service.scaling_groups).into_iter();
+                let groups =
+                    format!("arn:{partition}:autoscaling:{}:{account}:autoScalingGroup:*", self.home);
+                names.map(|name| format!("{groups}:autoScalingGroupName/{name}")).collect()
             }
             Resource::Reports => objects(false),
             Resource::EncryptedReports => objects(true),
@@ -323,7 +292,7 @@ fn sorted<T: ToString>(named: &[T]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ReportStore;
+    use crate::{Argument, ReportStore};
 
     fn scope(region: &str) -> Scope {
         Scope {

@@ -16,7 +16,7 @@ pub struct Scope {
     pub kms_keys: Vec<KmsKeyArn>,
 }
 
-/// Where the delegate role of a scanned account may be used, and with which keys.
+/// Where in one account things may be scanned, and with which keys: that of a delegate role, or the scanner's own.
 #[derive(Clone, Debug)]
 pub struct DelegateScope {
     /// The regions whose volumes it may snapshot: at least one, all of one partition.
@@ -139,6 +139,22 @@ impl PolicyError {
     }
 }
 
+impl DelegateScope {
+    /// The regions, sorted and each once.
+    pub(crate) fn distinct_regions(&self, partition: Partition) -> Result<Vec<Region>, PolicyError> {
+        let mut regions = self.regions.clone();
+        regions.sort_unstable();
+        regions.dedup();
+        if regions.is_empty() {
+            return Err(PolicyError::NoRegion);
+        }
+        for region in &regions {
+            same_partition(region.as_str(), region.partition().id(), partition, Argument::Regions)?;
+        }
+        Ok(regions)
+    }
+}
+
 impl ServiceAccess {
     /// Checks that everything can be reached from `partition`, and every key of a secret has one.
     pub(crate) fn check(&self, partition: Partition) -> Result<(), PolicyError> {
@@ -161,7 +177,7 @@ impl ServiceAccess {
     }
 }
 
-pub(crate) fn same_partition(
+fn same_partition(
     name: &str,
     of_name: &str,
     partition: Partition,

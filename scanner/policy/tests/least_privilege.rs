@@ -19,6 +19,7 @@ const FUNCTION: &str = "arn:aws:lambda:eu-central-1:111122223333:function:orders
 const LAYER: &str = "arn:aws:lambda:eu-central-1:444455556666:layer:tools:3";
 const REPOSITORY: &str = "arn:aws:ecr:eu-central-1:111122223333:repository/team/orders";
 const INSTANCES: &str = "arn:aws:ec2:eu-central-1:111122223333:instance/*";
+const EVERYTHING: &[Feature] = &[Feature::Hosts, Feature::Images, Feature::Functions, Feature::Incremental];
 
 /// One authorization that AWS checks: an action on a resource, with the context that the conditions look at.
 #[derive(Clone)]
@@ -76,7 +77,7 @@ fn policy() -> PolicyDocument {
         account: "111122223333".parse().unwrap(),
         kms_keys: Vec::new(),
     };
-    PolicyDocument::for_scanner(&scope, Feature::ALL).unwrap()
+    PolicyDocument::for_scanner(&scope, EVERYTHING).unwrap()
 }
 
 /// The delegate role of the same account, for the same region and another one.
@@ -86,7 +87,7 @@ fn delegate() -> PolicyDocument {
         account: "111122223333".parse().unwrap(),
         kms_keys: Vec::new(),
     };
-    PolicyDocument::for_delegate(&scope, Feature::ALL).unwrap()
+    PolicyDocument::for_delegate(&scope, EVERYTHING).unwrap()
 }
 
 /// What AWS checks while an instance with one encrypted volume is scanned.
@@ -134,9 +135,20 @@ fn checks_of_a_scan_of_functions() -> Vec<Check> {
     ]
 }
 
+/// What AWS checks in addition while an instance is scanned again, whose snapshot was kept.
+fn checks_of_a_rescan() -> Vec<Check> {
+    vec![Check::new("ebs:ListChangedBlocks", SNAPSHOT).resource_tag("true")]
+}
+
 /// What AWS checks while something of everything is scanned.
 fn checks_of_all_scans() -> Vec<Check> {
-    [checks_of_a_scan(), checks_of_a_scan_of_an_image(), checks_of_a_scan_of_functions()].concat()
+    [
+        checks_of_a_scan(),
+        checks_of_a_scan_of_an_image(),
+        checks_of_a_scan_of_functions(),
+        checks_of_a_rescan(),
+    ]
+    .concat()
 }
 
 #[test]
@@ -170,6 +182,7 @@ fn what_is_not_the_scanners_is_denied() {
     let denied = [
         ("an untagged snapshot is read", Check::new("ebs:GetSnapshotBlock", SNAPSHOT)),
         ("an untagged snapshot is listed", Check::new("ebs:ListSnapshotBlocks", SNAPSHOT)),
+        ("an untagged snapshot is compared", Check::new("ebs:ListChangedBlocks", SNAPSHOT)),
         ("an untagged snapshot is deleted", Check::new("ec2:DeleteSnapshot", SNAPSHOT)),
         (
             "a snapshot tagged false is read",
@@ -377,6 +390,10 @@ fn a_feature_brings_what_it_needs_and_no_more() {
     assert!(checks_of_a_scan().iter().all(|check| check.is_allowed_by(&hosts)));
     assert!(!checks_of_a_scan_of_an_image().iter().any(|check| check.is_allowed_by(&hosts)));
     assert!(!checks_of_a_scan_of_functions().iter().any(|check| check.is_allowed_by(&hosts)));
+    assert!(!checks_of_a_rescan().iter().any(|check| check.is_allowed_by(&hosts)));
+    let incremental = PolicyDocument::for_scanner(&scope, &[Feature::Hosts, Feature::Incremental]).unwrap();
+    assert!(checks_of_a_rescan().iter().all(|check| check.is_allowed_by(&incremental)));
+    assert_eq!(incremental.actions().len(), hosts.actions().len() + 1);
 
     let functions = PolicyDocument::for_scanner(&scope, &[Feature::Functions]).unwrap();
     let needed: Vec<_> = checks_of_a_scan_of_functions().iter().map(|check| check.action).collect();

@@ -1,6 +1,5 @@
 //! Finding region and credentials: the usual chain of the AWS SDKs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -12,8 +11,9 @@ use aws_types::SdkConfig;
 
 use super::Aws;
 use super::download::Downloader;
-use super::gate::{Gate, GateInterceptor};
-use super::rate::RateLimiter;
+use super::http::Http;
+use super::rate::Rates;
+use super::sender::Sender;
 
 /// What the user says about the connection. Everything absent comes from the environment, the shared configuration
 /// files or the instance's metadata, in this order, as with every AWS tool.
@@ -44,63 +44,90 @@ pub enum ConnectError {
     NoCredentials(#[source] CredentialsError),
 }
 
-/// Requests that fail for a passing reason are sent this often in all.
+/// Requests for the scanner's own credentials that fail for a passing reason are sent this often in all.
 const MAX_ATTEMPTS: u32 = 5;
 /// A host that does not answer within this time is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// One attempt, body excluded. A block of a snapshot takes well under a second.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-/// One request with all its attempts.
+/// One attempt with the credentials that it may have to wait for.
 const OPERATION_TIMEOUT: Duration = Duration::from_mins(2);
 
 impl Aws {
     /// Finds region and credentials. Sends no request to what is scanned.
     pub async fn connect(connection: &Connection) -> Result<Self, ConnectError> {
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
-        if let Some(region) = &connection.region {
-            loader = loader.region(Region::new(region.clone()));
-        }
-        if let Some(profile) = &connection.profile {
-            loader = loader.profile_name(profile);
-        }
-        let config = loader
-            .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .operation_timeout(OPERATION_TIMEOUT)
-                    .build(),
-            )
-            .load()
-            .await;
-        Self::from_config(&config).await
+        let http = Http::default();
+        let config = load(connection, &http).await;
+        Self::from_config(&config, http, &Rates::default()).await
     }
 
-    pub(super) async fn from_config(config: &SdkConfig) -> Result<Self, ConnectError> {
-        let region = config.region().ok_or(ConnectError::NoRegion)?.to_string();
-        // Asked for once here, so that missing credentials are one clear message and not the failure of some request.
-        match config.credentials_provider() {
-            None => {
-                return Err(ConnectError::NoCredentials(CredentialsError::not_loaded_no_source()));
-            }
-            Some(provider) => provider.provide_credentials().await.map_err(ConnectError::NoCredentials)?,
-        };
-        let gate = Arc::new(Gate::default());
-        let interceptor = GateInterceptor(Arc::clone(&gate));
-        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(interceptor.clone()).build();
-        let ebs = aws_sdk_ebs::config::Builder::from(config).interceptor(interceptor.clone()).build();
-        let ecr = aws_sdk_ecr::config::Builder::from(config).interceptor(interceptor.clone()).build();
-        let lambda = aws_sdk_lambda::config::Builder::from(config).interceptor(interceptor).build();
-        Ok(Self {
-            ec2: aws_sdk_ec2::Client::from_conf(ec2),
-            ebs: aws_sdk_ebs::Client::from_conf(ebs),
-            ecr: aws_sdk_ecr::Client::from_conf(ecr),
-            lambda: aws_sdk_lambda::Client::from_conf(lambda),
-            downloader: Downloader::new(config.endpoint_url()),
-            gate,
-            rates: Arc::new(RateLimiter::new()),
-            region,
-        })
+    pub(super) async fn from_config(
+        config: &SdkConfig,
+        http: Http,
+        rates: &Rates,
+    ) -> Result<Self, ConnectError> {
+        check(config).await?;
+        Ok(Self::of_place(config, region(config)?, http, rates))
     }
+
+    /// A connection whose credentials were asked for before.
+    pub(super) fn of_place(config: &SdkConfig, region: String, http: Http, rates: &Rates) -> Self {
+        let sender = Sender::new(rates);
+        let gate = || sender.interceptor();
+        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(gate()).retry_config(once());
+        let ebs = aws_sdk_ebs::config::Builder::from(config).interceptor(gate()).retry_config(once());
+        let ecr = aws_sdk_ecr::config::Builder::from(config).interceptor(gate()).retry_config(once());
+        let lambda = aws_sdk_lambda::config::Builder::from(config).interceptor(gate()).retry_config(once());
+        Self {
+            ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
+            ebs: aws_sdk_ebs::Client::from_conf(ebs.build()),
+            ecr: aws_sdk_ecr::Client::from_conf(ecr.build()),
+            lambda: aws_sdk_lambda::Client::from_conf(lambda.build()),
+            downloader: Downloader::new(http, config.endpoint_url()),
+            sender,
+            region,
+        }
+    }
+}
+
+/// What the environment, the shared configuration files and the instance's metadata say.
+pub(super) async fn load(connection: &Connection, http: &Http) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    if let Some(region) = &connection.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(profile) = &connection.profile {
+        loader = loader.profile_name(profile);
+    }
+    loader
+        .http_client(http.client())
+        // For what finds the credentials. Requests are repeated by the sender.
+        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                .operation_timeout(OPERATION_TIMEOUT)
+                .build(),
+        )
+        .load()
+        .await
+}
+
+/// Asks for the credentials once, so that missing ones are one clear message and not the failure of some request.
+pub(super) async fn check(config: &SdkConfig) -> Result<(), ConnectError> {
+    region(config)?;
+    match config.credentials_provider() {
+        None => Err(ConnectError::NoCredentials(CredentialsError::not_loaded_no_source())),
+        Some(provider) => provider.provide_credentials().await.map(drop).map_err(ConnectError::NoCredentials),
+    }
+}
+
+pub(super) fn region(config: &SdkConfig) -> Result<String, ConnectError> {
+    Ok(config.region().ok_or(ConnectError::NoRegion)?.to_string())
+}
+
+/// What is sent through the sender is repeated there, and nowhere else.
+pub(super) fn once() -> RetryConfig {
+    RetryConfig::disabled()
 }

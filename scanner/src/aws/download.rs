@@ -4,13 +4,9 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -18,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Aws;
 use super::error::innermost;
+use super::http::Http;
 
 /// What a scan needs of whatever holds code and layers.
 pub trait Download: fmt::Debug + Send + Sync + 'static {
@@ -75,40 +72,21 @@ pub enum DownloadError {
     },
 }
 
-/// A host that does not answer within this time is not there.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The time until an answer begins, and that until it ends.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// The time until a whole answer is there.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The connections over which presigned URLs are read.
 #[derive(Clone, Debug)]
 pub(super) struct Downloader {
-    /// Made when it is needed: it reads the certificates that this machine trusts.
-    connector: Arc<OnceLock<SharedHttpConnector>>,
+    http: Http,
     /// Whether what is at a loopback address may be read without encryption: the services of AWS are there too.
     is_loopback: bool,
 }
 
 impl Downloader {
     /// `endpoint` is where the requests to AWS go, if not to AWS itself.
-    pub(super) fn new(endpoint: Option<&str>) -> Self {
-        Self { connector: Arc::default(), is_loopback: endpoint.is_some_and(is_loopback) }
-    }
-
-    /// The same client as that of the requests to AWS.
-    fn connector(&self) -> &SharedHttpConnector {
-        self.connector.get_or_init(|| {
-            let settings = HttpConnectorSettings::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .read_timeout(TIMEOUT)
-                .build();
-            let connector = Connector::builder()
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .connector_settings(settings)
-                .proxy_config(ProxyConfig::from_env())
-                .build();
-            SharedHttpConnector::new(connector)
-        })
+    pub(super) fn new(http: Http, endpoint: Option<&str>) -> Self {
+        Self { http, is_loopback: endpoint.is_some_and(is_loopback) }
     }
 
     async fn get(&self, url: &str, range: Range<u64>, most: u64) -> Result<Part, DownloadError> {
@@ -121,7 +99,7 @@ impl Downloader {
         let mut request = HttpRequest::new(SdkBody::empty());
         request.set_uri(url).map_err(|_| DownloadError::Address)?;
         request.headers_mut().insert("range", format!("bytes={}-{last}", range.start));
-        let answer = self.connector().call(request).await.map_err(|error| passing(innermost(&error)))?;
+        let answer = self.http.call(request).await.map_err(|error| passing(innermost(&error)))?;
         match answer.status().as_u16() {
             206 => {
                 let (start, total) = content_range(&answer)
@@ -155,7 +133,7 @@ impl Downloader {
 
 impl Download for Aws {
     async fn download(&self, url: &str, range: Range<u64>, most: u64) -> Result<Part, DownloadError> {
-        tokio::time::timeout(TIMEOUT * 2, self.downloader.get(url, range, most))
+        tokio::time::timeout(TIMEOUT, self.downloader.get(url, range, most))
             .await
             .unwrap_or_else(|_| Err(DownloadError::Passing { problem: "it took too long".to_owned() }))
     }
@@ -208,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_encrypted_is_not_read() {
-        let downloader = Downloader::new(None);
+        let downloader = Downloader::new(Http::default(), None);
         for url in ["http://127.0.0.1:1/x", "http://example.com/x", "file:///etc/passwd", ""] {
             let error = downloader.get(url, 0..1, 1).await.unwrap_err();
             assert!(matches!(error, DownloadError::Address), "{url}: {error}");

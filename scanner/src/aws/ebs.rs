@@ -3,7 +3,10 @@
 use aws_sdk_ebs::operation::get_snapshot_block::GetSnapshotBlockError;
 use aws_sdk_ebs::operation::list_snapshot_blocks::ListSnapshotBlocksError;
 use aws_sdk_ebs::types::error::ValidationException;
-use aws_sdk_ebs::types::{ChecksumAlgorithm, ValidationExceptionReason};
+use aws_sdk_ebs::types::{
+    AccessDeniedExceptionReason, ChecksumAlgorithm, ResourceNotFoundExceptionReason,
+    ValidationExceptionReason,
+};
 use bytes::{Bytes, BytesMut};
 use scanner_policy::actions;
 
@@ -62,13 +65,14 @@ impl EbsDirect for Aws {
         let call = actions::EBS_LIST_SNAPSHOT_BLOCKS;
         let request =
             self.ebs.list_snapshot_blocks().snapshot_id(snapshot).max_results(PAGE).set_next_token(page);
-        let answer =
-            self.send_raw(call, request.send()).await.map_err(|error| match error.as_service_error() {
+        let answer = self.send_raw(call, || request.clone().send()).await.map_err(|error| {
+            match error.as_service_error() {
                 Some(ListSnapshotBlocksError::ValidationException(refusal)) if is_stale(refusal) => {
                     AwsError::Token { call: call.name(), detail: detail(refusal) }
                 }
                 _ => AwsError::from_sdk(call, error),
-            })?;
+            }
+        })?;
         let damaged = |problem: &str| AwsError::Response { call: call.name(), problem: problem.to_owned() };
         let blocks = answer.blocks().iter().map(|block| {
             let index = block.block_index().and_then(|index| u32::try_from(index).ok());
@@ -97,13 +101,15 @@ impl EbsDirect for Aws {
             i32::try_from(index).map_err(|_| damaged(format!("block {index} cannot be asked for")))?;
         let request =
             self.ebs.get_snapshot_block().snapshot_id(snapshot).block_index(number).block_token(token);
-        let answer =
-            self.send_raw(call, request.send()).await.map_err(|error| match error.as_service_error() {
+        let answer = self.send_raw(call, || request.clone().send()).await.map_err(|error| {
+            match error.as_service_error() {
                 Some(GetSnapshotBlockError::ValidationException(refusal)) if is_stale(refusal) => {
                     AwsError::Token { call: call.name(), detail: detail(refusal) }
                 }
+                Some(refusal) if is_of_the_key(refusal) => AwsError::key(call, refusal),
                 _ => AwsError::from_sdk(call, error),
-            })?;
+            }
+        })?;
         let length = answer.data_length().and_then(|length| u64::try_from(length).ok());
         let sha256 = match answer.checksum_algorithm() {
             Some(ChecksumAlgorithm::ChecksumAlgorithmSha256) => answer.checksum().map(str::to_owned),
@@ -128,6 +134,23 @@ fn is_stale(refusal: &ValidationException) -> bool {
         refusal.reason(),
         Some(ValidationExceptionReason::InvalidBlockToken | ValidationExceptionReason::InvalidPageToken)
     )
+}
+
+/// Whether it is the key of an encrypted snapshot that cannot be used: KMS, on which EBS depends for it, said no, or knows
+/// no such key.
+fn is_of_the_key(refusal: &GetSnapshotBlockError) -> bool {
+    match refusal {
+        GetSnapshotBlockError::AccessDeniedException(refusal) => {
+            refusal.reason() == Some(&AccessDeniedExceptionReason::DependencyAccessDenied)
+        }
+        GetSnapshotBlockError::ResourceNotFoundException(refusal) => {
+            refusal.reason() == Some(&ResourceNotFoundExceptionReason::DependencyResourceNotFound)
+        }
+        GetSnapshotBlockError::ValidationException(refusal) => {
+            refusal.reason() == Some(&ValidationExceptionReason::InvalidCustomerKey)
+        }
+        _ => false,
+    }
 }
 
 fn detail(refusal: &ValidationException) -> String {

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::config::Builder;
 use aws_sdk_ec2::types;
-use aws_smithy_types::retry::RetryConfig;
 use scanner_policy::{Call, actions};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -141,7 +139,8 @@ pub enum SnapshotState {
 impl Ec2 for Aws {
     async fn instance(&self, id: &str) -> Result<Instance, AwsError> {
         let call = actions::EC2_DESCRIBE_INSTANCES;
-        let answer = self.send(call, self.ec2.describe_instances().instance_ids(id).send()).await?;
+        let request = self.ec2.describe_instances().instance_ids(id);
+        let answer = self.send(call, || request.clone().send()).await?;
         let instance = answer
             .reservations()
             .iter()
@@ -163,7 +162,7 @@ impl Ec2 for Aws {
         let mut page = None;
         loop {
             let request = self.ec2.describe_volumes().filters(attached.clone()).set_next_token(page);
-            let answer = self.send(actions::EC2_DESCRIBE_VOLUMES, request.send()).await?;
+            let answer = self.send(actions::EC2_DESCRIBE_VOLUMES, || request.clone().send()).await?;
             volumes.extend(answer.volumes().iter().filter_map(volume_info));
             page = next_page(answer.next_token());
             if page.is_none() {
@@ -174,7 +173,8 @@ impl Ec2 for Aws {
 
     async fn volume(&self, id: &str) -> Result<VolumeInfo, AwsError> {
         let call = actions::EC2_DESCRIBE_VOLUMES;
-        let answer = self.send(call, self.ec2.describe_volumes().volume_ids(id).send()).await?;
+        let request = self.ec2.describe_volumes().volume_ids(id);
+        let answer = self.send(call, || request.clone().send()).await?;
         answer
             .volumes()
             .iter()
@@ -185,7 +185,8 @@ impl Ec2 for Aws {
 
     async fn image(&self, id: &str) -> Result<Image, AwsError> {
         let call = actions::EC2_DESCRIBE_IMAGES;
-        let answer = self.send(call, self.ec2.describe_images().image_ids(id).send()).await?;
+        let request = self.ec2.describe_images().image_ids(id);
+        let answer = self.send(call, || request.clone().send()).await?;
         let image = answer
             .images()
             .iter()
@@ -212,11 +213,9 @@ impl Ec2 for Aws {
             .source_region(&self.region)
             .source_snapshot_id(snapshot)
             .description(DESCRIPTION)
-            .tag_specifications(on_snapshot(tags))
-            .customize()
-            // As below.
-            .config_override(Builder::new().retry_config(RetryConfig::disabled()));
-        let answer = self.send(call, request.send()).await?;
+            .tag_specifications(on_snapshot(tags));
+        // As below.
+        let answer = self.send_once(call, request.send()).await?;
         let id = answer.snapshot_id().ok_or_else(|| names_no_snapshot(call))?;
         let state = SnapshotState::Pending { progress: String::new() };
         Ok(Snapshot { id: id.to_owned(), state, started: None, tags: tags.clone() })
@@ -229,11 +228,9 @@ impl Ec2 for Aws {
             .create_snapshot()
             .volume_id(volume)
             .description(DESCRIPTION)
-            .tag_specifications(on_snapshot(tags))
-            .customize()
-            // The request has no idempotency token, so the SDK must not repeat it when only the answer was lost.
-            .config_override(Builder::new().retry_config(RetryConfig::disabled()));
-        let answer = self.send(call, request.send()).await?;
+            .tag_specifications(on_snapshot(tags));
+        // The request has no idempotency token, so it must not be repeated when only the answer was lost.
+        let answer = self.send_once(call, request.send()).await?;
         let id = answer.snapshot_id().ok_or_else(|| names_no_snapshot(call))?;
         Ok(Snapshot {
             id: id.to_owned(),
@@ -245,7 +242,7 @@ impl Ec2 for Aws {
 
     async fn snapshots(&self, ids: &[String]) -> Result<Vec<Snapshot>, AwsError> {
         let request = self.ec2.describe_snapshots().set_snapshot_ids(Some(ids.to_vec()));
-        let answer = self.send(actions::EC2_DESCRIBE_SNAPSHOTS, request.send()).await?;
+        let answer = self.send(actions::EC2_DESCRIBE_SNAPSHOTS, || request.clone().send()).await?;
         Ok(answer.snapshots().iter().filter_map(snapshot).collect())
     }
 
@@ -263,7 +260,7 @@ impl Ec2 for Aws {
                 .owner_ids("self")
                 .set_filters(Some(filters.clone()))
                 .set_next_token(page);
-            let answer = self.send(actions::EC2_DESCRIBE_SNAPSHOTS, request.send()).await?;
+            let answer = self.send(actions::EC2_DESCRIBE_SNAPSHOTS, || request.clone().send()).await?;
             snapshots.extend(answer.snapshots().iter().filter_map(snapshot));
             page = next_page(answer.next_token());
             if page.is_none() {
@@ -274,7 +271,7 @@ impl Ec2 for Aws {
 
     async fn delete_snapshot(&self, id: &str) -> Result<(), AwsError> {
         let request = self.ec2.delete_snapshot().snapshot_id(id);
-        self.send(actions::EC2_DELETE_SNAPSHOT, request.send()).await.map(drop)
+        self.send(actions::EC2_DELETE_SNAPSHOT, || request.clone().send()).await.map(drop)
     }
 }
 

@@ -62,7 +62,7 @@ impl Registry for Aws {
             .repository_name(&repository.name)
             .image_ids(id.build())
             .set_accepted_media_types(Some(ACCEPTED.map(str::to_owned).to_vec()));
-        let answer = self.send(call, request.send()).await?;
+        let answer = self.send(call, || request.clone().send()).await?;
         if let Some(manifest) = answer.images().first().and_then(|image| image.image_manifest()) {
             return Ok(manifest.to_owned());
         }
@@ -79,7 +79,7 @@ impl Registry for Aws {
             .registry_id(&repository.registry)
             .repository_name(&repository.name)
             .layer_digest(digest);
-        let answer = self.send(call, request.send()).await?;
+        let answer = self.send(call, || request.clone().send()).await?;
         answer.download_url().map(str::to_owned).ok_or_else(|| AwsError::Response {
             call: call.name(),
             problem: "it lacks the address".to_owned(),

@@ -68,8 +68,10 @@ impl Intercept for GateInterceptor {
     }
 }
 
-/// The IAM name of the request at hand: for all services here, actions are named like their requests.
+/// The IAM name of the request at hand: for all services here, actions are named like their requests, and the services
+/// like their own names in one word.
 fn action_name(config: &ConfigBag) -> Result<String, BoxError> {
     let metadata = config.load::<Metadata>().ok_or("the request has no name")?;
-    Ok(format!("{}:{}", metadata.service().to_ascii_lowercase(), metadata.name()))
+    let service = metadata.service().replace(' ', "").to_ascii_lowercase();
+    Ok(format!("{service}:{}", metadata.name()))
 }

@@ -75,7 +75,7 @@ impl Lambda for Aws {
         let call = actions::LAMBDA_GET_FUNCTION;
         let request =
             self.lambda.get_function().function_name(name).set_qualifier(qualifier.map(str::to_owned));
-        let answer = self.send(call, request.send()).await?;
+        let answer = self.send(call, || request.clone().send()).await?;
         let lacks = |what| lacks(call, what);
         let (configuration, code) = answer
             .configuration()
@@ -124,7 +124,7 @@ impl Lambda for Aws {
             problem: format!("{arn} is no version of a layer"),
         })?;
         let request = self.lambda.get_layer_version().layer_name(layer).version_number(version);
-        let answer = self.send(call, request.send()).await?;
+        let answer = self.send(call, || request.clone().send()).await?;
         let content = answer.content().ok_or_else(|| lacks(call, "the content of the layer"))?;
         Ok(Code {
             url: content.location().ok_or_else(|| lacks(call, "the address of the layer"))?.to_owned(),

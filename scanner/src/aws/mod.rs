@@ -1,9 +1,14 @@
 //! Everything the scanner asks of AWS.
 //!
-//! A request leaves this module only through `Aws::send`, which takes a [`Call`] of the policy crate: what is not in
+//! A request leaves this module only through [`Sender`], which takes a [`Call`] of the policy crate: what is not in
 //! the table from which the role's policy is made cannot be sent, and a request under another request's name is refused
-//! before it is signed. Every HTTP attempt is counted, every call waits for its rate class.
+//! before it is signed. Every attempt is counted, and waits for its rate class.
+//!
+//! An [`Aws`] is one region of one account, in which things are scanned. [`Home`] is the scanner's own, where it has its
+//! secrets, its life cycle and its reports; [`Accounts`] finds the way from there to the others.
 
+mod accounts;
+mod changes;
 mod config;
 mod download;
 mod ebs;
@@ -12,33 +17,47 @@ mod ecr;
 mod error;
 mod files;
 mod gate;
+mod home;
+mod http;
 mod lambda;
+mod lifecycle;
+mod metadata;
 mod rate;
 mod reports;
+mod role;
+mod secrets;
+mod sender;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
-use std::sync::Arc;
 
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use scanner_policy::Call;
-use tokio::time::Instant;
 
+pub use accounts::{AccountSettings, Accounts, AccountsError, Delegate};
+pub use changes::{ChangedPage, Changes};
 pub use config::{ConnectError, Connection};
 pub use download::{Download, DownloadError, Part};
 pub use ebs::{BlockData, BlockPage, EbsDirect};
 pub use ec2::{Attachment, Ec2, Image, Instance, Snapshot, SnapshotState, Tags, VolumeInfo};
 pub use ecr::{Reference, Registry, Repository};
-pub use error::AwsError;
+pub use error::{AwsError, RoleError};
 pub use files::AwsFiles;
+pub use home::Home;
+pub use http::{AuthoritiesError, Http};
 pub use lambda::{Code, Function, Lambda, Package};
-pub use reports::{ReportBucket, ReportError, ReportObject};
+pub use lifecycle::{Hook, Lifecycle, Outcome, ScalingGroup};
+pub use metadata::{Identity, Metadata, MetadataError, TargetState};
+pub use rate::{Pace, Rates};
+pub use reports::Bucket;
+pub use secrets::Secrets;
 
 use download::Downloader;
-use gate::{CALL, Gate};
-use rate::RateLimiter;
+use sender::Sender;
 
 /// A connection to one region of one account.
 #[derive(Clone, Debug)]
@@ -48,8 +67,7 @@ pub struct Aws {
     ecr: aws_sdk_ecr::Client,
     lambda: aws_sdk_lambda::Client,
     downloader: Downloader,
-    gate: Arc<Gate>,
-    rates: Arc<RateLimiter>,
+    sender: Sender,
     region: String,
 }
 
@@ -61,76 +79,53 @@ impl Aws {
 
     /// How many HTTP requests were sent, retries included, by the name of their action.
     pub fn calls(&self) -> BTreeMap<String, u64> {
-        self.gate.counts()
+        self.sender.calls()
     }
 
-    /// Sends one request when its rate class allows, and turns a failure into what the user can do about it.
-    ///
-    /// `request` is the SDK's future; it does nothing before this function polls it.
-    async fn send<T, E, F>(&self, call: Call, request: F) -> Result<T, AwsError>
+    /// How fast requests are sent at the moment, and how often AWS found that too fast.
+    pub fn paces(&self) -> Vec<Pace> {
+        self.sender.paces()
+    }
+
+    /// Sends a request when its rate class allows, again if it fails for a passing reason, and turns a failure into what
+    /// the user can do about it.
+    async fn send<T, E, F>(&self, call: Call, request: impl FnMut() -> F) -> Result<T, AwsError>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        self.send_raw(call, request).await.map_err(|error| AwsError::from_sdk(call, error))
+        self.sender.send(call, request).await
     }
 
     /// As [`send`](Self::send), for callers that look into the service's own error.
-    async fn send_raw<T, E, F>(&self, call: Call, request: F) -> Result<T, SdkError<E, HttpResponse>>
+    async fn send_raw<T, E, F>(
+        &self,
+        call: Call,
+        request: impl FnMut() -> F,
+    ) -> Result<T, SdkError<E, HttpResponse>>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-        E: ProvideErrorMetadata,
+        E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        self.rates.wait(call.rate_class()).await;
-        let start = Instant::now();
-        let result = CALL.scope(call, request).await;
-        let milliseconds = start.elapsed().as_millis();
-        match &result {
-            Ok(_) => tracing::debug!(call = call.name(), milliseconds, "answered"),
-            Err(error) => tracing::debug!(call = call.name(), milliseconds, code = error.code(), "failed"),
-        }
-        result
+        self.sender.send_raw(call, request).await
+    }
+
+    /// As [`send`](Self::send), for a request that must not be carried out twice: one attempt and no more.
+    async fn send_once<T, E, F>(&self, call: Call, request: F) -> Result<T, AwsError>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        self.sender.send_once(call, request).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-    use std::sync::{Mutex, PoisonError};
-
-    use aws_config::{BehaviorVersion, Region};
-    use aws_credential_types::Credentials;
-    use aws_smithy_runtime_api::client::http::{
-        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
-    };
-    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-    use aws_smithy_types::body::SdkBody;
     use scanner_policy::actions;
 
+    use super::testing::{Script, aws};
     use super::*;
-
-    /// Answers requests in order, without a network.
-    #[derive(Clone, Debug, Default)]
-    struct Script(Arc<Mutex<VecDeque<(u16, String)>>>);
-
-    impl HttpConnector for Script {
-        fn call(&self, _request: HttpRequest) -> HttpConnectorFuture {
-            let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let (status, body) = answers.pop_front().unwrap_or((500, String::new()));
-            HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))))
-        }
-    }
-
-    async fn aws(answers: impl IntoIterator<Item = (u16, String)>) -> Aws {
-        let script = Script(Arc::new(Mutex::new(answers.into_iter().collect())));
-        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
-            .http_client(http_client_fn(move |_, _| SharedHttpConnector::new(script.clone())))
-            .load()
-            .await;
-        Aws::from_config(&config).await.unwrap()
-    }
 
     fn ec2_error(status: u16, code: &str) -> (u16, String) {
         let error = format!("<Error><Code>{code}</Code><Message>{code} it is</Message></Error>");
@@ -159,6 +154,54 @@ mod tests {
         assert_eq!(aws.calls(), BTreeMap::from([("ec2:CreateSnapshot".to_owned(), 1)]));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_was_throttled_is_sent_more_slowly() {
+        let aws =
+            aws([ec2_error(503, "RequestLimitExceeded"), ec2_error(503, "RequestLimitExceeded"), deleted()])
+                .await;
+        aws.delete_snapshot("snap-1").await.unwrap();
+        let pace = |class| aws.paces().into_iter().find(|pace| pace.class == class).unwrap();
+        assert_eq!(pace("mutating").throttled, 2);
+        assert!(pace("mutating").current < 4.0, "{:?}", pace("mutating"));
+        assert_eq!((pace("read").throttled, pace("read").configured), (0, 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_keeps_failing_is_given_up_and_what_is_refused_is_not_repeated() {
+        let answers = (0..9).map(|_| ec2_error(500, "InternalError"));
+        let failing = aws(answers).await;
+        assert!(matches!(failing.delete_snapshot("snap-1").await, Err(AwsError::Failed { .. })));
+        assert_eq!(failing.calls().values().sum::<u64>(), 5);
+        let refusing = aws([ec2_error(400, "IncorrectState")]).await;
+        assert!(matches!(refusing.delete_snapshot("snap-1").await, Err(AwsError::Refused { .. })));
+        assert_eq!(refusing.calls().values().sum::<u64>(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_that_was_throttled_is_asked_for_once_but_slows_the_others_down() {
+        let aws = aws([ec2_error(503, "RequestLimitExceeded")]).await;
+        let error = aws.create_snapshot("vol-1", &Tags::new()).await.unwrap_err();
+        assert!(matches!(error, AwsError::Throttled { .. }), "{error}");
+        assert!(aws.paces().iter().any(|pace| pace.class == "mutating" && pace.throttled == 1));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_cannot_be_used_is_named_with_the_missing_permission() {
+        for (status, body) in [
+            (403, r#"{"__type":"AccessDeniedException","Message":"no","Reason":"DEPENDENCY_ACCESS_DENIED"}"#),
+            (
+                404,
+                r#"{"__type":"ResourceNotFoundException","Message":"no","Reason":"DEPENDENCY_RESOURCE_NOT_FOUND"}"#,
+            ),
+            (400, r#"{"__type":"ValidationException","Message":"no","Reason":"INVALID_CUSTOMER_KEY"}"#),
+            (403, r#"{"__type":"AccessDeniedException","Message":"not authorized to perform: kms:Decrypt"}"#),
+        ] {
+            let aws = aws([(status, body.to_owned())]).await;
+            let error = aws.get_block("snap-1", 0, "token", 512).await.unwrap_err();
+            assert!(matches!(error, AwsError::Key { permission: "kms:Decrypt", .. }), "{body}: {error}");
+        }
+    }
+
     #[tokio::test]
     async fn errors_of_both_services_are_understood() {
         let aws = aws([
@@ -184,7 +227,7 @@ mod tests {
         let aws = aws([]).await;
         let unlisted = aws.ec2.describe_regions().send().await.unwrap_err();
         assert!(error::innermost(&unlisted).contains("ec2:DescribeRegions"), "{unlisted:?}");
-        let borrowed = aws.send(actions::EC2_DESCRIBE_VOLUMES, aws.ec2.describe_regions().send()).await;
+        let borrowed = aws.send(actions::EC2_DESCRIBE_VOLUMES, || aws.ec2.describe_regions().send()).await;
         let borrowed = crate::chain(&borrowed.unwrap_err());
         assert!(borrowed.contains("under the name of ec2:DescribeVolumes"), "{borrowed}");
         assert!(aws.calls().is_empty());

@@ -6,6 +6,7 @@ mod confine;
 mod inspect;
 mod list;
 mod log;
+mod permissions;
 mod scan;
 mod shown;
 mod signals;
@@ -41,6 +42,7 @@ enum Verb {
     Inspect(inspect::Inspect),
     List(list::List),
     Status(status::Status),
+    Permissions(permissions::Permissions),
 }
 
 /// How the program ends. The numbers are part of its interface.
@@ -86,12 +88,14 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
         Verb::Inspect(inspect) => inspect.run(cli.log),
         Verb::List(list) => list.run(catalogue),
         Verb::Status(status) => status.run(),
+        Verb::Permissions(permissions) => permissions.run(),
     };
     exit.unwrap_or_else(|error| {
         complain(&*error);
         // Not a question of what exists: no such target ever does.
         let is_usage = error.is::<ConfigError>()
             || error.is::<scan::NoTables>()
+            || error.is::<scanner_policy::PolicyError>()
             || matches!(
                 error.downcast_ref(),
                 Some(TargetError::Id { .. } | TargetError::Disks { .. } | TargetError::Twice { .. })
