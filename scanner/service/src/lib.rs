@@ -5,5 +5,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod journal;
 pub mod report;
 pub mod target;
