@@ -9,6 +9,7 @@ pub mod board;
 pub mod delivery;
 pub mod fuzz;
 pub mod http;
+pub mod journal;
 mod moment;
 pub mod notify;
 pub mod queue;

@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, everything else to standard error.
 
+mod cleanup;
 mod confine;
 mod inspect;
 mod list;
@@ -43,6 +44,7 @@ enum Verb {
     List(list::List),
     Status(status::Status),
     Permissions(permissions::Permissions),
+    Cleanup(cleanup::Cleanup),
 }
 
 /// How the program ends. The numbers are part of its interface.
@@ -89,6 +91,7 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
         Verb::List(list) => list.run(catalogue),
         Verb::Status(status) => status.run(),
         Verb::Permissions(permissions) => permissions.run(),
+        Verb::Cleanup(cleanup) => cleanup.run(),
     };
     exit.unwrap_or_else(|error| {
         complain(&*error);
