@@ -6,4 +6,6 @@
 #![forbid(unsafe_code)]
 
 pub mod report;
+pub mod secret;
+pub mod settings;
 pub mod target;
