@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod report;
+pub mod scrub;
 pub mod secret;
+pub mod secrets;
 pub mod settings;
 pub mod target;
