@@ -2,12 +2,19 @@
 
 use std::io::{self, Write};
 
+use agentless_service::scrub::scrub;
 use clap::{ArgAction, Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 /// Whose events are logged: the crates of the scanner, and the analyser in its own process.
-const OWN: [&str; 5] =
-    ["agentless_scanner", "agentless_core", "agentless_cache", "agentless_sandbox", "analyser"];
+const OWN: [&str; 6] = [
+    "agentless_scanner",
+    "agentless_core",
+    "agentless_cache",
+    "agentless_sandbox",
+    "agentless_service",
+    "analyser",
+];
 
 /// What is said on standard error.
 #[derive(Clone, Copy, Debug, Args)]
@@ -66,17 +73,61 @@ impl Log {
     }
 }
 
-/// Standard error, whose reader may be gone. A log line that nobody can read is no reason to fail: the subscriber would
-/// panic over it, and snapshots would stay.
-struct Unfailing(io::Stderr);
+/// Standard error, whose reader may be gone, and to which no secret goes. A log line that nobody can read is no reason to
+/// fail: the subscriber would panic over it, and snapshots would stay.
+struct Unfailing<W>(W);
 
-impl Write for Unfailing {
+impl<W: Write> Write for Unfailing<W> {
+    /// Writes a line, which the subscriber gives as a whole.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let _ = self.0.write_all(line);
+        let _ = self.0.write_all(scrub(&String::from_utf8_lossy(line)).as_bytes());
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What was written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_form_of_the_logs_shows_a_secret() {
+        let written = Written::default();
+        for (json, ansi) in [(false, false), (false, true), (true, false)] {
+            let out = written.clone();
+            let builder =
+                tracing_subscriber::fmt().with_ansi(ansi).with_writer(move || Unfailing(out.clone()));
+            let log = || {
+                let error = Some("https://user:hunter2@example.com/?X-Amz-Signature=hunter2&a=b");
+                tracing::info!(password = "hunter2", session_token = ?Some("hunter2"), ?error, "{}", r#"{"secret": "hunter2"}"#);
+            };
+            if json {
+                tracing::subscriber::with_default(builder.json().finish(), log);
+            } else {
+                tracing::subscriber::with_default(builder.finish(), log);
+            }
+        }
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(text.lines().count() == 3 && text.contains("&a=b") && !text.contains("hunter2"), "{text}");
     }
 }

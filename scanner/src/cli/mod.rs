@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, everything else to standard error.
 
+mod config;
 mod confine;
 mod inspect;
 mod list;
@@ -16,9 +17,9 @@ use std::process::ExitCode;
 
 use agentless_core::catalogue::Catalogue;
 use agentless_core::text::printable;
+use agentless_service::settings::Mistakes;
 use clap::{Parser, Subcommand};
 
-use crate::config::ConfigError;
 use crate::target::TargetError;
 
 /// Lists what is installed on EC2 hosts, in their containers, in machine images and in Lambda functions.
@@ -39,6 +40,7 @@ enum Verb {
     Scan(scan::Scan),
     Inspect(inspect::Inspect),
     List(list::List),
+    Config(config::Config),
 }
 
 /// How the program ends. The numbers are part of its interface.
@@ -82,11 +84,12 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
         Verb::Scan(scan) => scan.run(cli.log, catalogue),
         Verb::Inspect(inspect) => inspect.run(cli.log),
         Verb::List(list) => list.run(catalogue),
+        Verb::Config(config) => config.run(),
     };
     exit.unwrap_or_else(|error| {
         complain(&*error);
         // Not a question of what exists: no such target ever does.
-        let is_usage = error.is::<ConfigError>()
+        let is_usage = error.is::<Mistakes>()
             || error.is::<scan::NoTables>()
             || matches!(
                 error.downcast_ref(),
@@ -98,7 +101,16 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
 }
 
 /// Prints an error and its causes, once.
-fn complain(error: &dyn std::error::Error) {
+fn complain(error: &(dyn std::error::Error + 'static)) {
+    if let Some(mistakes) = error.downcast_ref::<Mistakes>() {
+        for mistake in mistakes.iter() {
+            say(&format!("error: {}", printable(&mistake.to_string())));
+        }
+        if mistakes.further() > 0 {
+            say(&format!("error: and {} further mistakes", mistakes.further()));
+        }
+        return;
+    }
     // What an error quotes may come from a disk.
     say(&format!("error: {}", printable(&crate::chain(error))));
 }
