@@ -301,6 +301,44 @@ fn a_wrong_command_line_ends_with_two_and_help_with_zero() {
     }
 }
 
+#[test]
+fn a_configuration_is_checked_and_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    fs::write(&config, "region: eu-west-1\nsinks:\n  https:\n    url: https://example.com/\n    authorization: Bearer hunter2\n").unwrap();
+    let checked = run(&["config", "check", "--config", text(&config)]);
+    assert_eq!((checked.code, checked.err.as_str()), (Some(0), ""), "{checked:?}");
+    assert_eq!(checked.out, "ok: agentless-scanner scans hosts of 1 account in eu-west-1; to https\n");
+    let printed = program(&["config", "print", "--config", text(&config), "--set", "queue.workers=8"])
+        .env("AGENTLESS_SCANNER_LOG_LEVEL", "debug")
+        .output()
+        .unwrap();
+    let printed = ended(printed);
+    assert_eq!((printed.code, printed.err.as_str()), (Some(0), ""), "{printed:?}");
+    for line in [
+        &format!("region: eu-west-1  # {}:1:9", text(&config)),
+        "  workers: 8  # --set",
+        "log_level: debug  # AGENTLESS_SCANNER_LOG_LEVEL",
+    ] {
+        assert!(printed.out.lines().any(|printed| printed == line), "{line}: {}", printed.out);
+    }
+    assert!(!printed.out.contains("hunter2"), "{}", printed.out);
+
+    fs::write(&config, "regin: eu-west-1\nqueue:\n  workers: 0\n").unwrap();
+    for verb in ["check", "print"] {
+        let wrong = run(&["config", verb, "--config", text(&config)]);
+        assert_eq!((wrong.code, wrong.out.as_str()), (Some(2), ""), "{wrong:?}");
+        let name = text(&config);
+        let expected = [
+            format!("error: {name}:1:1: regin: unknown key, did you mean region?"),
+            format!(
+                "error: {name}:3:12: queue.workers: must be a whole number from 1 to 64, without quotes, not 0"
+            ),
+        ];
+        assert_eq!(wrong.err.lines().collect::<Vec<_>>(), expected);
+    }
+}
+
 /// A configuration with these limits.
 fn configuration(folder: &Path, limits: &str) -> PathBuf {
     let path = folder.join("config.json");
@@ -339,13 +377,13 @@ fn wrong_configurations_are_named_before_the_work() {
     let message = refused_with(2, &["scan", "i-0123456789abcdef0", "--config", text(&config)]);
     assert!(message.starts_with("could not read the configuration /"), "{message}");
     for (content, expected) in [
-        ("{\"sanbox\": \"required\"}", "unknown field `sanbox`"),
+        ("{\"sanbox\": \"required\"}", ":1:2: sanbox: unknown key, did you mean sandbox?"),
+        ("limits:\n  stps: 1\n", ":2:3: limits.stps: unknown key, did you mean steps?"),
+        ("{\"limits\": {\"steps\": 0}}", "limits.steps: must be a whole number, at least 1,"),
         (
-            "{\"limits\": {\"stps\": 1}}",
-            "there is no limit named `stps`; `agentless-scanner list limits` shows",
+            "{\"limits\": {\"steps\": \"many\"}}",
+            "limits.steps: must be a whole number, at least 1, without quotes, not \"many\"",
         ),
-        ("{\"limits\": {\"steps\": 0}}", "the limit `steps` must be at least 1"),
-        ("{\"limits\": {\"steps\": \"many\"}}", "sets the limit `steps` to \"many\""),
     ] {
         fs::write(&config, content).unwrap();
         let named = program(&["inspect", "i-0123456789abcdef0"])

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::{Arc, OnceLock};
 
+use agentless_service::scrub::scrub;
+use agentless_service::settings::LogLevel;
 use clap::{ArgAction, Args, ValueEnum};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
@@ -62,15 +63,12 @@ impl Log {
             (_, 1) => "info",
             (_, _) => "debug",
         };
-        let scrub = Scrub::default();
+        let filter = chosen.unwrap_or_else(|| own(level));
         let (subscriber, filter) =
-            subscriber(chosen.unwrap_or_else(|| own(level)), self.format, io::stderr().is_terminal(), {
-                let scrub = Arc::clone(&scrub);
-                move || Lines { to: io::stderr(), scrub: Arc::clone(&scrub) }
-            });
+            subscriber(filter, self.format, io::stderr().is_terminal(), || Lines(io::stderr()));
         // A second start, in tests, changes nothing.
         let _ = tracing::subscriber::set_global_default(subscriber);
-        Started { filter, is_fixed, scrub }
+        Started { filter, is_fixed }
     }
 }
 
@@ -80,13 +78,8 @@ pub(super) struct Started {
     filter: reload::Handle<EnvFilter, Registry>,
     /// Whether the command line or the environment say what is logged.
     is_fixed: bool,
-    scrub: Scrub,
 }
 
-/// Takes secrets out of a line.
-type Scrub = Arc<OnceLock<Box<dyn Fn(&str) -> String + Send + Sync>>>;
-
-#[cfg_attr(not(test), expect(dead_code, reason = "only the service changes its log"))]
 impl Started {
     /// Logs what is at least as important as this from now on: as the configuration says, and again when it changes. The command
     /// line and the environment have the last word.
@@ -95,11 +88,6 @@ impl Started {
             // Without a subscriber there is no log.
             let _ = self.filter.reload(own(&level.as_str().to_ascii_lowercase()));
         }
-    }
-
-    /// Passes every line through this from now on. Once set, it stays.
-    pub(super) fn scrub_with(&self, scrub: impl Fn(&str) -> String + Send + Sync + 'static) {
-        let _ = self.scrub.set(Box::new(scrub));
     }
 }
 
@@ -132,21 +120,26 @@ fn subscriber(
     (subscriber, handle)
 }
 
-/// Where lines go: each is written at once.
+/// What the configuration says, as a level of the log.
+pub(super) const fn level(configured: LogLevel) -> Level {
+    match configured {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    }
+}
+
+/// Where lines go: each is written at once, and no secret in it.
 ///
 /// Whoever reads standard error may be gone. A log line that nobody can read is no reason to fail: the subscriber would
 /// panic over it, and snapshots would stay.
-struct Lines<W> {
-    to: W,
-    scrub: Scrub,
-}
+struct Lines<W>(W);
 
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let _ = match self.scrub.get() {
-            Some(scrub) => self.to.write_all(scrub(&String::from_utf8_lossy(line)).as_bytes()),
-            None => self.to.write_all(line),
-        };
+        let _ = self.0.write_all(scrub(&String::from_utf8_lossy(line)).as_bytes());
         Ok(line.len())
     }
 
@@ -157,7 +150,7 @@ impl<W: Write> Write for Lines<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use agentless_service::span;
     use uuid::Uuid;
@@ -180,11 +173,10 @@ mod tests {
 
     /// What is written of what happens.
     fn logged(format: Format, is_fixed: bool, happen: impl FnOnce(&Started)) -> String {
-        let (memory, scrub) = (Memory::default(), Scrub::default());
-        let lines = (memory.clone(), Arc::clone(&scrub));
-        let writer = move || Lines { to: lines.0.clone(), scrub: Arc::clone(&lines.1) };
-        let (subscriber, filter) = subscriber(own("warn"), format, false, writer);
-        tracing::subscriber::with_default(subscriber, || happen(&Started { filter, is_fixed, scrub }));
+        let memory = Memory::default();
+        let lines = memory.clone();
+        let (subscriber, filter) = subscriber(own("warn"), format, false, move || Lines(lines.clone()));
+        tracing::subscriber::with_default(subscriber, || happen(&Started { filter, is_fixed }));
         String::from_utf8(memory.0.lock().unwrap().clone()).unwrap()
     }
 
@@ -217,11 +209,17 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_taken_out() {
-        let text = logged(Format::Text, false, |log| {
-            log.scrub_with(|line| line.replace("hunter2", "***"));
-            tracing::warn!("the key is hunter2");
-        });
-        assert!(text.contains("the key is ***"), "{text}");
+    fn no_form_of_the_logs_shows_a_secret() {
+        for (format, is_terminal) in [(Format::Text, false), (Format::Text, true), (Format::Json, false)] {
+            let written = Memory::default();
+            let lines = written.clone();
+            let (subscriber, _) = subscriber(own("info"), format, is_terminal, move || Lines(lines.clone()));
+            tracing::subscriber::with_default(subscriber, || {
+                let error = Some("https://user:hunter2@example.com/?X-Amz-Signature=hunter2&a=b");
+                tracing::info!(password = "hunter2", session_token = ?Some("hunter2"), ?error, "{}", r#"{"secret": "hunter2"}"#);
+            });
+            let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+            assert!(text.lines().count() == 1 && text.contains("&a=b") && !text.contains("hunter2"), "{text}");
+        }
     }
 }

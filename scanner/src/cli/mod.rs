@@ -3,11 +3,13 @@
 //! Data goes to standard output, everything else to standard error.
 
 mod cleanup;
+mod config;
 mod confine;
 mod inspect;
 mod list;
 mod log;
 mod permissions;
+mod run;
 mod scan;
 mod shown;
 mod signals;
@@ -19,9 +21,9 @@ use std::process::ExitCode;
 
 use agentless_core::catalogue::Catalogue;
 use agentless_core::text::printable;
+use agentless_service::settings::Mistakes;
 use clap::{Parser, Subcommand};
 
-use crate::config::ConfigError;
 use crate::target::TargetError;
 
 /// Lists what is installed on EC2 hosts, in their containers, in machine images and in Lambda functions.
@@ -45,6 +47,8 @@ enum Verb {
     Status(status::Status),
     Permissions(permissions::Permissions),
     Cleanup(cleanup::Cleanup),
+    Config(config::Config),
+    Run(run::Run),
 }
 
 /// How the program ends. The numbers are part of its interface.
@@ -92,11 +96,13 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
         Verb::Status(status) => status.run(),
         Verb::Permissions(permissions) => permissions.run(),
         Verb::Cleanup(cleanup) => cleanup.run(),
+        Verb::Config(config) => config.run(),
+        Verb::Run(run) => run.run(&log, catalogue),
     };
     exit.unwrap_or_else(|error| {
         complain(&*error);
         // Not a question of what exists: no such target ever does.
-        let is_usage = error.is::<ConfigError>()
+        let is_usage = error.is::<Mistakes>()
             || error.is::<scan::NoTables>()
             || error.is::<scanner_policy::PolicyError>()
             || matches!(
@@ -109,7 +115,16 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
 }
 
 /// Prints an error and its causes, once.
-fn complain(error: &dyn std::error::Error) {
+fn complain(error: &(dyn std::error::Error + 'static)) {
+    if let Some(mistakes) = error.downcast_ref::<Mistakes>() {
+        for mistake in mistakes.iter() {
+            say(&format!("error: {}", printable(&mistake.to_string())));
+        }
+        if mistakes.further() > 0 {
+            say(&format!("error: and {} further mistakes", mistakes.further()));
+        }
+        return;
+    }
     // What an error quotes may come from a disk.
     say(&format!("error: {}", printable(&crate::chain(error))));
 }

@@ -12,6 +12,7 @@ use agentless_core::limits::Limits;
 use agentless_core::source::Source;
 use agentless_core::task::Task;
 use agentless_sandbox::parent::{Job, Mode, Program, Sandbox, SandboxError, Stop};
+use agentless_service::settings::{Mistakes, Settings};
 use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ use super::say;
 use super::shown::Shown;
 use super::signals::Signals;
 use crate::aws::{Aws, Connection};
-use crate::config::{Config, ConfigError};
+use crate::config::sandbox_mode;
 use crate::progress::Progress;
 use crate::scan::{self, Analysis, Options, Read, ScanError};
 use crate::target::ebs::EbsTarget;
@@ -55,15 +56,12 @@ pub(super) struct Place {
     /// does not need. Without it, the configuration says so, or else it is best-effort.
     #[arg(long, value_enum, value_name = "MODE", help_heading = "Protection")]
     sandbox: Option<SandboxMode>,
-    /// Configuration in JSON, with the keys sandbox and limits. Without it, the file that AGENTLESS_SCANNER_CONFIG names, if
-    /// it is set.
+    /// Configuration in YAML, of which the keys sandbox and limits count here. Without it, the file that
+    /// AGENTLESS_SCANNER_CONFIG names, or else /etc/agentless-scanner/config.yaml if it exists.
     #[arg(long, value_name = "FILE", help_heading = "Protection")]
     #[expect(clippy::doc_markdown, reason = "the text is the option's help, where backticks would show")]
     config: Option<PathBuf>,
 }
-
-/// The environment variable that names the configuration.
-const CONFIG: &str = "AGENTLESS_SCANNER_CONFIG";
 
 /// As [`Mode`], on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -121,10 +119,12 @@ impl Place {
         folders: impl IntoIterator<Item = &'a Path>,
         log: Log,
     ) -> Result<Reading, Box<dyn Error>> {
-        let config = self.config()?;
+        let settings = self.settings()?;
         let target = self.target()?;
-        let protection = confine(&target, folders, config.sandbox.unwrap_or_default(), log)?;
-        Ok(Reading { target, options: self.options(config.limits)?, protection })
+        // The command line has the last word.
+        let mode = self.sandbox.map(Mode::from).or(settings.sandbox.map(sandbox_mode)).unwrap_or_default();
+        let protection = confine(&target, folders, mode, log)?;
+        Ok(Reading { target, options: self.options(settings.limits)?, protection })
     }
 
     fn target(&self) -> Result<Target, TargetError> {
@@ -145,16 +145,8 @@ impl Place {
         }
     }
 
-    /// The configuration, in which the command line has the last word.
-    fn config(&self) -> Result<Config, ConfigError> {
-        // An empty variable is as good as none.
-        let named = || std::env::var_os(CONFIG).filter(|path| !path.is_empty()).map(PathBuf::from);
-        let mut config = match self.config.clone().or_else(named) {
-            Some(path) => Config::read(&path)?,
-            None => Config::default(),
-        };
-        config.sandbox = self.sandbox.map(Mode::from).or(config.sandbox);
-        Ok(config)
+    fn settings(&self) -> Result<Settings, Mistakes> {
+        Settings::load_here(self.config.as_deref(), &[])
     }
 
     /// How to read it.
