@@ -18,6 +18,9 @@ provider "datadog" {
 
 resource "datadog_agentless_scanner_role" "this" {
   name = var.name
+
+  # Instances report to the scanner's group when they are ready, and when they may go.
+  scaling_group_names = [var.name]
 }
 
 resource "datadog_agentless_scanner_security_group" "this" {
