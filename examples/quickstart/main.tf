@@ -35,6 +35,10 @@ resource "datadog_agentless_scanner" "this" {
   security_group_ids   = [datadog_agentless_scanner_security_group.this.id]
   instance_profile_arn = datadog_agentless_scanner_role.this.instance_profile_arn
 
+  # A new instance counts once the scanner on it has reported that it works, and one that goes may finish its scans.
+  launch_hook      = { enabled = var.image_has_scanner }
+  termination_hook = { enabled = var.image_has_scanner }
+
   # A group in use cannot be deleted: where it is replaced, its scanner is replaced with it.
   lifecycle {
     replace_triggered_by = [datadog_agentless_scanner_security_group.this.id]
