@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use scanner_policy::Feature;
+use scanner_policy::{ExternalId, Feature};
 
-use super::pattern::{account_of, https_url, minisign_key, path};
+use super::pattern::{https_url, minisign_key, path};
 use super::{limits, sinks};
+use crate::resource::ids::role_arn;
 use crate::resource::place::region_validator;
 use crate::sdk::validator::{self, Validator};
 use crate::sdk::{Attribute, Raw, Type};
@@ -77,10 +78,12 @@ fn accounts() -> Attribute {
                 "The role in the account: `arn` of `datadog_agentless_scanner_delegate_role` there.",
             )
             .required()
-            .validate(validator::pattern("the ARN of a role", |arn| account_of(arn).is_some())),
+            .validate(role_arn()),
             Attribute::string("external_id", "The external id that the role's trust policy asks for.")
                 .optional()
-                .validate(validator::length(2..=1_224)),
+                .validate(validator::pattern("2 to 1224 letters, digits and `_+=,.@:/-`", |id| {
+                    id.parse::<ExternalId>().is_ok()
+                })),
         ],
     )
     .optional()
@@ -157,11 +160,11 @@ fn schedule() -> [Attribute; 5] {
 
 fn effort() -> [Attribute; 4] {
     let queue = [
-        bounded("workers", "How many targets are scanned at the same time. Default: 4.", 1..=256),
+        bounded("workers", "How many targets are scanned at the same time. Default: 4.", 1..=64),
         bounded(
             "snapshots",
             "How many snapshots are in progress in one account and region. Default: 100, AWS's own limit.",
-            1..=1_000,
+            1..=10_000,
         ),
         bounded("length", "How many targets wait at most. Default: 10,000.", 1..=1_000_000),
     ];
@@ -211,7 +214,7 @@ fn surroundings() -> [Attribute; 6] {
         )
         .optional()
         .validate(minisign_key()),
-        bounded("poll_seconds", "How often the scanner looks, in seconds. Default: 60.", 5..=86_400),
+        bounded("poll_seconds", "How often the scanner looks, in seconds. Default: 60.", 1..=86_400),
     ];
     let spool = [
         Attribute::string("directory", "The directory. Default: `/var/lib/agentless-scanner/spool`.")

@@ -1,6 +1,6 @@
 //! The argument `settings.sinks`: where package lists go.
 
-use scanner_policy::KmsKeyArn;
+use scanner_policy::{BucketName, KmsKeyArn, ReportPrefix};
 
 use super::pattern::{handle, https_url, path};
 use crate::resource::place::region_validator;
@@ -48,10 +48,18 @@ pub(super) fn attribute() -> Attribute {
 
 fn s3() -> [Attribute; 4] {
     [
-        Attribute::string("bucket", "The name of the bucket.").required().validate(validator::length(3..=63)),
-        Attribute::string("prefix", "What the names of the objects begin with, such as `sbom/`.")
+        Attribute::string("bucket", "The name of the bucket.")
+            .required()
+            .validate(validator::pattern("the name of an S3 bucket", |name| {
+                name.parse::<BucketName>().is_ok()
+            })),
+        Attribute::string("prefix", "What the names of the objects begin with: a folder such as `sbom/`.")
             .optional()
-            .validate(validator::length(1..=512)),
+            .validate(validator::length(1..=512))
+            .validate(validator::pattern(
+                "a prefix such as `sbom/`: it ends in `/`, does not begin with it, and has no wildcards",
+                |prefix| prefix.parse::<ReportPrefix>().is_ok(),
+            )),
         Attribute::string("kms_key_arn", "The KMS key that encrypts the objects. Default: the bucket's.")
             .optional()
             .validate(validator::pattern("an ARN of a KMS key, not of an alias", |arn| {
@@ -65,13 +73,19 @@ fn s3() -> [Attribute; 4] {
 
 fn datadog() -> [Attribute; 4] {
     [
-        Attribute::string("site", "The Datadog site.").default("datadoghq.com").validate(validator::pattern(
-            "a Datadog site such as `datadoghq.eu`",
-            |site| {
-                site.contains('.')
-                    && site.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
-            },
-        )),
+        Attribute::string(
+            "site",
+            "The Datadog site. That of the United States' government has no intake for package lists.",
+        )
+        .default("datadoghq.com")
+        .validate(validator::one_of([
+            "datadoghq.com",
+            "datadoghq.eu",
+            "us3.datadoghq.com",
+            "us5.datadoghq.com",
+            "ap1.datadoghq.com",
+            "ap2.datadoghq.com",
+        ])),
         Attribute::string(
             "api_key",
             "Where the API key is: `enc_handle` of `datadog_agentless_scanner_api_key`. The role must name the secret in \
@@ -84,6 +98,9 @@ fn datadog() -> [Attribute; 4] {
             .validate(https_url("a URL such as `https://intake.example.com`, without a password")),
         Attribute::string("env", "The environment that the package lists are tagged with, such as `prod`.")
             .optional()
-            .validate(validator::length(1..=200)),
+            .validate(validator::length(1..=255))
+            .validate(validator::pattern("a text on one line, without spaces around it", |text| {
+                text.trim() == text && !text.chars().any(char::is_control)
+            })),
     ]
 }
