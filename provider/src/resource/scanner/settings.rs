@@ -51,11 +51,13 @@ pub(super) fn problems(settings: &ScannerSettings) -> Vec<Diagnostic> {
         let detail = "Set files, s3, datadog or https, or leave sinks out.";
         problems.push(Diagnostic::error("sinks names no sink", detail).at(at("sinks")));
     }
-    if let Some(tasks) = settings.tasks.get() {
-        if tasks.directory.is_null() && tasks.file.is_null() && tasks.url.is_null() {
-            let detail = "Set directory, file or url, or leave tasks out.";
-            problems.push(Diagnostic::error("tasks names no place for tasks", detail).at(at("tasks")));
-        }
+    if let Some(tasks) = settings.tasks.get()
+        && tasks.directory.is_null()
+        && tasks.file.is_null()
+        && tasks.url.is_null()
+    {
+        let detail = "Set directory, file or url, or leave tasks out.";
+        problems.push(Diagnostic::error("tasks names no place for tasks", detail).at(at("tasks")));
     }
     problems
 }

@@ -370,7 +370,7 @@ mod tests {
     fn what_takes_the_space_comes_first() {
         let config = config(&"x".repeat(1000));
         let sizes = config.sizes();
-        assert_eq!((sizes[0].0.as_str(), sizes[1].0.as_str()), ("include_tags", "scanner_id"));
+        assert_eq!((sizes[0].0.as_str(), sizes[1].0.as_str()), ("include_tags", "lifecycle"));
         assert!((2000..2050).contains(&sizes[0].1), "{sizes:?}");
     }
 
