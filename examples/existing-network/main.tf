@@ -32,6 +32,7 @@ resource "datadog_agentless_scanner_security_group" "this" {
 resource "datadog_agentless_scanner_role" "this" {
   name                 = var.name
   features             = var.features
+  scaling_group_names  = [var.name]
   permissions_boundary = var.permissions_boundary
 
   reports = {

@@ -18,6 +18,9 @@ provider "datadog" {
 
 resource "datadog_agentless_scanner_role" "this" {
   name = var.name
+
+  # Instances report to the scanner's group when they are ready, and when they may go.
+  scaling_group_names = [var.name]
 }
 
 resource "datadog_agentless_scanner_security_group" "this" {
@@ -31,6 +34,10 @@ resource "datadog_agentless_scanner" "this" {
   subnet_ids           = var.subnet_ids
   security_group_ids   = [datadog_agentless_scanner_security_group.this.id]
   instance_profile_arn = datadog_agentless_scanner_role.this.instance_profile_arn
+
+  # A new instance counts once the scanner on it has reported that it works, and one that goes may finish its scans.
+  launch_hook      = { enabled = var.image_has_scanner }
+  termination_hook = { enabled = var.image_has_scanner }
 
   # A group in use cannot be deleted: where it is replaced, its scanner is replaced with it.
   lifecycle {

@@ -33,3 +33,9 @@ variable "image_id" {
     error_message = "The id of an AMI begins with ami-."
   }
 }
+
+variable "image_has_scanner" {
+  description = "Whether the image starts the scanner when it boots. Without, instances wait for nothing, and nothing is scanned."
+  type        = bool
+  default     = true
+}

@@ -48,9 +48,10 @@ resource "datadog_agentless_scanner_api_key" "this" {
 }
 
 resource "datadog_agentless_scanner_role" "this" {
-  name        = var.name
-  features    = var.features
-  secret_arns = [datadog_agentless_scanner_api_key.this.arn]
+  name                = var.name
+  features            = var.features
+  secret_arns         = [datadog_agentless_scanner_api_key.this.arn]
+  scaling_group_names = [var.name]
 }
 
 # The newest image that this account has built, unless one is named.

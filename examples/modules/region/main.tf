@@ -57,12 +57,13 @@ resource "datadog_agentless_scanner_api_key" "this" {
 }
 
 resource "datadog_agentless_scanner_role" "this" {
-  name               = local.role_name
-  region             = var.region
-  features           = var.scan_own_account ? var.features : []
-  delegate_role_arns = local.delegate_role_arns
-  secret_arns        = [datadog_agentless_scanner_api_key.this.arn]
-  tags               = var.tags
+  name                = local.role_name
+  region              = var.region
+  features            = var.scan_own_account ? var.features : []
+  delegate_role_arns  = local.delegate_role_arns
+  secret_arns         = [datadog_agentless_scanner_api_key.this.arn]
+  scaling_group_names = [var.name]
+  tags                = var.tags
 }
 
 # The newest image that this account has built in the region, unless one is named.
@@ -81,8 +82,9 @@ resource "datadog_agentless_scanner" "this" {
   tags                 = var.tags
 
   settings = {
-    features = var.features
-    accounts = var.accounts
+    features         = var.features
+    scan_own_account = var.scan_own_account
+    accounts         = var.accounts
 
     sinks = {
       datadog = {

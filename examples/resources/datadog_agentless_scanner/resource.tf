@@ -31,6 +31,14 @@ resource "datadog_agentless_scanner" "this" {
 
 resource "datadog_agentless_scanner_role" "this" {
   name = "agentless-scanner"
+
+  # Instances report to the scanner's group when they are ready, and when they may go.
+  scaling_group_names = ["agentless-scanner"]
+
+  reports = {
+    bucket = "package-lists"
+    prefix = "sbom/"
+  }
 }
 
 resource "datadog_agentless_scanner_security_group" "this" {

@@ -15,7 +15,10 @@ use std::sync::Arc;
 
 pub use lifecycle::{Hook, InstanceRefresh};
 pub use schema::{Hardening, Model};
-pub use settings::{Account, DatadogSink, HttpsSink, RateLimits, S3Sink, ScannerSettings, Sinks};
+pub use settings::{
+    Account, DatadogSink, FilesSink, Hosts, HttpsSink, Images, Queue, RateLimits, S3Sink, ScannerSettings,
+    Sinks, Spool, Status, Tasks,
+};
 
 use self::desired::{complete, left_alone, needs_refresh, needs_version, user_data};
 use self::group::is_ours;
@@ -86,6 +89,11 @@ impl<A: Machines> Resource for Scanner<A> {
                           Scaling cannot go back to an earlier one when a refresh fails; with image_id it does.";
             let summary = "Automatic rollback is not available";
             ctx.report(Diagnostic::warning(summary, detail).at("image_parameter"));
+        }
+        if let (true, Some(region), Some(settings)) = (is_launched_anew, &region, planned.settings.get()) {
+            for warning in settings::warnings(settings, region) {
+                ctx.report(warning);
+            }
         }
         if let (true, Some(region), Some(image_id)) = (is_launched_anew, &region, planned.image_id.as_str()) {
             self.checked_image(ctx, region, image_id, planned, "image_id").await?;

@@ -88,7 +88,7 @@ resource "aws_launch_template" "this" {
 
   user_data = base64encode("#cloud-config\n${jsonencode({
     write_files = [{
-      path        = "/etc/agentless-scanner/config.json"
+      path        = "/etc/agentless-scanner/config.yaml"
       owner       = "root:root"
       permissions = "0644"
       content = jsonencode({

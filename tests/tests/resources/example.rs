@@ -22,6 +22,7 @@ async fn every_example_is_applied_and_destroyed() {
     for folder in folders(&examples()) {
         match folder.as_str() {
             "quickstart" => running.spawn(quickstart()),
+            "complete" => running.spawn(complete()),
             "single-region" => running.spawn(single_region()),
             "multi-region" => running.spawn(multi_region()),
             "existing-network" => running.spawn(existing_network()),
@@ -32,7 +33,7 @@ async fn every_example_is_applied_and_destroyed() {
             _ => panic!("no test applies examples/{folder}"),
         };
     }
-    assert_eq!(running.len(), 6);
+    assert_eq!(running.len(), 7);
     let mut failed = 0;
     while let Some(ended) = running.join_next().await {
         failed += usize::from(ended.is_err());
@@ -158,6 +159,87 @@ async fn existing_network() {
     account.assert_as(&before).await;
 }
 
+async fn complete() {
+    const DELEGATE: &str = "arn:aws:iam::444455556666:role/agentless-scanner-delegate";
+    let account = Account::new(&["eu-west-3"]).await;
+    let mut terraform = account.terraform("complete");
+    let key = format!("arn:aws:kms:eu-west-3:{}:key/1234abcd-12ab-34cd-56ef-1234567890ab", account.id);
+    terraform.set_variable("region", "eu-west-3");
+    terraform.set_variable("image_id", account.image("eu-west-3").await);
+    terraform.set_variable("datadog_api_key", KEY);
+    terraform.set_variable("secret_recovery_days", "0");
+    terraform.set_variable("report_bucket", "example-package-lists");
+    terraform.set_variable("report_kms_key_arn", &key);
+    terraform.set_variable("tasks_url", "https://example.com/tasks.json");
+    terraform.set_variable("tasks_public_key", "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3");
+    terraform.set_variable("delegate_role_arn", DELEGATE);
+    terraform.set_variable("external_id", "agreed-id");
+    let before = account.inventory().await;
+    let state = applied(&terraform).await;
+    let configuration = configuration(&output(&state, "user_data"));
+    let told = |pointer: &str| configuration.pointer(pointer).and_then(Json::as_str).map(str::to_owned);
+    // All of the settings but what is for an instance of one's own making: files of it.
+    let keys: BTreeSet<_> =
+        configuration.as_object().expect("an object").keys().map(String::as_str).collect();
+    for key in [
+        "accounts",
+        "discovery_minutes",
+        "exclude_tags",
+        "features",
+        "hosts",
+        "images",
+        "include_tags",
+        "incremental",
+        "lifecycle",
+        "limits",
+        "log_level",
+        "queue",
+        "rate_limits",
+        "region",
+        "regions",
+        "sandbox",
+        "scan_interval_hours",
+        "scan_own_account",
+        "scan_timeout_minutes",
+        "scanner_id",
+        "sinks",
+        "snapshot_timeout_minutes",
+        "spool",
+        "status",
+        "tasks",
+    ] {
+        assert!(keys.contains(key), "{key} is not in {keys:?}");
+    }
+    // What the settings name is what the role permits.
+    let policy = output(&state, "policy");
+    assert_eq!(told("/accounts/0/delegate_role_arn").as_deref(), Some(DELEGATE));
+    assert_eq!(told("/sinks/s3/kms_key_arn").as_deref(), Some(key.as_str()));
+    let group = format!("autoScalingGroupName/{}", told("/lifecycle/group").expect("a group"));
+    let objects =
+        ["bucket", "prefix"].map(|part| told(&format!("/sinks/s3/{part}")).expect("a text")).join("/");
+    let secret = told("/sinks/datadog/api_key").expect("a handle");
+    let secret = secret.trim_start_matches("ENC[").trim_end_matches(']');
+    for named in [DELEGATE, &key, &group, &objects, secret, "autoscaling:CompleteLifecycleAction"] {
+        assert!(policy.contains(named), "{named} is not in {policy}");
+    }
+    // Whoever has no other account leaves the role out.
+    terraform.unset_variable("delegate_role_arn");
+    terraform.unset_variable("external_id");
+    let state = applied(&terraform).await;
+    assert!(!output(&state, "policy").contains("sts:AssumeRole"));
+    terraform.destroy().await.expect("terraform destroy");
+    account.assert_as(&before).await;
+}
+
+/// The file that cloud-init writes for the scanner.
+fn configuration(user_data: &str) -> Json {
+    let document = user_data.strip_prefix("#cloud-config\n").expect("cloud-config");
+    let document: Json = serde_json::from_str(document).expect("JSON, which is YAML");
+    let file = document.pointer("/write_files/0").expect("a file");
+    assert_eq!(file.get("path"), Some(&json!("/etc/agentless-scanner/config.yaml")));
+    serde_json::from_str(file.get("content").and_then(Json::as_str).expect("a text")).expect("JSON as well")
+}
+
 /// Whoever may work in both accounts.
 async fn both_accounts() {
     let (scanner, target) = (Account::new(&["eu-west-1"]).await, Account::new(&["eu-west-1"]).await);
@@ -224,9 +306,16 @@ async fn the_variables_of_examples_are_checked() {
     const SUBNETS: (&str, &str) = ("subnet_ids", r#"["subnet-0123456789abcdef0"]"#);
     const EGRESS: (&str, &str) = ("egress_cidr_blocks", r#"["10.0.0.0/16"]"#);
     const BUCKET: (&str, &str) = ("report_bucket", "example-package-lists");
+    const BUCKET_KEY: (&str, &str) = (
+        "report_kms_key_arn",
+        "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    );
+    const TASKS: (&str, &str) = ("tasks_url", "https://example.com/tasks.json");
+    const TASKS_KEY: (&str, &str) =
+        ("tasks_public_key", "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3");
     const ROLES: (&str, &str) =
         ("scanner_role_arns", r#"["arn:aws:iam::111122223333:role/agentless-scanner"]"#);
-    let examples: [(&str, Variables, Variables); 4] = [
+    let examples: [(&str, Variables, Variables); 5] = [
         (
             "single-region",
             &[REGION, IMAGE],
@@ -241,6 +330,16 @@ async fn the_variables_of_examples_are_checked() {
             "existing-network",
             &[REGION, IMAGE, VPC, SUBNETS, EGRESS, BUCKET],
             &[("egress_cidr_blocks", "[]"), ("subnet_ids", r#"["vpc-1"]"#), ("report_prefix", "lists")],
+        ),
+        (
+            "complete",
+            &[REGION, IMAGE, BUCKET, BUCKET_KEY, TASKS, TASKS_KEY],
+            &[
+                ("tasks_url", "http://example.com/tasks.json"),
+                ("tasks_public_key", "0123456789abcdef"),
+                ("report_kms_key_arn", "alias/reports"),
+                ("delegate_role_arn", "delegate"),
+            ],
         ),
         (
             "cross-account/target-account",

@@ -2,10 +2,11 @@
 
 use scanner_policy::{Region, tags};
 
+use super::lifecycle::told_of;
 use super::schema::{Hardening, Model};
 use super::user_data::{LIMIT, ScannerConfig};
 use crate::aws::{GroupSettings, MetadataOptions, RootVolume, Tags, TemplateContent, TemplateRef};
-use crate::sdk::{Convert, Diagnostic, Value};
+use crate::sdk::{Convert, Diagnostic, Raw, Value};
 
 /// What the launch template is to say.
 pub(super) fn content(plan: &Model, root_device_name: String) -> TemplateContent {
@@ -71,10 +72,15 @@ pub(super) fn complete(plan: Model, region: &Region) -> Result<Model, Diagnostic
 /// # Errors
 /// It is larger than EC2 accepts.
 pub(super) fn user_data(model: &Model, region: &Region) -> Result<Value<String>, Diagnostic> {
-    let (Some(name), true) = (model.name.as_str(), model.settings.to_raw().is_wholly_known()) else {
+    let is_known = |raw: Raw| raw.is_wholly_known();
+    if !model.name.is_known()
+        || !is_known(model.settings.to_raw())
+        || !is_known(model.launch_hook.to_raw())
+        || !is_known(model.termination_hook.to_raw())
+    {
         return Ok(Value::Unknown);
-    };
-    let config = ScannerConfig::new(name, region, model.settings.clone().unwrap_or_default());
+    }
+    let config = ScannerConfig::new(told_of(model), region, model.settings.clone().unwrap_or_default());
     let text = config.to_user_data();
     if text.len() > LIMIT {
         let largest = config.sizes().into_iter().take(3);

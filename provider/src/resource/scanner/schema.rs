@@ -105,11 +105,12 @@ pub(super) fn schema() -> Schema {
         "The machines of a scanner in one region: an Auto Scaling group of hardened instances with the role that reads \
          snapshots of the account's EC2 volumes. Every instance is replaced within about a day, launching the new one \
          before the old one ends.\n\n\
-         ~> **What runs on them is the image's affair.** This version has no scanner image and no service yet: an \
-         instance boots `image_id`, and cloud-init writes `settings` to `/etc/agentless-scanner/config.json`. Scans are \
-         started by hand, with `agentless-scanner scan --config /etc/agentless-scanner/config.json`, which takes from the \
-         file that protection from hostile disks is required (`\"sandbox\": \"required\"`, always written) and leaves \
-         the rest to the service.\n\n\
+         ~> **What runs on them is the image's affair.** The image must start `agentless-scanner run` when it boots, as \
+         systemd's unit of the scanner does; one is not published with this version. The scanner reads \
+         `/etc/agentless-scanner/config.yaml`, which cloud-init writes: the name, the region, the group with its hooks, and \
+         `settings`. It completes the hooks, for which the role must name the group in `scaling_group_names`. \
+         On an image without it, no instance is ever admitted: set `launch_hook = { enabled = false }` and \
+         `termination_hook = { enabled = false }` there.\n\n\
          ~> **A change of what instances are launched with** (the image, the instance type, the settings and so on) \
          makes a new version of the launch template, to which the group is pinned by number, and an instance refresh \
          replaces the instances by ones of that version: `instance_refresh` says how. While it is under way, plans \
@@ -138,14 +139,14 @@ fn identity() -> [Attribute; 4] {
         Attribute::string("arn", "The ARN of the Auto Scaling group.").computed().keeps_state(),
         Attribute::string(
             "name",
-            "The name of the scanner, its Auto Scaling group and its launch template, unique in the region. A change \
-             makes a new scanner.",
+            "The name of the scanner, its Auto Scaling group and its launch template, unique in the region. The scanner \
+             tags with it what it makes. A change makes a new scanner.",
         )
         .required()
         .replaces()
-        .validate(validator::length(3..=128))
-        .validate(validator::characters("letters, digits and `()./_-`", |character| {
-            character.is_ascii_alphanumeric() || "()./_-".contains(character)
+        .validate(validator::length(3..=64))
+        .validate(validator::characters("letters, digits and `._-`", |character| {
+            character.is_ascii_alphanumeric() || "._-".contains(character)
         })),
         region_attribute(" whose hosts are scanned"),
     ]

@@ -368,7 +368,7 @@ async fn an_import_finds_everything() {
     let (_, mut stage) = start();
     let config = Model {
         settings: log_debug().into(),
-        launch_hook: Hook::default().into(),
+        launch_hook: Hook { heartbeat_timeout: 900.into(), ..Hook::default() }.into(),
         root_volume_kms_key_id: "alias/volumes".into(),
         tags: Value::Known([("a".to_owned(), "b".to_owned())].into()),
         ..config()

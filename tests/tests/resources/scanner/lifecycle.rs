@@ -128,7 +128,7 @@ async fn an_interrupted_refresh_goes_on_and_a_later_change_supersedes_one() {
 #[tokio::test]
 async fn hooks_are_made_with_the_group_and_set_right() {
     let setting = Setting::new().await;
-    let more = "launch_hook = {}\n  termination_hook = { heartbeat_timeout = 900 }";
+    let more = "termination_hook = { heartbeat_timeout = 900 }";
     let terraform = terraform(&setting.config(more)).await;
     terraform.apply().await.unwrap();
     terraform.assert_empty_plans().await.unwrap();
@@ -161,10 +161,12 @@ async fn hooks_are_made_with_the_group_and_set_right() {
     assert_repaired(&terraform, SCANNER).await;
     assert_eq!(told(&hooks(name).await), expected);
 
-    terraform.set_config(&setting.config("")).unwrap();
+    let off = "launch_hook = { enabled = false }\n  termination_hook = { enabled = false }";
+    terraform.set_config(&setting.config(off)).unwrap();
     terraform.apply().await.unwrap();
     terraform.assert_empty_plans().await.unwrap();
     assert_eq!(hooks(name).await, []);
+    terraform.assert_import_verifies(SCANNER, name, &[]).await.unwrap();
     terraform.destroy().await.unwrap();
 }
 
@@ -207,19 +209,38 @@ async fn an_image_by_parameter_is_launched_and_the_plan_says_what_that_costs() {
 async fn every_setting_reaches_the_instances_and_shows_when_it_is_changed() {
     let setting = Setting::new().await;
     let settings = r#"settings = {
+    regions             = ["us-east-1", "us-west-2"]
+    scan_own_account    = false
     scan_interval_hours = 6
+    discovery_minutes   = 30
+    incremental         = true
     features            = ["hosts", "images"]
+    hosts               = { volumes = "root", stopped = false, vendor_agent = "scan" }
+    images              = { used = false }
     include_tags        = { env = "prod" }
     exclude_tags        = { scan = "*" }
     accounts = [
       { delegate_role_arn = "arn:aws:iam::222233334444:role/delegate", external_id = "id" },
       { delegate_role_arn = "arn:aws:iam::333344445555:role/delegate" },
     ]
-    sinks = {
-      s3      = { bucket = "reports", prefix = "sbom/" }
-      datadog = { api_key = "ENC[arn:aws:secretsmanager:us-east-1:123456789012:secret:key-AbCdEf]" }
+    snapshot_timeout_minutes = 90
+    scan_timeout_minutes     = 240
+    queue                    = { workers = 8, snapshots = 50 }
+    rate_limits              = { block_get = 500 }
+    tasks = {
+      url        = "https://example.com/tasks.json"
+      public_key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"
     }
-    rate_limits = { block_get = 500 }
+    sinks = {
+      files   = { directory = "/srv/reports" }
+      s3      = { bucket = "reports", prefix = "sbom/", region = "us-west-2" }
+      datadog = { api_key = "ENC[arn:aws:secretsmanager:us-east-1:123456789012:secret:key-AbCdEf]", env = "prod" }
+      https   = { url = "https://example.com/reports" }
+    }
+    spool   = { megabytes = 1024 }
+    ca_file = "/etc/ssl/own.pem"
+    status  = { enabled = false }
+    limits  = { analyser_seconds = 7200, symlinks = 0 }
   }"#;
     let terraform = terraform(&setting.config(settings)).await;
     terraform.apply().await.unwrap();
@@ -252,6 +273,13 @@ async fn every_setting_reaches_the_instances_and_shows_when_it_is_changed() {
         ("sinks = { https = { url = \"http://example.com\" } }", "https://example.com/reports"),
         ("sinks = {}", "sinks names no sink"),
         ("scan_interval_hours = 0", "scan_interval_hours"),
+        ("regions = [\"frankfurt\"]", "settings.regions"),
+        ("scan_own_account = false", "Nothing to scan"),
+        ("scan_timeout_minutes = 1440", "scan_timeout_minutes"),
+        ("hosts = { volumes = \"some\" }", "volumes"),
+        ("tasks = { poll_seconds = 30 }", "tasks names no place"),
+        ("tasks = { url = \"https://example.com\", public_key = \"key\" }", "public key of minisign"),
+        ("limits = { stps = 5 }", "\"stps\""),
     ] {
         terraform.set_config(&setting.config(&format!("settings = {{ {wrong} }}"))).unwrap();
         let failed = terraform.plan_fails().await.unwrap();

@@ -104,7 +104,7 @@ async fn a_failure_at_each_call_of_a_change_converges_at_the_next_apply() {
         let (aws, mut stage) = start();
         stage.apply(&config()).await.unwrap();
         let changed = Model {
-            launch_hook: Hook::default().into(),
+            launch_hook: Hook { heartbeat_timeout: 900.into(), ..Hook::default() }.into(),
             tags: Value::Known([("a".to_owned(), "b".to_owned())].into()),
             ..newer()
         };
