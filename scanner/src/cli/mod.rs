@@ -88,7 +88,7 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
         }
     };
     // What can be changed of it, only the service changes.
-    let _log = cli.log.start();
+    let log = cli.log.start();
     let exit = match cli.verb {
         Verb::Scan(scan) => scan.run(cli.log, catalogue),
         Verb::Inspect(inspect) => inspect.run(cli.log),
