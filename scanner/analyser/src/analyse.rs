@@ -14,7 +14,7 @@ use agentless_core::task::{Scope, Task};
 use crate::chain;
 use crate::contain::{Panicked, contained};
 use crate::container::Stores;
-use crate::extract::{self, Around, Findings, Gap, Room};
+use crate::extract::{self, Around, Findings, Gap, Room, agent};
 use crate::files::{self, FileError};
 use crate::fs::{FsPath, Tree};
 use crate::limits::Limits;
@@ -75,13 +75,14 @@ pub fn target(id: &str, source: Source<'_>, scope: Scope, limits: &Limits) -> St
                 }
             };
             let held_by = contained(|| held_by(&storage, (report, tree), &findings)).unwrap_or_default();
-            (findings, held_by, containers)
+            let has_agent = report.is_system && contained(|| agent::lists_packages(tree)).unwrap_or_default();
+            (findings, held_by, has_agent, containers)
         })
         .collect();
     let mut report = storage.close();
     let hosts = std::mem::take(&mut report.trees);
-    for (mut tree, (findings, held_by, containers)) in hosts.into_iter().zip(found) {
-        (tree.findings, tree.held_by) = (findings, held_by);
+    for (mut tree, (findings, held_by, has_agent, containers)) in hosts.into_iter().zip(found) {
+        (tree.findings, tree.held_by, tree.agent_lists_packages) = (findings, held_by, has_agent);
         report.trees.push(tree);
         report.trees.extend(containers);
     }
@@ -162,11 +163,15 @@ fn places(
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
+    use std::sync::Arc;
 
     use agentless_core::fs::Directory;
 
     use super::*;
     use crate::fs::{DirEntry, FileSystem, FsError, Identity, Inode, Journal as FsJournal, Stat, Xattr};
+    use crate::storage::test_image::ext4;
+    use crate::storage::{Disk, DiskState};
+    use crate::volume::MemoryVolume;
 
     /// A directory whose files this program cannot read without an error of its own.
     #[derive(Debug)]
@@ -219,6 +224,27 @@ mod tests {
             visit: &mut dyn FnMut(Xattr<'_>) -> ControlFlow<()>,
         ) -> Result<(), FsError> {
             self.0.xattrs(inode, visit)
+        }
+    }
+
+    #[test]
+    fn an_agent_that_lists_the_packages_itself_is_reported() {
+        const ON: &str = "sbom:\n  enabled: true\n  host:\n    enabled: true\n";
+        let limits = Limits::default();
+        for (release, configuration, expected) in [
+            ("ID=test\n", ON, true),
+            ("ID=test\n", "sbom:\n  enabled: true\n", false),
+            // Not a system, so whatever lies there is of none.
+            ("", ON, false),
+        ] {
+            let mut files = vec![("etc/datadog-agent/datadog.yaml", configuration)];
+            files
+                .extend([("etc/os-release", release)].into_iter().filter(|(_, release)| !release.is_empty()));
+            let state = DiskState::Open(Arc::new(MemoryVolume::new(ext4(&files, &[]))));
+            let disk = Disk { id: "vol-1".to_owned(), device: None, state };
+            let report = target("i-1", Source::Disks(&[disk]), Scope::default(), &limits);
+            let found: Vec<_> = report.trees.iter().map(|tree| tree.agent_lists_packages).collect();
+            assert_eq!(found, [expected], "{files:?}");
         }
     }
 

@@ -4,6 +4,7 @@
 pub use crate::analyse::survey::encoded_machine as machine;
 pub use crate::boot::fuzz_boot as boot_loaders;
 pub use crate::database::bolt::fuzz_bolt as bolt;
+pub use crate::extract::agent::fuzz_agent as agent;
 pub use crate::extract::lang::fuzz_dotnet as dotnet;
 pub use crate::extract::lang::fuzz_gemspec as gemspec;
 pub use crate::extract::lang::fuzz_go as go_buildinfo;

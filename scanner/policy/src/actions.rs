@@ -27,6 +27,9 @@ pub static ALL: &[&Action] = &[
     &DECRYPT,
     &GET_FUNCTION,
     &GET_LAYER_VERSION,
+    &LIST_ALIASES,
+    &LIST_FUNCTIONS,
+    &LIST_TAGS,
 ];
 
 /// Every action of the service around the scans, sorted by name. Each is granted for the resources that are named in
@@ -76,6 +79,12 @@ pub const ECR_GET_DOWNLOAD_URL_FOR_LAYER: Call = Call::new(&GET_DOWNLOAD_URL_FOR
 pub const LAMBDA_GET_FUNCTION: Call = Call::new(&GET_FUNCTION);
 /// Get the address of a layer of functions.
 pub const LAMBDA_GET_LAYER_VERSION: Call = Call::new(&GET_LAYER_VERSION);
+/// List the aliases of a function.
+pub const LAMBDA_LIST_ALIASES: Call = Call::new(&LIST_ALIASES);
+/// List functions.
+pub const LAMBDA_LIST_FUNCTIONS: Call = Call::new(&LIST_FUNCTIONS);
+/// Look the tags of a function up.
+pub const LAMBDA_LIST_TAGS: Call = Call::new(&LIST_TAGS);
 /// Store a package list.
 pub const S3_PUT_OBJECT: Call = Call::new(&PUT_OBJECT);
 /// Read a secret.
@@ -147,16 +156,16 @@ static DELETE_SNAPSHOT: Action = Action {
 
 static DESCRIBE_IMAGES: Action = Action {
     name: "ec2:DescribeImages",
-    reason: "Find the snapshots of the image to scan, and its owner's opt-out.",
+    reason: "Find the images to scan, their snapshots, and their owners' opt-outs.",
     trigger: Trigger::Request(RateClass::Read),
     grants: &[(&grant::FIND_WHAT_TO_SCAN, IMAGES)],
 };
 
 static DESCRIBE_INSTANCES: Action = Action {
     name: "ec2:DescribeInstances",
-    reason: "Find the volumes of the instance to scan.",
+    reason: "Find the instances to scan, their volumes, and the images that they were started from.",
     trigger: Trigger::Request(RateClass::Read),
-    grants: &[(&grant::FIND_WHAT_TO_SCAN, HOSTS)],
+    grants: &[(&grant::FIND_WHAT_TO_SCAN, BOTH)],
 };
 
 static DESCRIBE_SNAPSHOTS: Action = Action {
@@ -213,6 +222,27 @@ static GET_LAYER_VERSION: Action = Action {
     reason: "Get the address from which a layer of a function is read.",
     trigger: Trigger::Request(RateClass::Lambda),
     grants: &[(&grant::READ_LAYERS_NOT_OPTED_OUT, FUNCTIONS)],
+};
+
+static LIST_ALIASES: Action = Action {
+    name: "lambda:ListAliases",
+    reason: "Learn which published versions of a function are in use.",
+    trigger: Trigger::Request(RateClass::Lambda),
+    grants: &[(&grant::READ_FUNCTIONS_NOT_OPTED_OUT, FUNCTIONS)],
+};
+
+static LIST_FUNCTIONS: Action = Action {
+    name: "lambda:ListFunctions",
+    reason: "Find the functions to scan, and their versions.",
+    trigger: Trigger::Request(RateClass::Lambda),
+    grants: &[(&grant::FIND_WHAT_TO_SCAN, FUNCTIONS)],
+};
+
+static LIST_TAGS: Action = Action {
+    name: "lambda:ListTags",
+    reason: "Learn the tags of a function, its owner's opt-out among them.",
+    trigger: Trigger::Request(RateClass::Lambda),
+    grants: &[(&grant::TELL_TAGS_OF_FUNCTIONS, FUNCTIONS)],
 };
 
 static COMPLETE_LIFECYCLE_ACTION: Action = Action {
@@ -310,7 +340,7 @@ mod tests {
     #[test]
     fn actions_that_change_something_are_restricted() {
         for action in ALL {
-            let reads = action.name.starts_with("ec2:Describe");
+            let reads = action.name.starts_with("ec2:Describe") || action.name == "lambda:ListFunctions";
             for (grant, _) in action.grants {
                 assert_eq!(grant.resource == grant::Resource::Any, reads, "{action}");
                 assert!(!grant.conditions.is_empty(), "{action}");

@@ -371,7 +371,8 @@ mod tests {
                     "Resource": ["arn:aws:kms:eu-central-1:111122223333:key/*"],
                     "Condition": {
                         "StringEquals": {"kms:ViaService": "ec2.eu-central-1.amazonaws.com"},
-                        "ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "aws:ebs:id"}
+                        "ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": "aws:ebs:id"},
+                        "StringNotEquals": {"aws:ResourceTag/DatadogAgentlessScanner": "false"}
                     }
                 }
             ]

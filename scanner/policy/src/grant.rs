@@ -118,6 +118,7 @@ pub(crate) static GRANTS: &[&Grant] = &[
     &READ_AND_DELETE_OWN_SNAPSHOTS,
     &DECRYPT_BLOCKS_OF_SNAPSHOTS,
     &LET_EC2_USE_KEYS_FOR_COPIES,
+    &TELL_TAGS_OF_FUNCTIONS,
     &READ_FUNCTIONS_NOT_OPTED_OUT,
     &READ_LAYERS_NOT_OPTED_OUT,
     &READ_REPOSITORIES_NOT_OPTED_OUT,
@@ -132,15 +133,14 @@ pub(crate) static GRANTS: &[&Grant] = &[
 
 /// The one statement on `*`: AWS offers no restriction of these to resources. They change nothing, tell what there is and
 /// not what is in it, and are held to the regions that are scanned.
-pub(crate) static FIND_WHAT_TO_SCAN: Grant = Grant {
-    sid: "FindWhatToScan",
-    resource: Resource::Any,
-    conditions: &[Condition {
-        operator: "StringEquals",
-        key: ConditionKey::Named("aws:RequestedRegion"),
-        value: ConditionValue::Regions,
-    }],
-};
+pub(crate) static FIND_WHAT_TO_SCAN: Grant =
+    Grant { sid: "FindWhatToScan", resource: Resource::Any, conditions: IN_SCANNED_REGIONS };
+
+const IN_SCANNED_REGIONS: &[Condition] = &[Condition {
+    operator: "StringEquals",
+    key: ConditionKey::Named("aws:RequestedRegion"),
+    value: ConditionValue::Regions,
+}];
 
 /// A volume whose owner set the tag to `false` is refused by IAM, whatever the scanner's own filter does.
 /// `StringNotEquals` holds where the tag is absent.
@@ -211,7 +211,7 @@ pub(crate) static READ_AND_DELETE_OWN_SNAPSHOTS: Grant = Grant {
 };
 
 /// Keys only for EBS, and only through it. The encryption context's value is not pinned to a snapshot id: on a snapshot
-/// just made from a volume it is the volume's.
+/// just made from a volume it is the volume's. A key with the tag of the opt-out is refused, whatever it encrypts.
 pub(crate) static DECRYPT_BLOCKS_OF_SNAPSHOTS: Grant = Grant {
     sid: "DecryptBlocksOfSnapshots",
     resource: Resource::Keys,
@@ -226,10 +226,11 @@ pub(crate) static DECRYPT_BLOCKS_OF_SNAPSHOTS: Grant = Grant {
             key: ConditionKey::Named("kms:EncryptionContextKeys"),
             value: ConditionValue::Text("aws:ebs:id"),
         },
+        NOT_WITH_THE_OPT_OUT,
     ],
 };
 
-/// Keys only for EBS, only through EC2, and only for what EC2 itself does with them.
+/// Keys only for EBS, only through EC2, and only for what EC2 itself does with them; none that is opted out.
 pub(crate) static LET_EC2_USE_KEYS_FOR_COPIES: Grant = Grant {
     sid: "LetEc2UseKeysForCopies",
     resource: Resource::Keys,
@@ -244,6 +245,7 @@ pub(crate) static LET_EC2_USE_KEYS_FOR_COPIES: Grant = Grant {
             key: ConditionKey::Named("kms:EncryptionContextKeys"),
             value: ConditionValue::Text("aws:ebs:id"),
         },
+        NOT_WITH_THE_OPT_OUT,
         Condition {
             operator: "Bool",
             key: ConditionKey::Named("kms:GrantIsForAWSResource"),
@@ -251,6 +253,10 @@ pub(crate) static LET_EC2_USE_KEYS_FOR_COPIES: Grant = Grant {
         },
     ],
 };
+
+/// Also of functions that are opted out: by their tags that is known, and said.
+pub(crate) static TELL_TAGS_OF_FUNCTIONS: Grant =
+    Grant { sid: "TellTagsOfFunctions", resource: Resource::Functions, conditions: IN_SCANNED_REGIONS };
 
 /// A function whose owner set the tag to `false` is refused by IAM, as a volume is.
 pub(crate) static READ_FUNCTIONS_NOT_OPTED_OUT: Grant =
@@ -327,8 +333,10 @@ pub(crate) static ENCRYPT_REPORTS: Grant = Grant {
     }],
 };
 
-const NOT_OPTED_OUT: &[Condition] = &[Condition {
+const NOT_OPTED_OUT: &[Condition] = &[NOT_WITH_THE_OPT_OUT];
+
+const NOT_WITH_THE_OPT_OUT: Condition = Condition {
     operator: "StringNotEquals",
     key: ConditionKey::ResourceTag(tags::SCANNER),
     value: ConditionValue::Text(tags::FALSE),
-}];
+};

@@ -25,7 +25,8 @@ const SPECIAL: &[Partition] = &[
 ];
 
 impl Partition {
-    pub(crate) fn of_region(region: &str) -> Self {
+    /// The partition of the region of this name. An unknown name is taken for one of the commercial partition.
+    pub fn of_region(region: &str) -> Self {
         SPECIAL
             .iter()
             .copied()

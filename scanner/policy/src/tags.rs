@@ -1,7 +1,7 @@
 //! The tags on everything the scanner creates, which the conditions of its policy name, and those of its images.
 
-/// On every resource that a scanner made, with the value [`TRUE`]. On a volume, [`FALSE`] is its owner's opt-out:
-/// IAM then refuses the snapshot.
+/// On every resource that a scanner made, with the value [`TRUE`]. [`FALSE`] is the opt-out of its owner: on an instance or
+/// an image the scanner passes it over; on a volume, a snapshot, a key or a function IAM also refuses it.
 pub const SCANNER: &str = "DatadogAgentlessScanner";
 
 /// The scan that made the resource.
@@ -34,5 +34,5 @@ pub const PREFIX: &str = SCANNER;
 /// The value of [`SCANNER`] on what a scanner made.
 pub const TRUE: &str = "true";
 
-/// The value of [`SCANNER`] on a volume that must not be scanned.
+/// The value of [`SCANNER`] on what must not be scanned.
 pub const FALSE: &str = "false";

@@ -125,6 +125,20 @@ fn checks_of_a_scan_of_an_image() -> Vec<Check> {
     ]
 }
 
+/// What AWS checks while functions are found.
+fn checks_of_finding_functions() -> Vec<Check> {
+    let anything = "arn:aws:lambda:eu-central-1:111122223333:*";
+    let function = "arn:aws:lambda:eu-central-1:111122223333:function:orders";
+    vec![
+        Check::new("lambda:ListFunctions", anything).with("aws:RequestedRegion", "eu-central-1"),
+        // Also of one that is opted out.
+        Check::new("lambda:ListTags", function)
+            .with("aws:RequestedRegion", "eu-central-1")
+            .resource_tag("false"),
+        Check::new("lambda:ListAliases", function),
+    ]
+}
+
 /// What AWS checks while functions are scanned: one with a layer of another account, and one that is a container image.
 fn checks_of_a_scan_of_functions() -> Vec<Check> {
     vec![
@@ -145,6 +159,7 @@ fn checks_of_all_scans() -> Vec<Check> {
     [
         checks_of_a_scan(),
         checks_of_a_scan_of_an_image(),
+        checks_of_finding_functions(),
         checks_of_a_scan_of_functions(),
         checks_of_a_rescan(),
     ]
@@ -249,6 +264,30 @@ fn what_is_not_the_scanners_is_denied() {
             Check::new("kms:Decrypt", "arn:aws:kms:eu-central-1:444455556666:key/1234abcd")
                 .with("kms:ViaService", "ec2.eu-central-1.amazonaws.com")
                 .with_list("kms:EncryptionContextKeys", &["aws:ebs:id"]),
+        ),
+        (
+            "an opted-out key",
+            Check::new("kms:Decrypt", KEY)
+                .with("kms:ViaService", "ec2.eu-central-1.amazonaws.com")
+                .with_list("kms:EncryptionContextKeys", &["aws:ebs:id"])
+                .resource_tag("false"),
+        ),
+        (
+            "an opted-out key for a copy",
+            Check::new("kms:CreateGrant", KEY)
+                .with("kms:ViaService", "ec2.eu-central-1.amazonaws.com")
+                .with_list("kms:EncryptionContextKeys", &["aws:ebs:id"])
+                .with_truth("kms:GrantIsForAWSResource", true)
+                .resource_tag("false"),
+        ),
+        (
+            "functions listed elsewhere",
+            Check::new("lambda:ListFunctions", "arn:aws:lambda:us-east-1:111122223333:*")
+                .with("aws:RequestedRegion", "us-east-1"),
+        ),
+        (
+            "the aliases of an opted-out function",
+            Check::new("lambda:ListAliases", FUNCTION).resource_tag("false"),
         ),
         ("a snapshot made public", Check::new("ec2:ModifySnapshotAttribute", SNAPSHOT).resource_tag("true")),
         (
@@ -389,15 +428,24 @@ fn a_feature_brings_what_it_needs_and_no_more() {
     let hosts = PolicyDocument::for_scanner(&scope, &[Feature::Hosts]).unwrap();
     assert!(checks_of_a_scan().iter().all(|check| check.is_allowed_by(&hosts)));
     assert!(!checks_of_a_scan_of_an_image().iter().any(|check| check.is_allowed_by(&hosts)));
-    assert!(!checks_of_a_scan_of_functions().iter().any(|check| check.is_allowed_by(&hosts)));
-    assert!(!checks_of_a_rescan().iter().any(|check| check.is_allowed_by(&hosts)));
+    let rescan = checks_of_a_rescan();
+    assert!(!rescan.iter().any(|check| check.is_allowed_by(&hosts)));
     let incremental = PolicyDocument::for_scanner(&scope, &[Feature::Hosts, Feature::Incremental]).unwrap();
-    assert!(checks_of_a_rescan().iter().all(|check| check.is_allowed_by(&incremental)));
+    assert!(rescan.iter().all(|check| check.is_allowed_by(&incremental)));
     assert_eq!(incremental.actions().len(), hosts.actions().len() + 1);
+    let images = PolicyDocument::for_scanner(&scope, &[Feature::Images]).unwrap();
+    // Those in use are known by what uses them.
+    let instances =
+        Check::new("ec2:DescribeInstances", INSTANCES).with("aws:RequestedRegion", "eu-central-1");
+    assert!(
+        checks_of_a_scan_of_an_image().iter().chain([&instances]).all(|check| check.is_allowed_by(&images))
+    );
+    let of_functions = [checks_of_finding_functions(), checks_of_a_scan_of_functions()].concat();
+    assert!(!of_functions.iter().any(|check| check.is_allowed_by(&hosts)));
 
     let functions = PolicyDocument::for_scanner(&scope, &[Feature::Functions]).unwrap();
-    let needed: Vec<_> = checks_of_a_scan_of_functions().iter().map(|check| check.action).collect();
-    assert!(checks_of_a_scan_of_functions().iter().all(|check| check.is_allowed_by(&functions)));
+    let needed: Vec<_> = of_functions.iter().map(|check| check.action).collect();
+    assert!(of_functions.iter().all(|check| check.is_allowed_by(&functions)));
     let mut granted = functions.actions();
     granted.sort_by_key(|action| needed.iter().position(|needed| needed == action));
     assert_eq!(granted, needed);

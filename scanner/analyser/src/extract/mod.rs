@@ -5,6 +5,7 @@
 
 #![warn(clippy::arithmetic_side_effects)]
 
+pub(crate) mod agent;
 mod depend;
 mod find;
 mod format;

@@ -229,6 +229,8 @@ pub struct TreeReport {
     pub is_system: bool,
     /// The container whose files these are, if it is one.
     pub container: Option<Container>,
+    /// Whether a Datadog agent on this system is configured to list its packages by itself.
+    pub agent_lists_packages: bool,
     /// What is mounted in it, the root first. Never empty.
     pub mounts: Vec<MountReport>,
     /// What its `/etc/fstab` would have mounted beside, and is not.
@@ -306,6 +308,11 @@ impl TargetReport {
             let system = tree.findings.operating_system.as_ref()?;
             Some((tree.filesystem_of(&system.evidence.path), system))
         })
+    }
+
+    /// Whether a Datadog agent on a system of it is configured to list the packages of its host by itself.
+    pub fn has_listing_agent(&self) -> bool {
+        self.storage.trees.iter().any(|tree| tree.agent_lists_packages)
     }
 
     /// Everything that could not be read.

@@ -97,8 +97,14 @@ impl Assembly {
         match part {
             Part::Devices(devices) => self.add_devices(devices),
             Part::Filesystems(filesystems) => self.add_filesystems(filesystems),
-            Part::Tree { is_system, container, operating_system } => {
-                self.add_tree(is_system, container.map(|container| *container), operating_system)
+            Part::Tree { is_system, container, operating_system, agent_lists_packages } => {
+                let container = container.map(|container| *container);
+                if agent_lists_packages && (container.is_some() || !is_system) {
+                    return Err(WireError::protocol("a report with an agent that is on no host"));
+                }
+                self.add_tree(is_system, container, operating_system)?;
+                self.tree()?.agent_lists_packages = agent_lists_packages;
+                Ok(())
             }
             Part::Mounts(mounts) => self.add_mounts(mounts),
             Part::Packages(packages) => self.add_packages(packages),

@@ -32,7 +32,15 @@ pub fn fit(report: &mut StorageReport, limits: &Limits) {
     let place = longest_place(&report.devices, &report.filesystems);
     notes.each = place;
     for tree in &mut report.trees {
-        let TreeReport { is_system: _, container, mounts, unmounted, findings, held_by } = tree;
+        let TreeReport {
+            is_system: _,
+            agent_lists_packages: _,
+            container,
+            mounts,
+            unmounted,
+            findings,
+            held_by,
+        } = tree;
         let Findings { operating_system, packages: installed, gaps, sources } = findings;
         cut_all(operating_system, MOST_SHORT);
         cut_all(container, MOST_SHORT);

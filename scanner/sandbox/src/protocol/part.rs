@@ -26,6 +26,8 @@ pub enum Part {
         container: Option<Box<Container>>,
         /// What the system calls itself.
         operating_system: Option<OperatingSystem>,
+        /// Whether a Datadog agent on it is configured to list its packages by itself.
+        agent_lists_packages: bool,
     },
     /// What is mounted in the tree.
     Mounts(Vec<MountReport>),
@@ -46,10 +48,11 @@ pub fn parts(report: StorageReport) -> impl Iterator<Item = Part> {
     let StorageReport { volumes: _, devices, filesystems, trees } = report;
     let storage = batches(devices).map(Part::Devices).chain(batches(filesystems).map(Part::Filesystems));
     let trees = trees.into_iter().flat_map(|tree| {
-        let TreeReport { is_system, container, mounts, unmounted, findings, held_by } = tree;
+        let TreeReport { is_system, container, agent_lists_packages, mounts, unmounted, findings, held_by } =
+            tree;
         let container = container.map(Box::new);
         let Findings { operating_system, packages, gaps, sources } = findings;
-        std::iter::once(Part::Tree { is_system, container, operating_system })
+        std::iter::once(Part::Tree { is_system, container, operating_system, agent_lists_packages })
             .chain(batches(mounts).map(Part::Mounts))
             .chain(batches(unmounted).map(Part::Unmounted))
             .chain(batches(packages).map(Part::Packages))

@@ -91,6 +91,7 @@ fn tree() -> TreeReport {
     TreeReport {
         is_system: true,
         container: None,
+        agent_lists_packages: true,
         mounts: vec![MountReport { path: "/".to_owned(), filesystem: 0, part: None, assumed: None }],
         unmounted: vec![unmounted],
         held_by: [(evidence.path.clone(), 0)].into(),

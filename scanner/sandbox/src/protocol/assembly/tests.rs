@@ -93,6 +93,16 @@ fn a_tree_begins_with_its_root() {
 }
 
 #[test]
+fn an_agent_is_on_a_host() {
+    for change in [
+        |report: &mut StorageReport| report.trees[0].is_system = false,
+        |report: &mut StorageReport| report.trees[0].container = Some(Container::default()),
+    ] {
+        assert_eq!(refusal(change), "a report with an agent that is on no host");
+    }
+}
+
+#[test]
 fn packages_come_in_order_and_once() {
     let refused = |names: &[&str]| {
         refusal(|report| {
@@ -428,11 +438,12 @@ fn tree(filesystems: usize) -> impl Strategy<Value = TreeReport> {
     );
     let places = btree_map(text(), 0..filesystems, 0..4);
     let mounts = (mount(), vec(mount(), 0..4), vec(unmounted, 0..3));
-    (any::<bool>(), option::of(container()), mounts, findings, places).prop_map(
-        |(is_system, container, (mut root, mut mounts, unmounted), findings, held_by)| {
+    (any::<[bool; 2]>(), option::of(container()), mounts, findings, places).prop_map(
+        |([is_system, has_agent], container, (mut root, mut mounts, unmounted), findings, held_by)| {
+            let agent_lists_packages = has_agent && is_system && container.is_none();
             root.path = "/".to_owned();
             mounts.insert(0, root);
-            TreeReport { is_system, container, mounts, unmounted, findings, held_by }
+            TreeReport { is_system, container, agent_lists_packages, mounts, unmounted, findings, held_by }
         },
     )
 }
