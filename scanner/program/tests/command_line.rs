@@ -534,6 +534,8 @@ fn help_is_that_of_the_golden_files() {
         ("scan", &["scan", "--help"]),
         ("inspect", &["inspect", "--help"]),
         ("list", &["list", "--help"]),
+        ("config", &["config", "--help"]),
+        ("config-check", &["config", "check", "--help"]),
     ] {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/help/{verb}.txt"));
         let help = run(arguments).out;

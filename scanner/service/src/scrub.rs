@@ -285,8 +285,7 @@ fn bare_length(text: &[u8]) -> usize {
         }
         match byte {
             b'[' | b'(' | b'{' => depth = depth.saturating_add(1),
-            b']' | b')' | b'}' if depth == 0 => break,
-            b']' | b')' | b'}' => {
+            b']' | b')' | b'}' if depth > 0 => {
                 depth = depth.saturating_sub(1);
                 if depth == 0 {
                     // `ENC[…]`, `Some(…)`: what follows is looked at as any value.
@@ -294,8 +293,7 @@ fn bare_length(text: &[u8]) -> usize {
                     continue;
                 }
             }
-            b'"' | b'\'' | b',' | b';' | b'&' | b'<' | b'>' | b'\\' | 0x1b if depth == 0 => break,
-            _ if byte.is_ascii_whitespace() && depth == 0 => break,
+            _ if depth == 0 && (byte.is_ascii_whitespace() || b"])}\"',;&<>\\\x1b".contains(&byte)) => break,
             _ => {}
         }
         length = length.saturating_add(1);

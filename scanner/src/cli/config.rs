@@ -1,7 +1,6 @@
 //! `agentless-scanner config`: whether the configuration is right, and what is in effect.
 
 use std::error::Error;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use agentless_service::settings::{Mistakes, Settings};

@@ -199,7 +199,7 @@ mod tests {
         let _ = fs::remove_file(&command);
         fs::write(&command, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&command, Permissions::from_mode(mode)).unwrap();
-        SecretBackend { command, arguments: Vec::new(), timeout: Duration::from_secs(60), output_bytes: 1000 }
+        SecretBackend { command, arguments: Vec::new(), timeout: Duration::from_mins(1), output_bytes: 1000 }
     }
 
     async fn ask(backend: &SecretBackend) -> Result<BTreeMap<String, Secret>, String> {

@@ -252,7 +252,9 @@ pub(super) fn check(key: &Key, node: &Node, mistakes: &mut Mistakes) {
             }
         }
         (Kind::Accounts, Content::List(list)) => {
-            list.iter().for_each(|entry| check_account(key, entry, mistakes))
+            for entry in list {
+                check_account(key, entry, mistakes);
+            }
         }
         (
             Kind::Text(_) | Kind::Secret | Kind::Choices(_) | Kind::Texts(_) | Kind::Tags | Kind::Accounts,

@@ -146,7 +146,7 @@ fn content(path: &Path) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..at).unwrap_or_default();
-        let line = before.iter().filter(|&&byte| byte == b'\n').count().saturating_add(1);
+        let line = before.split(|&byte| byte == b'\n').count();
         io::Error::other(format!("line {line} has bytes that are not UTF-8"))
     })
 }

@@ -159,11 +159,14 @@ impl Tree<'_> {
             }
         }
         match event {
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart if self.root.is_some() => {
                 Err("a configuration is one document, and here begins a second")
             }
-            Event::DocumentStart => Ok(()),
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart
+            | Event::DocumentEnd => Ok(()),
             Event::Alias(_) => Err(
                 "aliases (*name) have no place in a configuration; a text that begins with * needs quotes",
             ),

@@ -18,6 +18,12 @@ fn given(text: &str, env: &[(&str, &str)], sets: &[&str]) -> Result<Settings, Ve
     read.map_err(|mistakes| mistakes.to_string().lines().map(str::to_owned).collect())
 }
 
+/// A file with this many keys that there are not.
+fn unknown_keys(count: usize) -> String {
+    let keys: Vec<_> = (0..count).map(|number| format!("k{number}: 1")).collect();
+    keys.join("\n")
+}
+
 /// A file with every section, as somebody might write it.
 const COMPLETE: &str = r#"
 # The scanner of the team.
@@ -223,9 +229,9 @@ fn all_mistakes_are_told() {
         "scaner_id: a\nregion: moon\nregion: x\nqueue: {workers: 0, size: 1}\nsinks: {s3: {prefix: /}}",
     )
     .unwrap_err();
-    let places: Vec<_> = mistakes.iter().map(|mistake| mistake.splitn(4, ':').nth(1).unwrap()).collect();
+    let places: Vec<_> = mistakes.iter().map(|mistake| mistake.split(':').nth(1).unwrap()).collect();
     assert_eq!(places, ["3", "1", "4", "2", "4", "5", "5"], "{mistakes:#?}");
-    let many: String = (0..1000).map(|number| format!("k{number}: 1\n")).collect();
+    let many = unknown_keys(1000);
     let mistakes = Settings::parse(Path::new("config.yaml"), &many).unwrap_err();
     assert_eq!((mistakes.iter().count(), mistakes.further()), (100, 900));
     assert_eq!(
@@ -388,7 +394,7 @@ fn files_are_bounded_and_named() {
     assert!(load().unwrap_err().starts_with("could not read the configuration /"));
     std::fs::write(&path, "region: eu-west-1").unwrap();
     assert_eq!(load().unwrap().region.as_deref(), Some("eu-west-1"));
-    std::fs::write(&path, [b'#'; MOST_BYTES + 1]).unwrap();
+    std::fs::write(&path, vec![b'#'; MOST_BYTES + 1]).unwrap();
     assert!(load().unwrap_err().ends_with("bytes, which no configuration has"));
     std::fs::write(&path, b"a\n\xff").unwrap();
     assert!(load().unwrap_err().ends_with("line 2 has bytes that are not UTF-8"));
@@ -408,7 +414,7 @@ fn hostile_documents_end() {
         "\"".repeat(400_001),
         "a: |\n".repeat(100_000),
         format!("{}: 1", "k".repeat(900_000)),
-        (0..60_000).map(|number| format!("k{number}: 1\n")).collect(),
+        unknown_keys(60_000),
     ] {
         assert!(parse(&text).is_err());
     }
