@@ -132,9 +132,10 @@ mod tests {
     async fn what_is_deleted_is_what_was_announced() {
         let hour = Duration::HOUR;
         let now = BEGINNING + hour * 5;
-        for (all_expired, expected) in
-            [(false, &["snap-expired", "snap-old"][..]), (true, &["snap-expired", "snap-old", "snap-other"])]
-        {
+        for (all_expired, expected) in [
+            (false, &["snap-expired", "snap-old"][..]),
+            (true, &["snap-expired", "snap-old", "snap-other"][..]),
+        ] {
             let cloud = Cloud::new(&["vol-1"])
                 .snapshot("snap-old", now - hour * 2, tagged("cli@here", now + hour))
                 .snapshot("snap-expired", now - hour / 2, tagged("cli@here", now - hour / 4))

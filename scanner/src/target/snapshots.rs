@@ -252,7 +252,8 @@ impl<C: Ec2> Snapshots<C> {
                     "the snapshot could not be started, trying again"
                 );
                 attempt += 1;
-                std::mem::replace(&mut pause, pause * 2)
+                let doubled = pause * 2;
+                std::mem::replace(&mut pause, doubled)
             } else {
                 return Err(SnapshotFailure::Create { origin: origin.id().to_owned(), source: error });
             };
@@ -356,10 +357,12 @@ impl<C: Ec2> Snapshots<C> {
 
     /// What is seen of a snapshot: of one that was made a moment ago, what was seen since then as well.
     fn watch(&self, id: &str) -> Watch {
-        match self.ledger().watches.remove(id) {
-            Some(mut watch) if !matches!(watch.sight(), Some(Sight::Pending { .. }) | None) => watch,
-            _ => self.shared.watcher.watch(id),
-        }
+        let known = self.ledger().watches.remove(id);
+        let over = known.and_then(|mut watch| {
+            let is_over = !matches!(watch.sight(), Some(Sight::Pending { .. }) | None);
+            is_over.then_some(watch)
+        });
+        over.unwrap_or_else(|| self.shared.watcher.watch(id))
     }
 
     /// Deletes every snapshot that the scan made, whatever became of the scan. What could not be deleted is returned.

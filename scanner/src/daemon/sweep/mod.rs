@@ -117,8 +117,9 @@ impl<C: Ec2> Sweeper<C> {
         doomed.extend(unseen.map(|(id, intent)| Doomed::unseen(id, &self.scanner, intent)));
 
         let mut swept = Swept { kept: listed.len(), ..Swept::default() };
-        let results = stream::iter(doomed).map(async |doomed| {
-            let result = delete(&*self.ec2, &doomed.id, doomed.is_listed()).await;
+        let ec2 = &*self.ec2;
+        let results = stream::iter(doomed).map(|doomed| async move {
+            let result = delete(ec2, &doomed.id, doomed.is_listed()).await;
             (doomed, result)
         });
         let mut results = std::pin::pin!(results.buffer_unordered(AT_ONCE));

@@ -74,7 +74,7 @@ impl Rules<'_> {
     /// Those of these snapshots that nobody needs any more.
     pub fn doomed(&self, listed: &[Snapshot], in_use: &impl InUse, now: OffsetDateTime) -> Vec<Doomed> {
         // AWS has the right time. A clock that was set back is at least known to be behind the newest snapshot.
-        let now = listed.iter().filter_map(|snapshot| snapshot.started).fold(now, OffsetDateTime::max);
+        let now = listed.iter().filter_map(|snapshot| snapshot.started).fold(now, Ord::max);
         let doomed = listed.iter().filter_map(|snapshot| {
             let reason = self.reason(snapshot, in_use, now)?;
             let text = |key| snapshot.tags.get(key).cloned().unwrap_or_default();
