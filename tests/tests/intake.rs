@@ -9,12 +9,16 @@ use std::time::Duration;
 use agentless_service::delivery::{Clock, Delivery, Options};
 use agentless_service::http::{Network, Redirects, client, endpoint};
 use agentless_service::report::{List, Outcome, Report, Subject};
+use agentless_service::sink::datadog::proto::{Sbom, SbomPayload};
 use agentless_service::sink::datadog::{Datadog, Settings, Site};
 use agentless_service::sink::https::Https;
-use agentless_service::sink::{Credential, Sink};
+use agentless_service::sink::{Credential, Payload, Sink};
 use agentless_service::target::{Kind, Place, Target};
 use agentless_tests::intake::{API_KEY, AUTHORIZATION, Answer, Intake, Kind as Entity};
 use bytes::Bytes;
+use prost::Message as _;
+use ruzstd::decoding::StreamingDecoder;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use time::OffsetDateTime;
 use time::macros::datetime;
 use tokio::sync::watch;
@@ -214,4 +218,52 @@ async fn an_intake_that_is_away_loses_nothing() {
     assert!(delivery.flush(Duration::from_secs(30)).await.is_empty());
     assert_eq!(intake.known().len(), 3);
     assert_eq!(intake.problems(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_stand_in_refuses_what_breaks_the_protocol() {
+    let intake = Intake::start().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let datadog = datadog(&intake, directory.path(), Credential::fixed(API_KEY.to_owned()));
+    let good = datadog.render(&host(NOW, "aa"), NOW).remove(0);
+    let mut message = Vec::new();
+    std::io::copy(&mut StreamingDecoder::new(good.body.as_ref()).unwrap(), &mut message).unwrap();
+    let message = SbomPayload::decode(message.as_slice()).unwrap();
+    type Breach = fn(&mut SbomPayload);
+    let breaches: [(&str, Breach); 14] = [
+        ("of version 2", |it| it.version = 2),
+        ("no host", |it| it.host.clear()),
+        ("its source", |it| it.source = "agent".to_owned()),
+        ("not one entity", |it| it.entities.clear()),
+        ("not one entity", |it| it.entities.push(it.entities[0].clone())),
+        ("of kind 99", |it| it.entities[0].kind = 99),
+        ("has the id", |it| it.entities[0].id = "ami-1".to_owned()),
+        ("the tag region:", |it| it.entities[0].dd_tags.retain(|tag| !tag.starts_with("region:"))),
+        ("the tag account_id:", |it| it.entities[0].dd_tags[0] = "account_id:1".to_owned()),
+        ("generatedAt is missing", |it| it.entities[0].generated_at = None),
+        ("its hash", |it| it.entities[0].hash.clear()),
+        ("not a Bom", |it| it.entities[0].sbom = Some(Sbom::Cyclonedx(Bytes::from_static(b"x")))),
+        ("it has a list", |it| it.entities[0].heartbeat = true),
+        ("of an entity that has no list", |it| {
+            it.entities[0].heartbeat = true;
+            it.entities[0].sbom = None;
+        }),
+    ];
+    for (index, (problem, breach)) in breaches.into_iter().enumerate() {
+        let mut message = message.clone();
+        breach(&mut message);
+        let body = compress_to_vec(message.encode_to_vec().as_slice(), CompressionLevel::Fastest);
+        let error = datadog.send(&Payload { body: body.into(), ..good.clone() }).await.unwrap_err();
+        assert!(error.to_string().contains("400"), "{problem}: {error}");
+        let found = intake.problems();
+        assert_eq!(found.len(), index + 1);
+        assert!(found[index].contains(problem), "{found:?}");
+    }
+    for (headers, body) in
+        [(Vec::new(), good.body.clone()), (good.headers.clone(), Bytes::from_static(b"no"))]
+    {
+        datadog.send(&Payload { headers, body, ..good.clone() }).await.unwrap_err();
+    }
+    assert_eq!(intake.problems().len(), 16);
+    assert!(intake.known().is_empty());
 }

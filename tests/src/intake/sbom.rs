@@ -162,7 +162,7 @@ fn check_id(entity: &Entity) -> Result<(), String> {
         Kind::HostImage => id.starts_with("ami-"),
         Kind::ServerlessFunction => id.starts_with("arn:") && id.contains(":function:"),
         Kind::ContainerImageLayers => {
-            let is_digested = id.contains('@') == !entity.repo_digests.is_empty();
+            let is_digested = id.contains('@') != entity.repo_digests.is_empty();
             is_digested && !id.is_empty() && !id.contains(char::is_whitespace)
         }
         Kind::Unspecified | Kind::ContainerFileSystem | Kind::CiPipeline => false,

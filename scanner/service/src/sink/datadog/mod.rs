@@ -10,7 +10,7 @@ mod site;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -18,6 +18,7 @@ use prost::Message as _;
 use reqwest::{Client, StatusCode, Url};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use time::OffsetDateTime;
+use tokio::task::spawn_blocking;
 
 pub use site::{Site, SiteError};
 
@@ -48,13 +49,13 @@ pub struct Settings {
 pub struct Datadog {
     client: Client,
     settings: Settings,
-    heartbeats: Mutex<Heartbeats>,
+    heartbeats: Arc<Mutex<Heartbeats>>,
 }
 
 impl Datadog {
     /// The intake. The client must not follow redirections. Blocks while it reads what is remembered.
     pub fn new(client: Client, settings: Settings) -> Self {
-        let heartbeats = Mutex::new(Heartbeats::open(settings.directory.clone()));
+        let heartbeats = Arc::new(Mutex::new(Heartbeats::open(settings.directory.clone())));
         Self { client, settings, heartbeats }
     }
 
@@ -82,10 +83,6 @@ impl Datadog {
             body: Bytes::from(body),
         }
     }
-
-    fn heartbeats(&self) -> std::sync::MutexGuard<'_, Heartbeats> {
-        self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Sink for Datadog {
@@ -94,7 +91,7 @@ impl Sink for Datadog {
     }
 
     fn render(&self, report: &Report, _now: OffsetDateTime) -> Vec<Payload> {
-        let mut heartbeats = self.heartbeats();
+        let mut heartbeats = lock(&self.heartbeats);
         let lists = match &report.outcome {
             Outcome::Listed(lists) => lists,
             Outcome::Failed(reason) => {
@@ -138,8 +135,11 @@ impl Sink for Datadog {
             }
             answer::send(request, meaning).await?;
             if !payload.note.is_empty() {
-                // A small file; what waits for it is this sink alone.
-                self.heartbeats().accepted(&payload.key, &payload.note);
+                let heartbeats = Arc::clone(&self.heartbeats);
+                let (entity, note) = (payload.key.clone(), payload.note.clone());
+                let noted = spawn_blocking(move || lock(&heartbeats).accepted(&entity, &note));
+                // The intake has it: what is not noted is sent once more, no worse.
+                let _ = noted.await;
             }
             Ok(())
         })
@@ -153,6 +153,11 @@ fn meaning(status: StatusCode) -> Meaning {
         300..=399 | 401 | 403 => Meaning::Misconfigured,
         _ => Meaning::Passing,
     }
+}
+
+/// Each change of an entity is whole, so that one that was cut short by a panic did no harm.
+fn lock(heartbeats: &Mutex<Heartbeats>) -> MutexGuard<'_, Heartbeats> {
+    heartbeats.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const PROTOCOL: i32 = 1;
