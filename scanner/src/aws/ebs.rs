@@ -141,7 +141,7 @@ fn is_stale(refusal: &ValidationException) -> bool {
 fn is_of_the_key(refusal: &GetSnapshotBlockError) -> bool {
     match refusal {
         GetSnapshotBlockError::AccessDeniedException(refusal) => {
-            refusal.reason() == Some(&AccessDeniedExceptionReason::DependencyAccessDenied)
+            *refusal.reason() == AccessDeniedExceptionReason::DependencyAccessDenied
         }
         GetSnapshotBlockError::ResourceNotFoundException(refusal) => {
             refusal.reason() == Some(&ResourceNotFoundExceptionReason::DependencyResourceNotFound)

@@ -124,7 +124,7 @@ impl Aws {
 mod tests {
     use scanner_policy::actions;
 
-    use super::testing::{Script, aws};
+    use super::testing::aws;
     use super::*;
 
     fn ec2_error(status: u16, code: &str) -> (u16, String) {
