@@ -123,7 +123,14 @@ impl AwsError {
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        let call = call.name();
+        Self::from_named(call.name(), error)
+    }
+
+    /// As [`from_sdk`](Self::from_sdk), of a request by its name.
+    pub(super) fn from_named<E>(call: &'static str, error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+    {
         if let SdkError::ServiceError(answer) = &error {
             let status = answer.raw().status().as_u16();
             let (code, message) = (answer.err().code(), answer.err().message());

@@ -12,6 +12,8 @@ mod ecr;
 mod error;
 mod files;
 mod gate;
+mod identity;
+pub mod inventory;
 mod lambda;
 mod rate;
 
@@ -32,6 +34,7 @@ pub use ec2::{Attachment, Ec2, Image, Instance, Snapshot, SnapshotState, Tags, V
 pub use ecr::{Reference, Registry, Repository};
 pub use error::AwsError;
 pub use files::AwsFiles;
+pub use identity::account;
 pub use lambda::{Code, Function, Lambda, Package};
 
 use download::Downloader;
@@ -119,7 +122,7 @@ mod tests {
         }
     }
 
-    async fn aws(answers: impl IntoIterator<Item = (u16, String)>) -> Aws {
+    pub(super) async fn aws(answers: impl IntoIterator<Item = (u16, String)>) -> Aws {
         let script = Script(Arc::new(Mutex::new(answers.into_iter().collect())));
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(Region::new("eu-central-1"))

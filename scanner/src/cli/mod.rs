@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error.
 
 mod confine;
+mod discover;
 mod inspect;
 mod list;
 mod log;
@@ -38,6 +39,7 @@ struct Cli {
 enum Verb {
     Scan(scan::Scan),
     Inspect(inspect::Inspect),
+    Discover(discover::Discover),
     List(list::List),
 }
 
@@ -81,6 +83,7 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
     let exit = match cli.verb {
         Verb::Scan(scan) => scan.run(cli.log, catalogue),
         Verb::Inspect(inspect) => inspect.run(cli.log),
+        Verb::Discover(discover) => discover.run(),
         Verb::List(list) => list.run(catalogue),
     };
     exit.unwrap_or_else(|error| {
