@@ -118,7 +118,11 @@ fn calls(region: &str) -> Vec<Call> {
         ("TagSpecification.1.Tag.2.Key", tags::SCAN_ID),
         ("TagSpecification.1.Tag.2.Value", "1"),
     ];
+    let function = format!("arn:aws:lambda:{region}:{ACCOUNT}:function:orders");
     let requests: &[(&str, &[(&str, &str)])] = &[
+        ("lambda:ListFunctions", &[]),
+        ("lambda:ListTags", &[("Resource", &function)]),
+        ("lambda:ListAliases", &[("FunctionName", &function)]),
         ("ec2:DescribeInstances", &[]),
         ("ec2:DescribeVolumes", &[]),
         ("ec2:CreateSnapshot", &tagged),
@@ -190,7 +194,7 @@ fn a_delegate_reaches_nothing_that_opted_out_and_no_other_place() {
     let opted_out = account(SCANNED, &[(tags::SCANNER, tags::FALSE)], &calls_there);
     let denied = judge(&policy, &calls_there, &opted_out).unwrap().denied;
     let denied: Vec<&str> = denied.iter().map(|authorization| authorization.action.as_str()).collect();
-    assert_eq!(denied, ["ec2:CreateSnapshot", "lambda:GetFunction"]);
+    assert_eq!(denied, ["lambda:ListAliases", "ec2:CreateSnapshot", "lambda:GetFunction"]);
 
     let elsewhere = calls("us-east-1");
     let verdict = judge(&policy, &elsewhere, &account("us-east-1", &[], &elsewhere)).unwrap();

@@ -295,7 +295,7 @@ pub(super) fn next_page(token: Option<&str>) -> Option<String> {
     token.filter(|token| !token.is_empty()).map(str::to_owned)
 }
 
-fn volume_info(volume: &types::Volume) -> Option<VolumeInfo> {
+pub(super) fn volume_info(volume: &types::Volume) -> Option<VolumeInfo> {
     let attachments = volume.attachments().iter().filter_map(|attachment| {
         Some(Attachment {
             instance: attachment.instance_id()?.to_owned(),
@@ -338,7 +338,7 @@ fn state_of(
     }
 }
 
-fn tags_of(tags: &[types::Tag]) -> Tags {
+pub(super) fn tags_of(tags: &[types::Tag]) -> Tags {
     tags.iter()
         .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
         .collect()

@@ -11,7 +11,7 @@ use super::config::{check, load, once, region};
 use super::http::Http;
 use super::rate::Rates;
 use super::sender::Sender;
-use super::{AwsError, ConnectError, Connection};
+use super::{AwsError, ConnectError, Connection, Metadata};
 
 /// The scanner's own account and region.
 #[derive(Debug)]
@@ -54,6 +54,11 @@ impl Home {
             })
         });
         found.await.map(String::as_str)
+    }
+
+    /// The metadata service of the instance that this runs on, if it is one.
+    pub fn metadata(&self) -> Metadata {
+        Metadata::new(&self.http)
     }
 
     /// How many HTTP requests were sent with the scanner's own identity for itself, by the name of their action.

@@ -19,6 +19,7 @@ mod files;
 mod gate;
 mod home;
 mod http;
+pub mod inventory;
 mod lambda;
 mod lifecycle;
 mod metadata;

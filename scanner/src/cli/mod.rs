@@ -5,6 +5,7 @@
 mod cleanup;
 mod config;
 mod confine;
+mod discover;
 mod inspect;
 mod list;
 mod log;
@@ -43,6 +44,7 @@ struct Cli {
 enum Verb {
     Scan(scan::Scan),
     Inspect(inspect::Inspect),
+    Discover(discover::Discover),
     List(list::List),
     Status(status::Status),
     Permissions(permissions::Permissions),
@@ -92,6 +94,7 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
     let exit = match cli.verb {
         Verb::Scan(scan) => scan.run(cli.log, catalogue),
         Verb::Inspect(inspect) => inspect.run(cli.log),
+        Verb::Discover(discover) => discover.run(),
         Verb::List(list) => list.run(catalogue),
         Verb::Status(status) => status.run(),
         Verb::Permissions(permissions) => permissions.run(),

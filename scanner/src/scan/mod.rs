@@ -231,6 +231,7 @@ mod tests {
 
     use super::*;
     use crate::chain;
+    use crate::target::ebs::EbsTarget;
     use crate::target::fake::{Cloud, Mishap};
     use crate::target::{Identity, Snapshots, TargetPlace};
 
@@ -259,6 +260,15 @@ mod tests {
 
     /// What the verb does with a target in AWS.
     async fn scan(cloud: &Arc<Cloud>, target: &Target, options: &Options) -> Result<Scan, ScanError> {
+        let TargetPlace::Ebs(ebs) = target.place() else { panic!("{target}") };
+        scan_part(cloud, (target, ebs), options).await
+    }
+
+    async fn scan_part(
+        cloud: &Arc<Cloud>,
+        (target, ebs): (&Target, EbsTarget<'_>),
+        options: &Options,
+    ) -> Result<Scan, ScanError> {
         let identity = Identity {
             scan: Uuid::from_u128(1),
             scanner: "cli@test".to_owned(),
@@ -266,7 +276,6 @@ mod tests {
             expires: options.now,
         };
         let snapshots = Snapshots::new(Arc::clone(cloud), identity);
-        let TargetPlace::Ebs(ebs) = target.place() else { panic!("{target}") };
         let region = "eu-central-1";
         let (read, leftover) =
             with_remote(cloud, region, &snapshots, (target, ebs), options, analysis(target, options)).await;
@@ -323,6 +332,16 @@ mod tests {
         assert_eq!((cost.block_size, storage.volumes[0].device.as_deref()), (512 << 10, Some("/dev/sda")));
         assert!(cost.fetched_blocks > 0 && cost.fetched_blocks <= cost.allocated_blocks, "{cost:?}");
         assert_eq!(cost.fetched_bytes, cost.fetched_blocks * (512 << 10));
+    }
+
+    #[tokio::test]
+    async fn of_an_instance_the_root_volume_alone_can_be_read() {
+        let cloud = Cloud::new(&["vol-1", "vol-2"]).content("vol-1", root_disk());
+        let target = instance();
+        let scan = scan_part(&cloud, (&target, EbsTarget::RootOf("i-1")), &options()).await.unwrap();
+        let volumes: Vec<_> = scan.report.storage.volumes.iter().map(|volume| &*volume.id).collect();
+        assert_eq!(volumes, ["vol-1"]);
+        assert_eq!(cloud.created(), 1);
     }
 
     #[tokio::test]

@@ -15,6 +15,8 @@ use crate::aws::{AwsError, Ec2, Image, Instance, Snapshot, SnapshotState, Tags, 
 pub enum EbsTarget<'a> {
     /// All volumes of an instance.
     Instance(&'a str),
+    /// The root volume of an instance.
+    RootOf(&'a str),
     /// One volume.
     Volume(&'a str),
     /// A snapshot that exists. It is not the scan's own, and is not deleted.
@@ -60,6 +62,12 @@ pub enum EbsError {
         id: String,
         /// Its state, in EC2's words.
         state: String,
+    },
+    /// Only the root volume was asked for, and it is none of EBS.
+    #[error("the root volume of {id} is no EBS volume, and only EBS volumes can be scanned")]
+    NoRoot {
+        /// The instance.
+        id: String,
     },
 }
 
@@ -116,15 +124,21 @@ pub async fn prepare<C: Ec2>(
             let device = volume.attachments.first().map(|attachment| attachment.device.clone());
             start(snapshots, vec![(volume, device)], patience).await
         }
-        EbsTarget::Instance(id) => {
+        EbsTarget::Instance(id) | EbsTarget::RootOf(id) => {
             (patience.look)("looking the instance up");
             let instance = ec2.instance(id).await?;
             if is_opted_out(&instance.tags) {
                 return Err(SnapshotFailure::OptedOut { id: id.to_owned() }.into());
             }
-            let volumes = in_order(&instance, ec2.volumes_of(id).await?);
+            let mut volumes = in_order(&instance, ec2.volumes_of(id).await?);
             if volumes.is_empty() {
                 return Err(EbsError::NoVolumes { id: id.to_owned(), state: instance.state });
+            }
+            if matches!(target, EbsTarget::RootOf(_)) {
+                volumes.retain(|(_, device)| device.is_some() && *device == instance.root_device);
+                if volumes.is_empty() {
+                    return Err(EbsError::NoRoot { id: id.to_owned() });
+                }
             }
             start(snapshots, volumes, patience).await
         }
@@ -209,7 +223,7 @@ async fn finish<C: Ec2>(
 }
 
 /// Whether the owner of something wants it left alone.
-fn is_opted_out(of: &Tags) -> bool {
+pub(crate) fn is_opted_out(of: &Tags) -> bool {
     of.get(tags::SCANNER).is_some_and(|value| value == tags::FALSE)
 }
 

@@ -87,19 +87,22 @@ pub struct Unknown {
 pub fn authorizations(call: &Call, account: &Account) -> Result<Vec<Authorization>, Unknown> {
     let checks = Checks { call, account };
     match call.permission().as_str() {
-        "ec2:DescribeImages" | "ec2:DescribeInstances" | "ec2:DescribeVolumes" | "ec2:DescribeSnapshots" => {
-            Ok(vec![checks.on_anything()])
-        }
+        "ec2:DescribeImages"
+        | "ec2:DescribeInstances"
+        | "ec2:DescribeVolumes"
+        | "ec2:DescribeSnapshots"
+        | "lambda:ListFunctions" => Ok(vec![checks.on_anything()]),
         "ec2:CopySnapshot" => checks.copy_snapshot(),
         "ec2:CreateSnapshot" => checks.create_snapshot(),
         "ec2:DeleteSnapshot" => Ok(vec![checks.on_snapshot("SnapshotId")?.1]),
         "ebs:ListSnapshotBlocks" => Ok(vec![checks.on_snapshot("snapshotId")?.1]),
         "ebs:GetSnapshotBlock" => checks.get_snapshot_block(),
-        "lambda:GetFunction" => Ok(vec![checks.on_function()?]),
+        "lambda:GetFunction" | "lambda:ListAliases" => Ok(vec![checks.on_function("FunctionName")?]),
+        "lambda:ListTags" => Ok(vec![checks.on_function("Resource")?]),
         "lambda:GetLayerVersion" => Ok(vec![checks.on_layer()?]),
         "ecr:BatchGetImage" | "ecr:GetDownloadUrlForLayer" => Ok(vec![checks.on_repository()?]),
-        // The URL is the permission, of the service that gave it out.
-        "presigned:GetObject" => Ok(Vec::new()),
+        // The URL is the permission, of the service that gave it out; and who one is, everybody may ask.
+        "presigned:GetObject" | "sts:GetCallerIdentity" => Ok(Vec::new()),
         _ => Err(checks.unknown("the judge has not been taught how AWS authorizes it; see tests/src/judge")),
     }
 }
@@ -113,7 +116,7 @@ impl Checks<'_> {
     fn on_anything(&self) -> Authorization {
         self.check(
             &self.call.permission(),
-            format!("arn:aws:ec2:{}:{}:*", self.call.region, self.account.id),
+            format!("arn:aws:{}:{}:{}:*", self.call.service, self.call.region, self.account.id),
             [],
         )
     }
@@ -130,8 +133,8 @@ impl Checks<'_> {
     }
 
     /// Against the function with its tags, and with its qualifier where one is asked for.
-    fn on_function(&self) -> Result<Authorization, Unknown> {
-        let name = self.parameter("FunctionName")?;
+    fn on_function(&self, parameter: &str) -> Result<Authorization, Unknown> {
+        let name = self.parameter(parameter)?;
         let arn = match name.strip_prefix("arn:") {
             Some(_) => name.to_owned(),
             None => format!("arn:aws:lambda:{}:{}:function:{name}", self.call.region, self.account.id),

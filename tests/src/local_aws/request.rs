@@ -140,6 +140,17 @@ fn lambda_action(
     let segments: Vec<&str> = path.iter().map(String::as_str).collect();
     let action = match (parts.method.as_str(), segments.as_slice()) {
         ("POST", [_, "functions"]) => "CreateFunction",
+        ("GET", [_, "functions"]) => "ListFunctions",
+        ("GET", [_, "functions", name, "aliases"]) => {
+            parameters.insert("FunctionName".to_owned(), (*name).to_owned());
+            "ListAliases"
+        }
+        ("POST", [_, "functions", _, "versions"]) => "PublishVersion",
+        ("POST", [_, "functions", _, "aliases"]) => "CreateAlias",
+        ("GET", [_, "tags", arn]) => {
+            parameters.insert("Resource".to_owned(), (*arn).to_owned());
+            "ListTags"
+        }
         ("GET", [_, "functions", name]) => {
             parameters.insert("FunctionName".to_owned(), (*name).to_owned());
             "GetFunction"

@@ -186,6 +186,18 @@ impl LocalAws {
         named(published.layer_version_arn(), "PublishLayerVersion")
     }
 
+    /// Publish a version of a function, and let an alias point to it. Returns the version.
+    ///
+    /// # Errors
+    /// When a call fails.
+    pub async fn publish_function(&self, name: &str, alias: &str) -> Result<String, SeedError> {
+        let lambda = aws_sdk_lambda::Client::new(&self.harness_sdk_config());
+        let published = lambda.publish_version().function_name(name).send().await?;
+        let version = named(published.version(), "PublishVersion")?;
+        lambda.create_alias().function_name(name).name(alias).function_version(&version).send().await?;
+        Ok(version)
+    }
+
     /// Create a function. Returns its ARN.
     ///
     /// # Errors

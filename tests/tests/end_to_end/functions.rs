@@ -138,6 +138,17 @@ async fn functions_are_scanned_with_exactly_the_permissions_for_functions() {
     assert!(found.iter().any(|purl| purl.starts_with("pkg:deb/debian/bash@5.2")), "{found:?}");
     assert!(found.contains("pkg:pypi/requests@2.32.3"), "{found:?}");
 
+    // What there is, is found with the same permissions.
+    let version = aws.publish_function("orders", "live").await.unwrap();
+    let arguments = ["discover", "--features", "functions", "--json"];
+    let finished = run_scanner(&aws.environment(), &arguments).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let found: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let found: BTreeSet<_> =
+        found["targets"].as_array().unwrap().iter().map(|target| target["arn"].as_str().unwrap()).collect();
+    let in_use = [format!("{image}:$LATEST"), format!("{function}:$LATEST"), format!("{function}:{version}")];
+    assert_eq!(found, in_use.iter().map(String::as_str).collect());
+
     let verdict = judged(&policy(), &aws, &[&function, &image]);
     assert_eq!(verdict.denied, []);
     assert_eq!(verdict.needless, [""; 0]);

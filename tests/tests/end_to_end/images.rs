@@ -21,6 +21,13 @@ async fn an_image_is_scanned_by_copies_with_exactly_the_permissions_for_images()
     assert_eq!(packages::in_bom(&document).unwrap(), packages::installed_here().unwrap());
     assert_eq!(document["metadata"]["component"]["name"], *image);
     scene.nothing_is_left("a scan of an image").await;
+    // It is found with the same permissions.
+    let arguments = ["discover", "--features", "images", "--json"];
+    let finished = run_scanner(&scene.aws.environment(), &arguments).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let found: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let mut ids = found["targets"].as_array().unwrap().iter().map(|target| &target["id"]);
+    assert!(ids.any(|id| *id == *image), "{found}");
 
     // As if the image were encrypted: the local AWS checks no keys.
     let original = Disk { kms_key: Some(KEY.to_owned()), ..Disk::default() };
