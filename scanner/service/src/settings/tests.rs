@@ -420,7 +420,75 @@ fn hostile_documents_end() {
     }
 }
 
+/// Pieces of YAML, in any order.
+fn document() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "- ",
+        "? ",
+        ": ",
+        ":",
+        "a",
+        "a: ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "\t",
+        "[",
+        "]",
+        "{",
+        "}",
+        ", ",
+        ",",
+        "\"",
+        "'",
+        "|",
+        "|2-",
+        ">+",
+        "#",
+        " #",
+        "---",
+        "\n---\n",
+        "...",
+        "\n...\n",
+        "%YAML 1.2",
+        "%TAG ! a",
+        "&b",
+        "*b",
+        "!",
+        "!!str ",
+        "!<a>",
+        "\\",
+        "\\x4",
+        "\\U0011ffff",
+        "\u{feff}",
+        "\u{85}",
+        "\r",
+        "\0",
+        "é",
+        "~",
+        "null",
+        "regions",
+        "sinks: ",
+        "s3: ",
+        "bucket: ",
+        "limits: {",
+        "steps: 1",
+        "accounts",
+        "@",
+        "`",
+        "<<: ",
+    ]);
+    prop::collection::vec(piece, 0..32).prop_map(|pieces| pieces.concat())
+}
+
 proptest! {
+    #[test]
+    fn any_document_is_read_or_refused(text in document()) {
+        if let Ok(settings) = parse(&text) {
+            prop_assert_eq!(parse(settings.print()).unwrap(), settings);
+        }
+    }
+
     #[test]
     fn any_text_is_read_or_refused(text in "[ -~\n]{0,200}") {
         let _ = parse(&text);
