@@ -58,6 +58,17 @@ pub enum AwsError {
         /// What AWS said.
         detail: String,
     },
+    /// As many snapshots are in progress, or exist, as the account may have.
+    #[error(
+        "AWS has as many snapshots of this account in progress as it allows at {call} ({detail}): scan again later, or ask \
+         AWS for more under Service Quotas"
+    )]
+    SnapshotLimit {
+        /// The request.
+        call: &'static str,
+        /// What AWS said.
+        detail: String,
+    },
     /// What the request names does not exist.
     #[error("{call} found nothing ({detail}): check the id, the region and the account")]
     NotFound {
@@ -119,6 +130,11 @@ impl AwsError {
         self.is_ambiguous() || matches!(self, Self::Throttled { .. })
     }
 
+    /// Whether no further snapshot is made before others are complete, deleted, or just older.
+    pub fn is_snapshot_limit(&self) -> bool {
+        matches!(self, Self::SnapshotLimit { .. })
+    }
+
     pub(super) fn from_sdk<E>(call: Call, error: SdkError<E, HttpResponse>) -> Self
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
@@ -161,10 +177,15 @@ impl AwsError {
             "RequestLimitExceeded"
             | "RequestThrottled"
             | "RequestThrottledException"
-            | "SnapshotCreationPerVolumeRateExceeded"
             | "Throttling"
             | "ThrottlingException"
             | "TooManyRequestsException" => Self::Throttled { call, detail },
+            // Of copies AWS says that some resource is exhausted: that of copies in progress.
+            "ConcurrentSnapshotLimitExceeded"
+            | "PendingSnapshotLimitExceeded"
+            | "ResourceLimitExceeded"
+            | "SnapshotCreationPerVolumeRateExceeded"
+            | "SnapshotLimitExceeded" => Self::SnapshotLimit { call, detail },
             "ResourceNotFoundException" | "RepositoryNotFoundException" | "LayersNotFoundException" => {
                 Self::NotFound { call, detail }
             }
@@ -207,6 +228,9 @@ mod tests {
             (400, "InvalidInstanceID.Malformed", "check the id, the region"),
             (404, "ResourceNotFoundException", "check the id, the region"),
             (400, "IncorrectState", "refused"),
+            (400, "ConcurrentSnapshotLimitExceeded", "as it allows"),
+            (400, "PendingSnapshotLimitExceeded", "as it allows"),
+            (400, "SnapshotCreationPerVolumeRateExceeded", "as it allows"),
             (500, "InternalError", "failed to answer"),
         ] {
             let message = answer(status, Some(code)).to_string();

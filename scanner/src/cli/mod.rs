@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, everything else to standard error.
 
+mod cleanup;
 mod confine;
 mod inspect;
 mod list;
@@ -39,6 +40,7 @@ enum Verb {
     Scan(scan::Scan),
     Inspect(inspect::Inspect),
     List(list::List),
+    Cleanup(cleanup::Cleanup),
 }
 
 /// How the program ends. The numbers are part of its interface.
@@ -82,6 +84,7 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
         Verb::Scan(scan) => scan.run(cli.log, catalogue),
         Verb::Inspect(inspect) => inspect.run(cli.log),
         Verb::List(list) => list.run(catalogue),
+        Verb::Cleanup(cleanup) => cleanup.run(),
     };
     exit.unwrap_or_else(|error| {
         complain(&*error);

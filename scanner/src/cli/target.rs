@@ -298,7 +298,7 @@ async fn stop_when(cancel: CancellationToken, stop: Stop) {
 }
 
 /// Who scans, for the tags of snapshots: the machine on which the command is run.
-fn scanner_id() -> String {
+pub(super) fn scanner_id() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("cli@{}", host.trim())
 }

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::aws::{
@@ -20,10 +21,13 @@ use crate::aws::{
 pub(crate) enum Mishap {
     CreateAnswerLost,
     CreateThrottled,
+    CreateLimited,
     CreateDenied,
     CreateHangs,
     SnapshotFails,
     DeleteFails,
+    DeleteAnswerLost,
+    DeleteDenied,
     DeleteNotKnownYet,
     DescribeFails,
 }
@@ -33,6 +37,8 @@ pub(crate) struct Cloud {
     state: Mutex<State>,
     pending: Duration,
     hidden: Duration,
+    /// When the tests' time began, if it passes in this cloud.
+    began: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -46,13 +52,19 @@ struct State {
     created: usize,
     looks: usize,
     mishaps: VecDeque<Mishap>,
+    /// What goes wrong by chance, and in how many of a hundred requests.
+    chance: Option<(fastrand::Rng, u32)>,
 }
+
+/// When snapshots are made, and when a cloud's time begins.
+pub(crate) const BEGINNING: OffsetDateTime = time::macros::datetime!(2026-11-21 06:00:00 UTC);
 
 #[derive(Clone, Debug)]
 struct Made {
     volume: String,
     tags: Tags,
     at: Instant,
+    started: OffsetDateTime,
     fails: bool,
 }
 
@@ -93,6 +105,35 @@ impl Cloud {
         Arc::new(Self { hidden, ..Arc::into_inner(self).unwrap() })
     }
 
+    /// Snapshots are as old as they are, in the tests' time; otherwise all are of one moment.
+    pub(crate) fn with_time(self: Arc<Self>) -> Arc<Self> {
+        Arc::new(Self { began: Some(Instant::now()), ..Arc::into_inner(self).unwrap() })
+    }
+
+    /// The time here.
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.began.map_or(BEGINNING, |began| BEGINNING + began.elapsed())
+    }
+
+    /// From here on, so many of a hundred requests go wrong.
+    pub(crate) fn set_chance(&self, seed: u64, percent: u32) {
+        self.lock().chance = Some((fastrand::Rng::with_seed(seed), percent));
+    }
+
+    /// With a snapshot that somebody made.
+    pub(crate) fn snapshot(self: Arc<Self>, id: &str, started: OffsetDateTime, tags: Tags) -> Arc<Self> {
+        let made = Made { volume: "vol-1".to_owned(), tags, at: Instant::now(), started, fails: false };
+        self.lock().snapshots.insert(id.to_owned(), made);
+        self
+    }
+
+    /// What there is that scanners made.
+    pub(crate) fn left(&self) -> Vec<Snapshot> {
+        let state = self.lock();
+        let own = state.snapshots.iter().filter(|(_, made)| made.is_own());
+        own.map(|(id, made)| self.describe(id, made)).collect()
+    }
+
     pub(crate) fn tag(self: Arc<Self>, id: &str, value: &str) -> Arc<Self> {
         let mut state = self.lock();
         let tag = (scanner_policy::tags::SCANNER.to_owned(), value.to_owned());
@@ -114,8 +155,13 @@ impl Cloud {
         let mut snapshots = Vec::new();
         for (device, volume) in volumes {
             let id = format!("snap-of-{volume}");
-            let made =
-                Made { volume: (*volume).to_owned(), tags: Tags::new(), at: Instant::now(), fails: false };
+            let made = Made {
+                volume: (*volume).to_owned(),
+                tags: Tags::new(),
+                at: Instant::now(),
+                started: BEGINNING,
+                fails: false,
+            };
             self.lock().snapshots.insert(id.clone(), made);
             snapshots.push(((*device).to_owned(), id));
         }
@@ -150,13 +196,7 @@ impl Cloud {
     }
 
     pub(crate) fn is_clean(&self) -> bool {
-        // Those of an image are its owner's.
-        let is_own = |made: &Made| {
-            made.tags
-                .get(scanner_policy::tags::SCANNER)
-                .is_some_and(|value| value == scanner_policy::tags::TRUE)
-        };
-        !self.lock().snapshots.values().any(is_own)
+        !self.lock().snapshots.values().any(Made::is_own)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -171,24 +211,38 @@ impl Cloud {
         } else {
             SnapshotState::Completed
         };
-        Snapshot {
-            id: id.to_owned(),
-            state,
-            started: Some(time::macros::datetime!(2026-11-21 06:00:00 UTC)),
-            tags: made.tags.clone(),
-        }
+        Snapshot { id: id.to_owned(), state, started: Some(made.started), tags: made.tags.clone() }
     }
 
     /// Makes a snapshot that shows a volume, unless something goes wrong.
     async fn make(&self, call: &'static str, volume: &str, tags: &Tags) -> Result<Snapshot, AwsError> {
-        use Mishap::{CreateAnswerLost, CreateDenied, CreateHangs, CreateThrottled, SnapshotFails};
+        use Mishap::{
+            CreateAnswerLost, CreateDenied, CreateHangs, CreateLimited, CreateThrottled, SnapshotFails,
+        };
         let detail = "told to".to_owned();
         let (mishap, id, made) = {
             let mut state = self.lock();
-            let mishap =
-                state.mishap(&[CreateAnswerLost, CreateDenied, CreateHangs, CreateThrottled, SnapshotFails]);
+            let mishap = state
+                .mishap(&[
+                    CreateAnswerLost,
+                    CreateDenied,
+                    CreateHangs,
+                    CreateLimited,
+                    CreateThrottled,
+                    SnapshotFails,
+                ])
+                .or_else(|| {
+                    state.chance(&[
+                        CreateAnswerLost,
+                        CreateAnswerLost,
+                        CreateLimited,
+                        CreateThrottled,
+                        SnapshotFails,
+                    ])
+                });
             match mishap {
                 Some(CreateThrottled) => return Err(AwsError::Throttled { call, detail }),
+                Some(CreateLimited) => return Err(AwsError::SnapshotLimit { call, detail }),
                 Some(CreateDenied) => return Err(AwsError::Denied { call, detail }),
                 _ => {}
             }
@@ -198,6 +252,7 @@ impl Cloud {
                 volume: volume.to_owned(),
                 tags: tags.clone(),
                 at: Instant::now(),
+                started: self.now(),
                 fails: mishap == Some(SnapshotFails),
             };
             state.snapshots.insert(id.clone(), made.clone());
@@ -222,6 +277,19 @@ impl State {
         let next = self.mishaps.front().copied().filter(|next| kinds.contains(next))?;
         self.mishaps.pop_front();
         Some(next)
+    }
+
+    /// One of these, by chance.
+    fn chance(&mut self, kinds: &[Mishap]) -> Option<Mishap> {
+        let (random, percent) = self.chance.as_mut()?;
+        (random.u32(0..100) < *percent).then(|| *random.choice(kinds).unwrap())
+    }
+}
+
+impl Made {
+    /// Whether a scanner made it. Those of an image are its owner's.
+    fn is_own(&self) -> bool {
+        self.tags.get(scanner_policy::tags::SCANNER).is_some_and(|value| value == scanner_policy::tags::TRUE)
     }
 }
 
@@ -261,7 +329,8 @@ impl Ec2 for Cloud {
     async fn snapshots(&self, ids: &[String]) -> Result<Vec<Snapshot>, AwsError> {
         let mut state = self.lock();
         state.looks += 1;
-        if state.mishap(&[Mishap::DescribeFails]).is_some() {
+        let kinds = [Mishap::DescribeFails];
+        if state.mishap(&kinds).or_else(|| state.chance(&kinds)).is_some() {
             return Err(AwsError::Failed { call: "ec2:DescribeSnapshots", detail: "told to".to_owned() });
         }
         let made = state.snapshots.clone();
@@ -275,6 +344,9 @@ impl Ec2 for Cloud {
     }
 
     async fn snapshots_tagged(&self, tags: &Tags) -> Result<Vec<Snapshot>, AwsError> {
+        if self.lock().chance(&[Mishap::DescribeFails]).is_some() {
+            return Err(AwsError::Failed { call: "ec2:DescribeSnapshots", detail: "by chance".to_owned() });
+        }
         let made = self.lock().snapshots.clone();
         Ok(made
             .iter()
@@ -285,12 +357,18 @@ impl Ec2 for Cloud {
     }
 
     async fn delete_snapshot(&self, id: &str) -> Result<(), AwsError> {
+        use Mishap::{DeleteAnswerLost, DeleteDenied, DeleteFails, DeleteNotKnownYet};
         let mut state = self.lock();
-        match state.mishap(&[Mishap::DeleteFails, Mishap::DeleteNotKnownYet]) {
-            Some(Mishap::DeleteNotKnownYet) => return not_found("ec2:DeleteSnapshot", id),
-            Some(_) => {
-                return Err(AwsError::Failed { call: "ec2:DeleteSnapshot", detail: "told to".to_owned() });
+        let (call, detail) = ("ec2:DeleteSnapshot", "told to".to_owned());
+        let mishap = state.mishap(&[DeleteAnswerLost, DeleteDenied, DeleteFails, DeleteNotKnownYet]);
+        match mishap.or_else(|| state.chance(&[DeleteAnswerLost, DeleteFails])) {
+            Some(DeleteNotKnownYet) => return not_found(call, id),
+            Some(DeleteDenied) => return Err(AwsError::Denied { call, detail }),
+            Some(DeleteAnswerLost) => {
+                state.snapshots.remove(id);
+                return Err(AwsError::Failed { call, detail });
             }
+            Some(_) => return Err(AwsError::Failed { call, detail }),
             None => {}
         }
         state.snapshots.remove(id).map_or_else(|| not_found("ec2:DeleteSnapshot", id), |_| Ok(()))

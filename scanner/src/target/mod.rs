@@ -6,7 +6,9 @@ pub mod ebs;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod function;
+mod permits;
 mod snapshots;
+mod watch;
 
 use std::fmt;
 use std::os::unix::fs::FileTypeExt;
@@ -14,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 pub use blocks::{SnapshotBlocks, SnapshotError};
 use function::FunctionName;
-pub use snapshots::{Identity, Leftover, Origin, SnapshotFailure, Snapshots};
+pub use permits::{DEFAULT_IN_PROGRESS, Permits};
+pub use snapshots::{Identity, Leftover, Origin, Shared, SnapshotFailure, Snapshots};
 
 /// What the user asks to scan.
 #[derive(Clone, Debug, PartialEq, Eq)]

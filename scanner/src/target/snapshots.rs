@@ -2,22 +2,37 @@
 //!
 //! A snapshot is on the ledger from before its request leaves until it is known to be deleted. `CreateSnapshot` has no
 //! idempotency token: when only its answer is lost, the snapshot is found again by the scan's own tag.
+//!
+//! The scans of one place share what belongs to all of them ([`Shared`]): the permits for snapshots in progress, the watcher
+//! that looks at their states, and, in the service, the journal, which knows of each snapshot before AWS does and still does
+//! after a crash.
+
+mod leftover;
+mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use agentless_service::journal::{Entry, Intent, JournalError};
+use agentless_service::target::Place;
+use futures_util::future::{join_all, select_all};
 use scanner_policy::tags;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::ebs::Patience;
-use crate::aws::{AwsError, Ec2, Snapshot, SnapshotState, Tags};
+use super::permits::Permit;
+use super::watch::{Sight, Watch};
+use crate::aws::{AwsError, Ec2, Snapshot, Tags};
+
+pub use leftover::Leftover;
+pub use shared::Shared;
 
 /// What is written on everything that a scan makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +70,7 @@ impl Identity {
 /// The snapshots of one scan.
 #[derive(Debug)]
 pub struct Snapshots<C> {
-    ec2: Arc<C>,
+    shared: Arc<Shared<C>>,
     identity: Identity,
     ledger: Mutex<Ledger>,
 }
@@ -64,8 +79,12 @@ pub struct Snapshots<C> {
 struct Ledger {
     /// Snapshots that exist, or may.
     ids: BTreeSet<String>,
-    /// Requests to create one of which it is not known whether they were carried out.
-    unanswered: u32,
+    /// What is seen of those that were made a moment ago.
+    watches: BTreeMap<String, Watch>,
+    /// Requests to create one of which it is not known whether they were carried out, by what they are to show.
+    unanswered: BTreeMap<String, u32>,
+    /// The permits of these.
+    permits: Vec<Permit>,
 }
 
 /// What a snapshot is made of.
@@ -98,9 +117,17 @@ pub enum SnapshotFailure {
         /// Why.
         source: AwsError,
     },
+    /// It may not be made, since it would be forgotten by a crash.
+    #[error("no snapshot of {origin} was made")]
+    Journal {
+        /// The volume or snapshot.
+        origin: String,
+        /// Why.
+        source: JournalError,
+    },
     /// The state of the snapshots is not known.
     #[error("the snapshots could not be looked up")]
-    Describe(#[source] AwsError),
+    Describe(#[source] Arc<AwsError>),
     /// The snapshot failed.
     #[error("the snapshot {id} cannot be read ({reason})")]
     Unusable {
@@ -146,66 +173,92 @@ const LOOKUPS: u32 = 3;
 const DELETE_ATTEMPTS: u32 = 6;
 /// How often EC2 must say that it does not know a snapshot before that means that it is gone.
 const UNKNOWN_ATTEMPTS: u32 = 3;
-/// How often in a row the states of snapshots cannot be looked up, for a passing reason, before the scan gives up.
-const BLIND_LOOKS: u32 = 5;
 /// The first pause between attempts.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How long an answer is waited for when the user has ended the scan.
 const GRACE: Duration = Duration::from_secs(10);
-/// For so long a new snapshot may be unknown to EC2's lists.
-const SETTLE: Duration = Duration::from_mins(1);
-/// Pauses between looks at a snapshot's state.
-const POLL: Duration = Duration::from_secs(1);
-const POLL_MAX: Duration = Duration::from_secs(15);
+/// How long AWS may have as many snapshots in progress as it allows, of others in the account, before a scan gives up.
+const FULL_PATIENCE: Duration = Duration::from_hours(1);
+/// Pauses between attempts meanwhile.
+const FULL_PAUSE: Duration = Duration::from_secs(15);
+const FULL_PAUSE_MAX: Duration = Duration::from_mins(2);
 
 impl<C: Ec2> Snapshots<C> {
-    /// Nothing yet.
+    /// Nothing yet, of a scan that shares nothing with others.
     pub fn new(ec2: Arc<C>, identity: Identity) -> Self {
-        Self { ec2, identity, ledger: Mutex::default() }
+        Self::of(Arc::new(Shared::alone(ec2)), identity)
     }
 
-    /// Starts a snapshot.
+    /// Nothing yet, of one of the scans of a place.
+    pub fn of(shared: Arc<Shared<C>>, identity: Identity) -> Self {
+        Self { shared, identity, ledger: Mutex::default() }
+    }
+
+    /// Starts a snapshot, as soon as another one may be in progress.
     pub async fn create(
         &self,
         origin: Origin<'_>,
         cancel: &CancellationToken,
     ) -> Result<Snapshot, SnapshotFailure> {
-        let mut pause = PAUSE;
-        for attempt in 1.. {
-            if cancel.is_cancelled() {
+        let mut permit = tokio::select! {
+            permit = self.shared.permits.take() => Some(permit),
+            () = cancel.cancelled() => return Err(SnapshotFailure::Cancelled),
+        };
+        let (mut pause, mut full_pause) = (PAUSE, FULL_PAUSE);
+        let mut attempt = 1;
+        let patience = Instant::now() + FULL_PATIENCE;
+        while !cancel.is_cancelled() {
+            self.intend(origin.id()).await?;
+            let Some(answer) = self.create_once(origin, cancel).await else {
+                self.ledger().permits.extend(permit);
                 break;
-            }
-            self.ledger().unanswered += 1;
-            let Some(answer) = self.create_once(origin, cancel).await else { break };
+            };
             let error = match answer {
                 Ok(snapshot) => {
-                    self.answered(Some(&snapshot.id));
                     tracing::info!(origin = origin.id(), snapshot = snapshot.id, "snapshot started");
+                    self.made(origin.id(), &snapshot.id, permit).await;
                     return Ok(snapshot);
                 }
                 Err(error) => error,
             };
             if !error.is_ambiguous() {
-                self.answered(None);
+                self.not_made(origin.id()).await;
             } else if let Some(snapshot) = self.find_lost(origin.id(), cancel).await {
                 tracing::warn!(
                     origin = origin.id(),
                     snapshot = snapshot.id,
                     "the answer was lost, the snapshot was found by its tag"
                 );
-                self.answered(Some(&snapshot.id));
+                self.made(origin.id(), &snapshot.id, permit).await;
                 return Ok(snapshot);
+            } else {
+                // It may be in progress beside the one of the next attempt.
+                self.ledger().permits.extend(permit.take());
             }
-            if attempt >= CREATE_ATTEMPTS || !error.is_passing() {
+            let pause = if error.is_snapshot_limit() && Instant::now() < patience {
+                tracing::info!(
+                    origin = origin.id(),
+                    error = crate::chain(&error),
+                    "AWS has as many snapshots in progress as it allows, waiting"
+                );
+                let pause = full_pause;
+                full_pause = (full_pause * 2).min(FULL_PAUSE_MAX);
+                // Scanners that were refused together do not come back together.
+                pause.mul_f64(0.75 + fastrand::f64() / 2.0)
+            } else if attempt < CREATE_ATTEMPTS && error.is_passing() {
+                tracing::warn!(
+                    origin = origin.id(),
+                    error = crate::chain(&error),
+                    "the snapshot could not be started, trying again"
+                );
+                attempt += 1;
+                let doubled = pause * 2;
+                std::mem::replace(&mut pause, doubled)
+            } else {
                 return Err(SnapshotFailure::Create { origin: origin.id().to_owned(), source: error });
-            }
-            tracing::warn!(
-                origin = origin.id(),
-                error = crate::chain(&error),
-                "the snapshot could not be started, trying again"
-            );
+            };
             tokio::select! {
-                () = sleep(pause) => pause *= 2,
+                () = sleep(pause) => {}
                 () = cancel.cancelled() => {}
             }
         }
@@ -221,8 +274,8 @@ impl<C: Ec2> Snapshots<C> {
         let tags = self.identity.tags(origin.id());
         let request = async {
             match origin {
-                Origin::Volume(id) => self.ec2.create_snapshot(id, &tags).await,
-                Origin::Snapshot(id) => self.ec2.copy_snapshot(id, &tags).await,
+                Origin::Volume(id) => self.shared.ec2.create_snapshot(id, &tags).await,
+                Origin::Snapshot(id) => self.shared.ec2.copy_snapshot(id, &tags).await,
             }
         };
         tokio::select! {
@@ -243,7 +296,7 @@ impl<C: Ec2> Snapshots<C> {
                 () = cancel.cancelled() => return None,
             }
             pause *= 2;
-            let Ok(found) = self.ec2.snapshots_tagged(&wanted).await else { continue };
+            let Ok(found) = self.shared.ec2.snapshots_tagged(&wanted).await else { continue };
             let known = self.ledger().ids.clone();
             let lost = found.into_iter().find(|found| !known.contains(&found.id));
             if lost.is_some() {
@@ -259,83 +312,62 @@ impl<C: Ec2> Snapshots<C> {
         ids: &[String],
         Patience { timeout, cancel, look }: Patience<'_>,
     ) -> Result<BTreeMap<String, SnapshotFailure>, SnapshotFailure> {
-        let start = Instant::now();
-        let mut pending: BTreeMap<String, String> =
-            ids.iter().map(|id| (id.clone(), String::new())).collect();
+        let deadline = Instant::now() + timeout;
+        let mut pending: BTreeMap<_, _> = ids.iter().map(|id| (id.clone(), self.watch(id))).collect();
         let mut failures = BTreeMap::new();
-        let mut pause = POLL;
-        let mut blind = 0;
-        while !pending.is_empty() {
-            let wanted: Vec<_> = pending.keys().cloned().collect();
-            let described = tokio::select! {
-                described = self.ec2.snapshots(&wanted) => described,
-                () = cancel.cancelled() => return Err(SnapshotFailure::Cancelled),
-            };
-            match described {
-                Ok(snapshots) => {
-                    blind = 0;
-                    for Snapshot { id, state, .. } in snapshots {
-                        match state {
-                            SnapshotState::Completed => drop(pending.remove(&id)),
-                            SnapshotState::Unusable { reason } => {
-                                pending.remove(&id);
-                                failures.insert(id.clone(), SnapshotFailure::Unusable { id, reason });
-                            }
-                            SnapshotState::Pending { progress } => {
-                                pending.entry(id).and_modify(|known| *known = progress);
-                            }
+        loop {
+            let mut known = String::new();
+            for (id, mut watch) in std::mem::take(&mut pending) {
+                let reason = match watch.sight() {
+                    Some(Sight::Completed) => continue,
+                    Some(Sight::Pending { progress }) => {
+                        if !progress.is_empty() {
+                            known = progress;
                         }
+                        pending.insert(id, watch);
+                        continue;
                     }
-                }
-                Err(AwsError::NotFound { .. }) if start.elapsed() < SETTLE.min(timeout) => {}
-                // EC2 answers for all or none: one that somebody deleted must not cost the others.
-                Err(AwsError::NotFound { .. }) if wanted.len() > 1 => {
-                    for id in wanted {
-                        if self.is_gone(&id).await {
-                            pending.remove(&id);
-                            let reason = "somebody deleted it".to_owned();
-                            failures.insert(id.clone(), SnapshotFailure::Unusable { id, reason });
-                        }
-                    }
-                }
-                // Hours of waiting are not lost over a minute without answers.
-                Err(error) if error.is_passing() && blind < BLIND_LOOKS => {
-                    blind += 1;
-                    tracing::warn!(
-                        error = crate::chain(&error),
-                        "the snapshots could not be looked up, trying again"
-                    );
-                }
-                Err(error) => return Err(SnapshotFailure::Describe(error)),
+                    Some(Sight::Unseen(error)) => return Err(SnapshotFailure::Describe(error)),
+                    Some(Sight::Unusable { reason }) => reason,
+                    Some(Sight::Gone) => "somebody deleted it".to_owned(),
+                    None => "nobody looks at it any more".to_owned(),
+                };
+                failures.insert(id.clone(), SnapshotFailure::Unusable { id, reason });
             }
             if pending.is_empty() {
-                break;
+                return Ok(failures);
             }
-            if start.elapsed() >= timeout {
-                failures.extend(pending.into_iter().map(|(id, progress)| {
-                    let progress = if progress.is_empty() { progress } else { format!(" (at {progress})") };
-                    (id.clone(), SnapshotFailure::Timeout { id, timeout, progress })
-                }));
-                break;
-            }
-            let progress = pending.values().find(|progress| !progress.is_empty());
-            look(&format!("waiting for snapshots {}", progress.map_or("", |progress| progress)));
+            look(&format!("waiting for snapshots {known}"));
+            let news = select_all(pending.values_mut().map(|watch| Box::pin(watch.changed())));
             tokio::select! {
-                () = sleep(pause.min(timeout.saturating_sub(start.elapsed()))) => {}
+                _ = news => {}
+                () = sleep_until(deadline) => break,
                 () = cancel.cancelled() => return Err(SnapshotFailure::Cancelled),
             }
-            pause = (pause * 3 / 2).min(POLL_MAX);
         }
+        failures.extend(pending.into_iter().map(|(id, mut watch)| {
+            let progress = match watch.sight() {
+                Some(Sight::Pending { progress }) if !progress.is_empty() => format!(" (at {progress})"),
+                _ => String::new(),
+            };
+            (id.clone(), SnapshotFailure::Timeout { id, timeout, progress })
+        }));
         Ok(failures)
     }
 
-    async fn is_gone(&self, id: &str) -> bool {
-        matches!(self.ec2.snapshots(&[id.to_owned()]).await, Err(AwsError::NotFound { .. }))
+    /// What is seen of a snapshot: of one that was made a moment ago, what was seen since then as well.
+    fn watch(&self, id: &str) -> Watch {
+        let known = self.ledger().watches.remove(id);
+        let over = known.and_then(|mut watch| {
+            let is_over = !matches!(watch.sight(), Some(Sight::Pending { .. }) | None);
+            is_over.then_some(watch)
+        });
+        over.unwrap_or_else(|| self.shared.watcher.watch(id))
     }
 
     /// Deletes every snapshot that the scan made, whatever became of the scan. What could not be deleted is returned.
     pub async fn delete_all(&self, region: &str) -> Option<Leftover> {
-        if self.ledger().unanswered > 0 {
+        if !self.ledger().unanswered.is_empty() {
             self.adopt_lost().await;
         }
         let ids: Vec<_> = self.ledger().ids.iter().cloned().collect();
@@ -347,7 +379,7 @@ impl<C: Ec2> Snapshots<C> {
     /// What may be left if the program ends now.
     pub fn leftover(&self, region: &str, reason: Option<AwsError>) -> Option<Leftover> {
         let ledger = self.ledger();
-        if ledger.ids.is_empty() && ledger.unanswered == 0 {
+        if ledger.ids.is_empty() && ledger.unanswered.is_empty() {
             return None;
         }
         let ids = ledger.ids.iter().cloned().collect();
@@ -362,10 +394,15 @@ impl<C: Ec2> Snapshots<C> {
             // Before each look, so that the last one is as late as can be: a list may not show a new snapshot yet.
             sleep(pause).await;
             pause *= 2;
-            match self.ec2.snapshots_tagged(&self.identity.own_tag()).await {
+            match self.shared.ec2.snapshots_tagged(&self.identity.own_tag()).await {
                 Ok(found) => {
                     looked = true;
-                    self.ledger().ids.extend(found.into_iter().map(|snapshot| snapshot.id));
+                    for snapshot in found {
+                        if !self.ledger().ids.contains(&snapshot.id) {
+                            let origin = snapshot.tags.get(tags::ORIGIN).cloned().unwrap_or_default();
+                            self.made(&origin, &snapshot.id, None).await;
+                        }
+                    }
                 }
                 Err(error) => {
                     looked = false;
@@ -374,7 +411,13 @@ impl<C: Ec2> Snapshots<C> {
             }
         }
         if looked {
-            self.ledger().unanswered = 0;
+            let unanswered = self.ledger().unanswered.clone();
+            for (origin, times) in unanswered {
+                for _ in 0..times {
+                    self.not_made(&origin).await;
+                }
+            }
+            self.ledger().permits.clear();
         }
     }
 
@@ -382,12 +425,12 @@ impl<C: Ec2> Snapshots<C> {
         let mut pause = PAUSE;
         let mut attempt = 1;
         loop {
-            match self.ec2.delete_snapshot(id).await {
+            match self.shared.ec2.delete_snapshot(id).await {
                 // A snapshot made a moment ago may not be known yet: only when that is said again is it believed.
                 Err(AwsError::NotFound { .. }) if attempt < UNKNOWN_ATTEMPTS => {}
                 Ok(()) | Err(AwsError::NotFound { .. }) => {
                     tracing::info!(snapshot = id, "snapshot deleted");
-                    self.ledger().ids.remove(id);
+                    self.gone(id).await;
                     return None;
                 }
                 Err(error) if error.is_passing() && attempt < DELETE_ATTEMPTS => {
@@ -405,10 +448,52 @@ impl<C: Ec2> Snapshots<C> {
         }
     }
 
-    fn answered(&self, id: Option<&str>) {
-        let mut ledger = self.ledger();
-        ledger.unanswered = ledger.unanswered.saturating_sub(1);
-        ledger.ids.extend(id.map(str::to_owned));
+    /// A request is about to leave. The journal has it before the ledger, and both have it before AWS.
+    async fn intend(&self, origin: &str) -> Result<(), SnapshotFailure> {
+        let written = self.shared.write(|place| Entry::Intent(self.intent(place, origin))).await;
+        written.map_err(|source| SnapshotFailure::Journal { origin: origin.to_owned(), source })?;
+        *self.ledger().unanswered.entry(origin.to_owned()).or_default() += 1;
+        Ok(())
+    }
+
+    /// A request has made a snapshot.
+    async fn made(&self, origin: &str, id: &str, permit: Option<Permit>) {
+        {
+            let mut ledger = self.ledger();
+            ledger.settle(origin);
+            ledger.ids.insert(id.to_owned());
+            if permit.is_some() {
+                let watch = self.shared.watcher.watch_new(id, permit);
+                ledger.watches.insert(id.to_owned(), watch);
+            }
+        }
+        let entry = |place| Entry::Made { intent: self.intent(place, origin), snapshot: id.to_owned() };
+        // The intent covers it until then.
+        self.shared.write_if_possible(entry).await;
+    }
+
+    /// A request has made nothing.
+    async fn not_made(&self, origin: &str) {
+        self.ledger().settle(origin);
+        let scan = self.identity.scan;
+        let entry = |place| Entry::Abandoned { scan, place, origin: origin.to_owned() };
+        self.shared.write_if_possible(entry).await;
+    }
+
+    /// A snapshot is deleted.
+    async fn gone(&self, id: &str) {
+        {
+            let mut ledger = self.ledger();
+            ledger.ids.remove(id);
+            ledger.watches.remove(id);
+        }
+        self.shared.watcher.forget(id);
+        self.shared.write_if_possible(|place| Entry::Gone { place, snapshot: id.to_owned() }).await;
+    }
+
+    fn intent(&self, place: Place, origin: &str) -> Intent {
+        let Identity { scan, target, expires, .. } = self.identity.clone();
+        Intent { scan, place, origin: origin.to_owned(), target, expires }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -416,238 +501,14 @@ impl<C: Ec2> Snapshots<C> {
     }
 }
 
-/// Snapshots that exist, or may, after the scan.
-#[derive(Debug)]
-pub struct Leftover {
-    /// Those whose ids are known.
-    pub ids: Vec<String>,
-    scan: Uuid,
-    region: String,
-    reason: Option<AwsError>,
-}
-
-impl fmt::Display for Leftover {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ids, scan, region, reason } = self;
-        let find = format!(
-            "`aws ec2 describe-snapshots --region {region} --owner-ids self --filters Name=tag:{},Values={scan}`",
-            tags::SCAN_ID
-        );
-        if ids.is_empty() {
-            write!(f, "a snapshot may be left behind: find it with {find} and delete it")?;
-        } else {
-            write!(f, "left behind and to be deleted:")?;
-            for id in ids {
-                write!(f, " `aws ec2 delete-snapshot --region {region} --snapshot-id {id}`")?;
+impl Ledger {
+    /// One request for a snapshot of this has an outcome.
+    fn settle(&mut self, origin: &str) {
+        if let Some(times) = self.unanswered.get_mut(origin) {
+            *times = times.saturating_sub(1);
+            if *times == 0 {
+                self.unanswered.remove(origin);
             }
-            write!(f, "; {find} shows what is left")?;
         }
-        match reason {
-            Some(reason) => write!(f, "; {}", crate::chain(reason)),
-            None => Ok(()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use time::macros::datetime;
-
-    use super::super::fake::{Cloud, Mishap};
-    use super::*;
-
-    fn snapshots(cloud: &Arc<Cloud>) -> Snapshots<Cloud> {
-        let identity = Identity {
-            scan: Uuid::from_u128(7),
-            scanner: "cli@test".to_owned(),
-            target: "i-1".to_owned(),
-            expires: datetime!(2026-11-21 06:00:00 UTC),
-        };
-        Snapshots::new(Arc::clone(cloud), identity)
-    }
-
-    fn patience(cancel: &CancellationToken, seconds: u64) -> Patience<'_> {
-        Patience { timeout: Duration::from_secs(seconds), cancel, look: &|_| {} }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_snapshot_carries_its_tags_and_is_deleted() {
-        let cloud = Cloud::new(&["vol-1"]);
-        let snapshots = snapshots(&cloud);
-        let snapshot = snapshots.create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
-        let tags = cloud.tags_of(&snapshot.id);
-        let expected = [
-            ("DatadogAgentlessScanner", "true"),
-            ("DatadogAgentlessScannerExpiresAt", "2026-11-21T06:00:00Z"),
-            ("DatadogAgentlessScannerOrigin", "vol-1"),
-            ("DatadogAgentlessScannerScanId", "00000000-0000-0000-0000-000000000007"),
-            ("DatadogAgentlessScannerScannerId", "cli@test"),
-            ("DatadogAgentlessScannerTarget", "i-1"),
-        ];
-        assert_eq!(tags.iter().map(|(key, value)| (&key[..], &value[..])).collect::<Vec<_>>(), expected);
-        assert!(snapshots.leftover("r", None).is_some());
-        assert!(snapshots.delete_all("r").await.is_none());
-        assert!(cloud.is_clean());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_snapshot_whose_answer_was_lost_is_found_and_not_made_twice() {
-        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::CreateAnswerLost]);
-        let snapshots = snapshots(&cloud);
-        snapshots.create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
-        assert_eq!(cloud.created(), 1);
-        assert!(snapshots.delete_all("r").await.is_none());
-        assert!(cloud.is_clean());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_snapshot_that_shows_up_late_is_deleted_too() {
-        // The answer is lost, and EC2's lists do not show the snapshot until after it was asked for again.
-        let cloud =
-            Cloud::new(&["vol-1"]).with(&[Mishap::CreateAnswerLost]).hidden_for(Duration::from_secs(18));
-        let snapshots = snapshots(&cloud);
-        snapshots.create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
-        assert_eq!(cloud.created(), 2);
-        assert!(snapshots.delete_all("r").await.is_none());
-        assert!(cloud.is_clean());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn throttling_is_waited_out_and_denial_is_not() {
-        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::CreateThrottled, Mishap::CreateThrottled]);
-        snapshots(&cloud).create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
-
-        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::CreateDenied]);
-        let error =
-            snapshots(&cloud).create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap_err();
-        assert!(
-            crate::chain(&error)
-                .contains("no snapshot of vol-1 could be made: ec2:CreateSnapshot is not allowed")
-        );
-        assert_eq!(cloud.created(), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_that_is_cancelled_under_way_leaves_nothing() {
-        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::CreateHangs]);
-        let snapshots = snapshots(&cloud);
-        let cancel = CancellationToken::new();
-        let (result, ()) =
-            tokio::join!(snapshots.create(Origin::Volume("vol-1"), &cancel), async { cancel.cancel() });
-        assert!(matches!(result, Err(SnapshotFailure::Cancelled)));
-        assert_eq!(cloud.created(), 1);
-        assert!(snapshots.delete_all("r").await.is_none());
-        assert!(cloud.is_clean());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_created_after_the_end() {
-        let cloud = Cloud::new(&["vol-1"]);
-        let cancel = CancellationToken::new();
-        cancel.cancel();
-        assert!(matches!(
-            snapshots(&cloud).create(Origin::Volume("vol-1"), &cancel).await,
-            Err(SnapshotFailure::Cancelled)
-        ));
-        assert_eq!(cloud.created(), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn deletion_is_tried_again_and_what_stays_is_named() {
-        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::DeleteFails; 3]);
-        let snapshots_of_one = snapshots(&cloud);
-        snapshots_of_one.create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
-        assert!(snapshots_of_one.delete_all("r").await.is_none());
-        assert!(cloud.is_clean());
-
-        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::DeleteFails; 6]);
-        let snapshots_of_one = snapshots(&cloud);
-        let snapshot =
-            snapshots_of_one.create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
-        let leftover = snapshots_of_one.delete_all("eu-central-1").await.unwrap();
-        assert_eq!(leftover.ids, std::slice::from_ref(&snapshot.id));
-        let text = leftover.to_string();
-        let command =
-            format!("`aws ec2 delete-snapshot --region eu-central-1 --snapshot-id {}`", snapshot.id);
-        assert!(text.contains(&command), "{text}");
-        assert!(text.contains("Name=tag:DatadogAgentlessScannerScanId,Values=00000000"), "{text}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_snapshot_that_is_not_known_yet_is_deleted_too() {
-        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::DeleteNotKnownYet; 2]);
-        let snapshots = snapshots(&cloud);
-        snapshots.create(Origin::Volume("vol-1"), &CancellationToken::new()).await.unwrap();
-        assert!(snapshots.delete_all("r").await.is_none());
-        assert!(cloud.is_clean());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn waiting_survives_a_while_without_answers_and_no_longer() {
-        let cancel = CancellationToken::new();
-        for (failures, survives) in [(5, true), (6, false)] {
-            let cloud = Cloud::new(&["vol-1"]).with(&vec![Mishap::DescribeFails; failures]);
-            let snapshots = snapshots(&cloud);
-            let id = snapshots.create(Origin::Volume("vol-1"), &cancel).await.unwrap().id;
-            let waited = snapshots.wait(&[id], patience(&cancel, 600)).await;
-            assert_eq!(waited.is_ok(), survives, "{waited:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_snapshot_is_waited_for_until_it_is_complete() {
-        let cloud = Cloud::new(&["vol-1"]).pending_for(Duration::from_mins(5));
-        let snapshots = snapshots(&cloud);
-        let cancel = CancellationToken::new();
-        let snapshot = snapshots.create(Origin::Volume("vol-1"), &cancel).await.unwrap();
-        let failures = snapshots.wait(&[snapshot.id], patience(&cancel, 600)).await.unwrap();
-        assert!(failures.is_empty(), "{failures:?}");
-        assert!(cloud.looks() < 40, "{}", cloud.looks());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_snapshot_that_fails_or_takes_too_long_says_why() {
-        let cloud = Cloud::new(&["vol-1"]).with(&[Mishap::SnapshotFails]);
-        let snapshots_of_one = snapshots(&cloud);
-        let cancel = CancellationToken::new();
-        let id = snapshots_of_one.create(Origin::Volume("vol-1"), &cancel).await.unwrap().id;
-        let failures =
-            snapshots_of_one.wait(std::slice::from_ref(&id), patience(&cancel, 600)).await.unwrap();
-        assert!(failures[&id].to_string().contains("cannot be read (error: no key)"), "{failures:?}");
-
-        let cloud = Cloud::new(&["vol-1"]).pending_for(Duration::from_hours(1));
-        let snapshots_of_one = snapshots(&cloud);
-        let id = snapshots_of_one.create(Origin::Volume("vol-1"), &cancel).await.unwrap().id;
-        let failures = snapshots_of_one.wait(std::slice::from_ref(&id), patience(&cancel, 60)).await.unwrap();
-        let text = failures[&id].to_string();
-        assert!(
-            text.contains("not complete after 60 s (at 40%)") && text.contains("--snapshot-timeout"),
-            "{text}"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_snapshot_that_somebody_deletes_does_not_cost_the_others() {
-        let cloud = Cloud::new(&["vol-1", "vol-2"]).pending_for(Duration::from_mins(5));
-        let snapshots = snapshots(&cloud);
-        let cancel = CancellationToken::new();
-        let deleted = snapshots.create(Origin::Volume("vol-1"), &cancel).await.unwrap().id;
-        let kept = snapshots.create(Origin::Volume("vol-2"), &cancel).await.unwrap().id;
-        cloud.delete_snapshot(&deleted).await.unwrap();
-        let failures = snapshots.wait(&[deleted.clone(), kept], patience(&cancel, 600)).await.unwrap();
-        assert_eq!(failures.keys().collect::<Vec<_>>(), [&deleted]);
-        assert!(failures[&deleted].to_string().contains("somebody deleted it"), "{failures:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn waiting_ends_when_the_scan_does() {
-        let cloud = Cloud::new(&["vol-1"]).pending_for(Duration::from_hours(1));
-        let snapshots = snapshots(&cloud);
-        let cancel = CancellationToken::new();
-        let id = snapshots.create(Origin::Volume("vol-1"), &cancel).await.unwrap().id;
-        let ids = [id];
-        let (result, ()) =
-            tokio::join!(snapshots.wait(&ids, patience(&cancel, 600)), async { cancel.cancel() });
-        assert!(matches!(result, Err(SnapshotFailure::Cancelled)));
     }
 }

@@ -1,0 +1,3 @@
+//! The scanner as a service: what joins the parts of `agentless-service` with AWS.
+
+pub mod sweep;
