@@ -220,6 +220,9 @@ async fn an_intake_that_is_away_loses_nothing() {
     assert_eq!(intake.problems(), Vec::<String>::new());
 }
 
+/// Makes a good payload a bad one.
+type Breach = fn(&mut SbomPayload);
+
 #[tokio::test]
 async fn the_stand_in_refuses_what_breaks_the_protocol() {
     let intake = Intake::start().await.unwrap();
@@ -229,7 +232,6 @@ async fn the_stand_in_refuses_what_breaks_the_protocol() {
     let mut message = Vec::new();
     std::io::copy(&mut StreamingDecoder::new(good.body.as_ref()).unwrap(), &mut message).unwrap();
     let message = SbomPayload::decode(message.as_slice()).unwrap();
-    type Breach = fn(&mut SbomPayload);
     let breaches: [(&str, Breach); 14] = [
         ("of version 2", |it| it.version = 2),
         ("no host", |it| it.host.clear()),
