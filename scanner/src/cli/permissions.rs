@@ -90,8 +90,8 @@ impl Permissions {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let mut connection = Connection::default();
-            connection.region = self.regions.first().map(ToString::to_string);
+            let region = self.regions.first().map(ToString::to_string);
+            let connection = Connection { region, ..Connection::default() };
             let home = Home::connect(&connection, Http::default()).await?;
             let account = match &self.account {
                 Some(account) => account.clone(),
