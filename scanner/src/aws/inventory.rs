@@ -93,7 +93,8 @@ const MAX_PAGES: usize = 10_000;
 impl Inventory for Aws {
     async fn instances(&self) -> Result<Vec<Instance>, AwsError> {
         let mut pages = Pages::new(actions::EC2_DESCRIBE_INSTANCES);
-        while let Some(page) = pages.wanted()? {
+        while pages.wants_more()? {
+            let page = pages.token.take();
             let request = self.ec2.describe_instances().max_results(PAGE).set_next_token(page);
             let answer = self.send(pages.call, || request.clone().send()).await?;
             let instances = answer.reservations().iter().flat_map(types::Reservation::instances);
@@ -105,7 +106,8 @@ impl Inventory for Aws {
     async fn attached_volumes(&self) -> Result<Vec<VolumeInfo>, AwsError> {
         let attached = types::Filter::builder().name("status").values("in-use").build();
         let mut pages = Pages::new(actions::EC2_DESCRIBE_VOLUMES);
-        while let Some(page) = pages.wanted()? {
+        while pages.wants_more()? {
+            let page = pages.token.take();
             let request =
                 self.ec2.describe_volumes().filters(attached.clone()).max_results(PAGE).set_next_token(page);
             let answer = self.send(pages.call, || request.clone().send()).await?;
@@ -116,7 +118,8 @@ impl Inventory for Aws {
 
     async fn own_images(&self) -> Result<Vec<Image>, AwsError> {
         let mut pages = Pages::new(actions::EC2_DESCRIBE_IMAGES);
-        while let Some(page) = pages.wanted()? {
+        while pages.wants_more()? {
+            let page = pages.token.take();
             let request = self.ec2.describe_images().owners("self").max_results(PAGE).set_next_token(page);
             let answer = self.send(pages.call, || request.clone().send()).await?;
             pages.add(answer.images().iter().filter_map(image), answer.next_token());
@@ -131,7 +134,8 @@ impl Inventory for Aws {
             // Asked for by their ids, one that no longer exists would be an error for all.
             let filter = types::Filter::builder().name("image-id").set_values(Some(ids.to_vec())).build();
             let mut pages = Pages::new(actions::EC2_DESCRIBE_IMAGES);
-            while let Some(page) = pages.wanted()? {
+            while pages.wants_more()? {
+                let page = pages.token.take();
                 let request = self
                     .ec2
                     .describe_images()
@@ -149,7 +153,8 @@ impl Inventory for Aws {
 
     async fn functions(&self) -> Result<Vec<Function>, AwsError> {
         let mut pages = Pages::new(actions::LAMBDA_LIST_FUNCTIONS);
-        while let Some(page) = pages.wanted()? {
+        while pages.wants_more()? {
+            let page = pages.token.take();
             let request = self
                 .lambda
                 .list_functions()
@@ -186,7 +191,8 @@ impl Inventory for Aws {
 
     async fn aliased_versions(&self, arn: &str) -> Result<BTreeSet<String>, AwsError> {
         let mut pages = Pages::new(actions::LAMBDA_LIST_ALIASES);
-        while let Some(page) = pages.wanted()? {
+        while pages.wants_more()? {
+            let page = pages.token.take();
             let request =
                 self.lambda.list_aliases().function_name(arn).max_items(FUNCTIONS_PAGE).set_marker(page);
             let answer = self.send(pages.call, || request.clone().send()).await?;
@@ -242,28 +248,33 @@ struct Pages<T> {
     call: Call,
     entries: Vec<T>,
     count: usize,
-    /// The token of the next page; none of it for the first, and nothing at all behind the last.
-    following: Option<Option<String>>,
+    /// The token of the next page. The first has none.
+    token: Option<String>,
+    is_whole: bool,
 }
 
 impl<T> Pages<T> {
     fn new(call: Call) -> Self {
-        Self { call, entries: Vec::new(), count: 0, following: Some(None) }
+        Self { call, entries: Vec::new(), count: 0, token: None, is_whole: false }
     }
 
-    /// The token with which the next page is asked for, if there is one.
-    fn wanted(&mut self) -> Result<Option<Option<String>>, AwsError> {
-        if self.following.is_some() && (self.count >= MAX_PAGES || self.entries.len() > MAX_ENTRIES) {
+    /// Whether there is another page, which may not be the one too many.
+    fn wants_more(&mut self) -> Result<bool, AwsError> {
+        if self.is_whole {
+            return Ok(false);
+        }
+        if self.count >= MAX_PAGES || self.entries.len() > MAX_ENTRIES {
             let problem = format!("the list does not end after {} entries", self.entries.len());
             return Err(AwsError::Response { call: self.call.name(), problem });
         }
         self.count = self.count.saturating_add(1);
-        Ok(self.following.take())
+        Ok(true)
     }
 
     fn add(&mut self, entries: impl Iterator<Item = T>, token: Option<&str>) {
         self.entries.extend(entries);
-        self.following = next_page(token).map(Some);
+        self.token = next_page(token);
+        self.is_whole = self.token.is_none();
     }
 }
 
@@ -311,9 +322,9 @@ mod tests {
     async fn a_list_without_an_end_is_an_error() {
         let mut pages = Pages::new(actions::EC2_DESCRIBE_IMAGES);
         let failed = loop {
-            match pages.wanted() {
-                Ok(Some(_)) => pages.add([0_u8].into_iter(), Some("again")),
-                Ok(None) => panic!("it ended"),
+            match pages.wants_more() {
+                Ok(true) => pages.add([0_u8].into_iter(), Some("again")),
+                Ok(false) => panic!("it ended"),
                 Err(error) => break error,
             }
         };

@@ -17,7 +17,7 @@ use scanner_policy::{Feature, Partition};
 use crate::aws::inventory::{self, Inventory};
 use crate::aws::{AwsError, Tags};
 
-pub use selection::TagSelection;
+pub use selection::{ANY, TagSelection};
 pub use skipped::{Reason, Skipped};
 
 /// What to look for.

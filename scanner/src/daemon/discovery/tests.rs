@@ -331,7 +331,7 @@ async fn tags_choose_among_all_kinds() {
     assert_eq!(ids(&included), ["i-1", "ami-2", "orders:$LATEST"]);
     let reasons: BTreeSet<_> = included.skipped.iter().map(|skipped| skipped.reason.to_string()).collect();
     assert_eq!((included.skipped.len(), reasons.len()), (3, 1));
-    let excluded = look(&account, &settings(Tags::new(), tags(&[("env", selection::ANY)]))).await;
+    let excluded = look(&account, &settings(Tags::new(), tags(&[("env", ANY)]))).await;
     assert_eq!(ids(&excluded), ["i-2", "ami-1", "bills:$LATEST"]);
 }
 
