@@ -181,11 +181,6 @@ impl AwsError {
         matches!(self, Self::SnapshotLimit { .. })
     }
 
-    /// Whether no further snapshot is made before others are complete, deleted, or just older.
-    pub fn is_snapshot_limit(&self) -> bool {
-        matches!(self, Self::SnapshotLimit { .. })
-    }
-
     pub(super) fn from_sdk<E>(call: Call, error: SdkError<E, HttpResponse>) -> Self
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,

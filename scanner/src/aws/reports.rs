@@ -85,7 +85,15 @@ mod tests {
         let script = Script::new([(503, String::new()), (200, String::new()), (200, String::new())]);
         for key in [Some(KEY), None] {
             let bucket = bucket(&script, key).await;
-            bucket.put("a/b.json", "application/json", &[("scan".to_owned(), "1".to_owned())], Bytes::from_static(b"{}")).await.unwrap();
+            bucket
+                .put(
+                    "a/b.json",
+                    "application/json",
+                    &[("scan".to_owned(), "1".to_owned())],
+                    Bytes::from_static(b"{}"),
+                )
+                .await
+                .unwrap();
         }
         let asked = script.asked();
         let [_, encrypted, plain] = &asked[..] else { panic!("{asked:?}") };

@@ -219,7 +219,10 @@ mod tests {
                 tracing::info!(password = "hunter2", session_token = ?Some("hunter2"), ?error, "{}", r#"{"secret": "hunter2"}"#);
             });
             let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-            assert!(text.lines().count() == 1 && text.contains("&a=b") && !text.contains("hunter2"), "{text}");
+            assert!(
+                text.lines().count() == 1 && text.contains("&a=b") && !text.contains("hunter2"),
+                "{text}"
+            );
         }
     }
 }

@@ -39,7 +39,9 @@ impl<W: World> Orders<W> {
         let arn = target.arn.clone();
         match self.0.queue.push(Order::new(target, Cause::User)) {
             Ok(Pushed::Queued(_)) => Ok(Accepted { target: arn, state: "queued".to_owned() }),
-            Ok(Pushed::Joined(_)) => Ok(Accepted { target: arn, state: "queued or scanned already".to_owned() }),
+            Ok(Pushed::Joined(_)) => {
+                Ok(Accepted { target: arn, state: "queued or scanned already".to_owned() })
+            }
             Err(full @ (queue::Refused::Full { .. } | queue::Refused::Closed)) => {
                 Err(Refused::Busy(full.to_string()))
             }
@@ -50,7 +52,7 @@ impl<W: World> Orders<W> {
         let snapshot = self.0.queue.snapshot(self.0.clock.now());
         let of_scan = snapshot.running.iter().find(|running| running.scan.to_string() == name);
         let arn = match (of_scan, self.0.inventory.find(name)) {
-            (Some(running), _) => running.target.arn.clone(),
+            (Some(running), _) => running.target.clone(),
             (None, Lookup::Found(target)) => target.arn,
             (None, _) => name.to_owned(),
         };

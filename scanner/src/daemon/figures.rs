@@ -1,5 +1,7 @@
 //! What other parts say of themselves, as the board shows it.
 
+use std::collections::BTreeMap;
+
 use agentless_core::number::to_u64;
 use agentless_service::board::{self, Trouble};
 use agentless_service::delivery::SinkState;
@@ -7,6 +9,8 @@ use agentless_service::queue::Snapshot;
 use agentless_service::target::Place;
 use agentless_service::tasks::SourceState;
 use time::OffsetDateTime;
+
+use crate::aws::{Accounts, Home};
 
 /// The queue.
 pub(super) fn queue(snapshot: &Snapshot) -> board::Queue {
@@ -48,7 +52,11 @@ pub(super) fn source(state: &SourceState) -> board::Source {
         accepted: state.accepted,
         rejected: state.rejected,
         last_ok: state.last_ok,
-        failing: failed.map(|failed| Trouble { text: failed.message.clone(), since: failed.at, last: failed.at }),
+        failing: failed.map(|failed| Trouble {
+            text: failed.message.clone(),
+            since: failed.at,
+            last: failed.at,
+        }),
     }
 }
 
@@ -61,4 +69,26 @@ pub(super) fn sweep(
 ) -> board::Sweep {
     let failing = failing.map(|text| Trouble { text: text.to_owned(), since: at, last: at });
     board::Sweep { place, at, found, deleted, left, failing }
+}
+
+/// What was asked of AWS, by action, and how often it was too much, by class.
+pub(super) fn requests(home: &Home, accounts: &Accounts) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+    let mut calls = home.calls();
+    let mut throttles: BTreeMap<String, u64> = BTreeMap::new();
+    for (_, aws) in accounts.connected() {
+        for (action, count) in aws.calls() {
+            let sum = calls.entry(action).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        for pace in aws.paces() {
+            let sum = throttles.entry(pace.class.to_owned()).or_default();
+            *sum = sum.saturating_add(pace.throttled);
+        }
+    }
+    (calls, throttles)
+}
+
+/// The snapshots in progress in a place.
+pub(super) fn snapshots(place: Place, pending: usize, limit: usize) -> board::Snapshots {
+    board::Snapshots { place, pending: to_u64(pending), limit: to_u64(limit), kept: 0 }
 }

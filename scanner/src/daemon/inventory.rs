@@ -78,9 +78,10 @@ impl Inventory {
     /// Finds a target by its ARN, or by its id where only one has it.
     pub fn find(&self, name: &str) -> Lookup {
         let all = self.lock();
-        let mut found = all.values().flat_map(|known| known.targets.values()).filter(|target| {
-            target.arn == name || target.id == name
-        });
+        let mut found = all
+            .values()
+            .flat_map(|known| known.targets.values())
+            .filter(|target| target.arn == name || target.id == name);
         if let (Some(target), None) = (found.next(), found.next()) {
             return Lookup::Found(Box::new(target.clone()));
         }

@@ -119,8 +119,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_the_end_ends_it() {
-        let states =
-            [Ok(None), Ok(Some(TargetState::InService)), Err("no answer".to_owned()), Ok(Some(TargetState::InService))];
+        let states = [
+            Ok(None),
+            Ok(Some(TargetState::InService)),
+            Err("no answer".to_owned()),
+            Ok(Some(TargetState::InService)),
+        ];
         let start = Instant::now();
         condemned(&States(Mutex::new(states.into()))).await;
         assert_eq!(start.elapsed(), POLL * 4);
@@ -137,8 +141,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn heartbeats_go_on_until_the_end() {
         let group = Arc::new(Group::default());
-        let end = CancellationToken::new();
-        tokio::join!(keep_waiting(&group, &Hook("end".to_owned()), &end), async {
+        let (end, hook) = (CancellationToken::new(), Hook("end".to_owned()));
+        tokio::join!(keep_waiting(&group, &hook, &end), async {
             sleep(Duration::from_secs(50)).await;
             end.cancel();
         });

@@ -159,10 +159,11 @@ pub async fn run(start: Start) -> Result<(), RunError> {
 async fn connect(settings: &Settings) -> Result<Home, RunError> {
     let authorities = match &settings.ca_file {
         None => None,
-        Some(path) => Some(tokio::fs::read(path).await.map_err(|source| RunError::Authorities {
-            path: path.display().to_string(),
-            source,
-        })?),
+        Some(path) => Some(
+            tokio::fs::read(path)
+                .await
+                .map_err(|source| RunError::Authorities { path: path.display().to_string(), source })?,
+        ),
     };
     let http = Http::new(authorities.as_deref())?;
     let mut connection = Connection::default();
@@ -184,10 +185,10 @@ impl Instance {
         let Some(lifecycle) = &settings.lifecycle else { return Ok(None) };
         let metadata = home.metadata();
         let id = metadata.instance_id().await?;
-        let group = lifecycle.group.parse().map_err(|error| RunError::Name {
-            key: "lifecycle.group",
-            problem: format!("{error}"),
-        })?;
+        let group = lifecycle
+            .group
+            .parse()
+            .map_err(|error| RunError::Name { key: "lifecycle.group", problem: format!("{error}") })?;
         Ok(Some(Self {
             group: ScalingGroup::new(Arc::clone(home), group, id.clone()),
             id,
@@ -263,7 +264,9 @@ impl Parts {
         let state_directory = settings.state_directory.clone();
         let runtime_directory = settings.runtime_directory.clone();
         let (settings, current) = watch::channel(Arc::new(settings));
-        let world = Cloud::new(accounts, current, regions, journal, sandbox, catalogue, clock.clone());
+        let scanner = identity(&settings.borrow().scanner_id, instance);
+        let world =
+            Cloud::new(scanner, accounts, current, regions, journal, sandbox, catalogue, clock.clone());
         let service = Arc::new(Service {
             world: Arc::new(world),
             queue,
@@ -278,7 +281,8 @@ impl Parts {
         });
         let server = socket.map(|socket| {
             let limits = status::Limits::default();
-            let options = status::Options { runtime_directory, socket, limits, clock: OffsetDateTime::now_utc };
+            let options =
+                status::Options { runtime_directory, socket, limits, clock: OffsetDateTime::now_utc };
             status::Server::new(options, board, Arc::new(Orders(Arc::clone(&service))))
         });
         Ok(Self {
@@ -340,10 +344,13 @@ impl Parts {
         tracing::info!(scanner = self.settings.borrow().scanner_id, "the service is ready");
 
         let is_replaced = loop {
-            tokio::select! {
-                () = signals.end() => break false,
+            let told = tokio::select! {
+                told = signals.next() => told,
                 () = condemned(instance.as_ref()) => break true,
-                () = signals.reload() => self.reload(&notifier).await,
+            };
+            match told {
+                Told::End => break false,
+                Told::Reload => self.reload(&notifier).await,
             }
         };
         let grace = if is_replaced { REPLACED } else { STOPPED };
@@ -397,7 +404,10 @@ impl Parts {
                     self.service.delivery.wake();
                     tracing::info!("the configuration was read again");
                     (!fixed.is_empty()).then(|| {
-                        format!("these keys take effect when the service is started again: {}", fixed.join(", "))
+                        format!(
+                            "these keys take effect when the service is started again: {}",
+                            fixed.join(", ")
+                        )
                     })
                 }
             },
@@ -423,8 +433,7 @@ async fn self_test(sandbox: &Sandbox, directory: &Path) -> Result<(), RunError> 
             what: "`runtime_directory` cannot be read",
             source: std::io::Error::other(error),
         })?;
-        let job =
-            Job { task: Task::Systems, id: "self-test", source: Source::Directory(Box::new(source)) };
+        let job = Job { task: Task::Systems, id: "self-test", source: Source::Directory(Box::new(source)) };
         sandbox.run(job, &mut std::io::sink(), &Stop::default()).map(drop).map_err(RunError::Analyser)
     };
     tokio::task::spawn_blocking(test).await.unwrap_or_else(|_| {
@@ -436,7 +445,8 @@ async fn self_test(sandbox: &Sandbox, directory: &Path) -> Result<(), RunError> 
 async fn show(service: &Service<Cloud>, home: &Home, limit: usize) {
     loop {
         sleep(FIGURES).await;
-        service.board.requests(figures::requests(home, service.world.accounts()));
+        let (calls, throttles) = figures::requests(home, service.world.accounts());
+        service.board.requests(calls, throttles);
         for (place, pending) in service.world.snapshots_in_progress() {
             service.board.snapshots(figures::snapshots(place, pending, limit));
         }
@@ -455,8 +465,7 @@ fn times(settings: &Settings) -> Times {
 }
 
 fn account_settings(settings: &Settings) -> Result<AccountSettings, RunError> {
-    let wrong =
-        |error: &dyn fmt::Display| RunError::Name { key: "accounts", problem: error.to_string() };
+    let wrong = |error: &dyn fmt::Display| RunError::Name { key: "accounts", problem: error.to_string() };
     let delegates = settings.accounts.iter().map(|account| {
         Ok(Delegate {
             role: account.role_arn.parse().map_err(|error| wrong(&error))?,
@@ -485,7 +494,8 @@ fn account_settings(settings: &Settings) -> Result<AccountSettings, RunError> {
 
 fn admission(settings: &Settings, accounts: &[String], regions: &[String]) -> Admission {
     use agentless_service::target::Place;
-    let place = |account: &String, region: &String| Place { account: account.clone(), region: region.clone() };
+    let place =
+        |account: &String, region: &String| Place { account: account.clone(), region: region.clone() };
     Admission {
         places: accounts
             .iter()
@@ -493,6 +503,12 @@ fn admission(settings: &Settings, accounts: &[String], regions: &[String]) -> Ad
             .collect(),
         roles: settings.accounts.iter().map(|of| (of.account.clone(), of.role_arn.clone())).collect(),
     }
+}
+
+/// Who makes snapshots. While a group replaces an instance, two with the same `scanner_id` run: neither takes the other's scans
+/// for dead.
+fn identity(scanner: &str, instance: Option<&Instance>) -> String {
+    instance.map_or_else(|| scanner.to_owned(), |instance| format!("{scanner}/{}", instance.id))
 }
 
 /// The name of this machine.
@@ -517,14 +533,23 @@ impl Signals {
         })
     }
 
-    async fn end(&mut self) {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.terminate.recv() => Told::End,
+            _ = self.hangup.recv() => Told::Reload,
         }
     }
 
-    async fn reload(&mut self) {
-        let _ = self.hangup.recv().await;
+    /// Waits until the service is told to end.
+    async fn end(&mut self) {
+        while self.next().await != Told::End {}
     }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Told {
+    End,
+    Reload,
 }

@@ -152,10 +152,9 @@ impl<W: World> Service<W> {
                 _ => shown.skipped.entry(skipped.reason.to_string()).or_default(),
             };
             *count = count.saturating_add(1);
-            shown.left_out.push(board::LeftOut {
-                target: skipped.arn.clone(),
-                reason: skipped.reason.to_string(),
-            });
+            shown
+                .left_out
+                .push(board::LeftOut { target: skipped.arn.clone(), reason: skipped.reason.to_string() });
         }
         shown
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agentless_service::http::Network;
+use agentless_service::http::{self, HttpError, Network, Redirects};
 use agentless_service::queue::Order;
 use agentless_service::settings::Settings;
 use agentless_service::target::Place;
@@ -26,6 +26,9 @@ pub enum TaskError {
     /// The address is none, or cannot be reached the way it is configured.
     #[error("`tasks.url` cannot be used")]
     Url(#[from] SourceError),
+    /// No client can be made for it.
+    #[error("`tasks.url` cannot be used")]
+    Client(#[from] HttpError),
 }
 
 /// The sources that the configuration names.
@@ -38,7 +41,8 @@ pub fn sources(settings: &Settings) -> Result<Vec<Source>, TaskError> {
     sources.extend(of.file.as_ref().map(|path| Source::file(path, key(), state)));
     sources.extend(of.directory.as_ref().map(|path| Source::directory(path, key(), state)));
     if let Some(url) = &of.url {
-        let client = tasks::client(&Network { ca_file: settings.ca_file.clone() })?;
+        let network = Network { ca_file: settings.ca_file.clone() };
+        let client = http::client(&network, Redirects::SameHost)?;
         sources.push(Source::url(url, client, key(), state)?);
     }
     Ok(sources)
@@ -66,7 +70,10 @@ impl Admission {
         match (&task.role, self.roles.get(&place.account)) {
             (Some(role), configured) if configured != Some(role) => {
                 let configured = configured.map_or("the scanner's own identity", |role| role);
-                return Err(format!("it names the role {role}, but {} is scanned with {configured}", place.account));
+                return Err(format!(
+                    "it names the role {role}, but {} is scanned with {configured}",
+                    place.account
+                ));
             }
             _ => {}
         }

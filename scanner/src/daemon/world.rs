@@ -31,7 +31,8 @@ pub trait World: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// The reason why what is there cannot be found out.
-    fn sweep(&self, place: &Place, in_use: &impl InUse) -> impl Future<Output = Result<Swept, String>> + Send;
+    fn sweep(&self, place: &Place, in_use: &impl InUse)
+    -> impl Future<Output = Result<Swept, String>> + Send;
 }
 
 /// What became of a scan.

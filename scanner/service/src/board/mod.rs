@@ -58,19 +58,8 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Requests {
-    by_action: BTreeMap<String, Calls>,
+    by_action: Vec<Calls>,
     throttles: BTreeMap<String, u64>,
-}
-
-/// How a request to AWS ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Answer {
-    /// With what was asked for.
-    Ok,
-    /// With the request to slow down.
-    Throttled,
-    /// With another error.
-    Failed,
 }
 
 impl Board {
@@ -229,22 +218,14 @@ impl Board {
         put(&mut self.state().snapshots, snapshots.place.clone(), snapshots);
     }
 
-    /// AWS was asked for something, in this class of requests.
-    pub fn called(&self, action: &str, class: &str, answer: Answer) {
-        let mut requests = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        if answer == Answer::Throttled
-            && let Some(throttles) = slot(&mut requests.throttles, class, || 0)
-        {
-            *throttles = throttles.saturating_add(1);
-        }
-        let new = || Calls { action: action.to_owned(), calls: 0, failures: 0, throttles: 0 };
-        let Some(calls) = slot(&mut requests.by_action, action, new) else { return };
-        calls.calls = calls.calls.saturating_add(1);
-        match answer {
-            Answer::Ok => {}
-            Answer::Throttled => calls.throttles = calls.throttles.saturating_add(1),
-            Answer::Failed => calls.failures = calls.failures.saturating_add(1),
-        }
+    /// What was asked of AWS since the start, by action, and how often AWS found that too fast, by class of requests.
+    pub fn requests(&self, calls: BTreeMap<String, u64>, throttles: BTreeMap<String, u64>) {
+        let by_action = calls.into_iter().take(Self::ACTIONS);
+        let requests = Requests {
+            by_action: by_action.map(|(action, calls)| Calls { action, calls }).collect(),
+            throttles: throttles.into_iter().take(Self::ACTIONS).collect(),
+        };
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner) = requests;
     }
 
     /// Something is wrong, and stays so until [`solved`](Self::solved) is called with this key.
@@ -280,7 +261,7 @@ impl Board {
     pub fn view(&self, now: OffsetDateTime, results: usize) -> View {
         let (calls, throttles) = {
             let requests = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-            (requests.by_action.values().cloned().collect(), requests.throttles.clone())
+            (requests.by_action.clone(), requests.throttles.clone())
         };
         let state = self.state();
         let mut scans: Vec<_> = state.scans.values().cloned().collect();
@@ -351,18 +332,6 @@ fn put<K: Ord, V>(table: &mut BTreeMap<K, V>, key: K, value: V) {
     if table.len() < Board::ROWS || table.contains_key(&key) {
         table.insert(key, value);
     }
-}
-
-/// A row of a table that does not grow without end.
-fn slot<'t, V>(table: &'t mut BTreeMap<String, V>, key: &str, new: impl FnOnce() -> V) -> Option<&'t mut V> {
-    // Looked up by reference first: nearly always it is there.
-    if !table.contains_key(key) {
-        if table.len() >= Board::ACTIONS {
-            return None;
-        }
-        table.insert(key.to_owned(), new());
-    }
-    table.get_mut(key)
 }
 
 fn bounded(mut text: String) -> String {

@@ -510,10 +510,4 @@ pub struct Calls {
     pub action: String,
     /// How many there were, with those that failed.
     pub calls: u64,
-    /// How many failed.
-    #[serde(default)]
-    pub failures: u64,
-    /// How many were throttled.
-    #[serde(default)]
-    pub throttles: u64,
 }

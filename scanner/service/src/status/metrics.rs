@@ -176,10 +176,6 @@ fn aws(page: &mut Page, view: &View) {
     for calls in &view.calls {
         page.sample("aws_calls_total", &[("action", &calls.action)], calls.calls);
     }
-    page.family("aws_call_failures_total", Type::Counter, "Requests to AWS that failed, by action.");
-    for calls in &view.calls {
-        page.sample("aws_call_failures_total", &[("action", &calls.action)], calls.failures);
-    }
     page.family(
         "aws_throttles_total",
         Type::Counter,
@@ -253,8 +249,8 @@ mod tests {
     use std::collections::{BTreeMap, HashSet};
 
     use super::*;
+    use crate::board::Source;
     use crate::board::testing::{NOW, busy};
-    use crate::board::{Answer, Source};
 
     /// A sample: its name, its labels, its value.
     type Sample = (String, BTreeMap<String, String>, f64);
@@ -335,7 +331,7 @@ mod tests {
     #[test]
     fn the_page_is_in_the_format_and_says_what_the_board_does() {
         let board = busy();
-        board.called("ec2:CreateSnapshot", "mutating", Answer::Throttled);
+        board.requests([].into(), [("mutating".to_owned(), 1)].into());
         board.source(Source { name: "url \"a\\b\"\nc".to_owned(), accepted: 4, ..Source::default() });
         let samples = parse(&page(&board.view(NOW, 0)));
         let value = |name: &str, wanted: &[(&str, &str)]| {

@@ -26,6 +26,8 @@ use crate::target::{Permits, Shared};
 /// AWS, as the service needs it.
 #[derive(Debug)]
 pub struct Cloud {
+    /// Who makes snapshots.
+    scanner: String,
     accounts: Accounts,
     settings: watch::Receiver<Arc<Settings>>,
     /// The regions of each account.
@@ -47,7 +49,9 @@ struct Ground {
 
 impl Cloud {
     /// Sends no request.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, made in one place")]
     pub fn new(
+        scanner: String,
         accounts: Accounts,
         settings: watch::Receiver<Arc<Settings>>,
         regions: Vec<String>,
@@ -57,7 +61,7 @@ impl Cloud {
         clock: Clock,
     ) -> Self {
         let grounds = Mutex::default();
-        Self { accounts, settings, regions, journal, sandbox, catalogue, clock, grounds }
+        Self { scanner, accounts, settings, regions, journal, sandbox, catalogue, clock, grounds }
     }
 
     /// The accounts.
@@ -79,7 +83,7 @@ impl Cloud {
         let journal = Arc::clone(&self.journal);
         let ground = Ground {
             shared: Arc::new(Shared::new(Arc::clone(&aws), place.clone(), permits, self.journal.clone())),
-            sweeper: Sweeper::new(Arc::clone(&aws), place.clone(), settings.scanner_id.clone(), journal),
+            sweeper: Sweeper::new(Arc::clone(&aws), place.clone(), self.scanner.clone(), journal),
             aws,
         };
         // Somebody else may have been faster: there must not be two counts of snapshots.
@@ -103,7 +107,8 @@ impl Cloud {
 impl World for Cloud {
     async fn places(&self) -> Result<Vec<Place>, String> {
         let accounts = self.accounts.ids().await.map_err(|error| crate::chain(&error))?;
-        let place = |account: &String, region: &String| Place { account: account.clone(), region: region.clone() };
+        let place =
+            |account: &String, region: &String| Place { account: account.clone(), region: region.clone() };
         Ok(accounts
             .iter()
             .flat_map(|account| self.regions.iter().map(move |region| place(account, region)))
@@ -142,9 +147,6 @@ pub fn wanted(settings: &Settings) -> DiscoverySettings {
         stopped_instances: settings.hosts.stopped,
         owned_images: settings.images.owned,
         used_images: settings.images.used,
-        tags: TagSelection {
-            include: settings.include_tags.clone(),
-            exclude: settings.exclude_tags.clone(),
-        },
+        tags: TagSelection { include: settings.include_tags.clone(), exclude: settings.exclude_tags.clone() },
     }
 }

@@ -66,7 +66,9 @@ impl Cloud {
                 let packages = agentless_core::number::to_u64(scan.report.packages().count());
                 let unknowns = agentless_core::number::to_u64(scan.report.unknowns().len());
                 let lists = lists::lists(&scan, &self.catalogue, actions(job));
-                lists.map(|lists| (Outcome::Listed(lists), packages, unknowns)).map_err(|error| error.to_string())
+                lists
+                    .map(|lists| (Outcome::Listed(lists), packages, unknowns))
+                    .map_err(|error| error.to_string())
             }
             Err(_) if is_late => Err(format!(
                 "the scan was not done after {} s and was ended: give it more time with `scan_timeout_minutes`",
@@ -139,7 +141,7 @@ impl Cloud {
                 let analysis = self.analysis(job, &target);
                 let identity = Identity {
                     scan: job.scan,
-                    scanner: settings.scanner_id.clone(),
+                    scanner: self.scanner.clone(),
                     target: id.clone(),
                     expires: now + settings.snapshot_timeout + job.deadline + EXPIRY_MARGIN,
                 };

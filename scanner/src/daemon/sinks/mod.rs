@@ -2,7 +2,6 @@
 
 mod s3;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use agentless_service::http::{self, HttpError, Network, Redirects};
@@ -79,11 +78,12 @@ pub fn sinks(
     if let Some(sink) = &settings.sinks.datadog {
         let failed = |source| SinkError::Http { sink: "datadog", source };
         let url = match &sink.url {
-            Some(url) => http::endpoint(url).map_err(failed)?,
-            None => sink.site.parse::<Site>().map_err(SinkError::Site)?.intake(),
-        };
+            Some(url) => Site::intake_at(url),
+            None => Site::parse(&sink.site).map_err(SinkError::Site)?.intake(),
+        }
+        .map_err(failed)?;
         let api_key = credential("datadog", &sink.api_key, secrets)?;
-        let directory = settings.state_directory.join("datadog");
+        let directory = settings.state_directory.join("heartbeats");
         let of_sink =
             datadog::Settings { url, api_key, env: sink.env.clone(), host: host.to_owned(), directory };
         sinks.push(Arc::new(Datadog::new(client("datadog")?, of_sink)));
@@ -91,8 +91,7 @@ pub fn sinks(
     if let Some(sink) = &settings.sinks.https {
         let url = http::endpoint(&sink.url).map_err(|source| SinkError::Http { sink: "https", source })?;
         let authorization = sink.authorization.as_ref();
-        let authorization =
-            authorization.map(|value| credential("https", value, secrets)).transpose()?;
+        let authorization = authorization.map(|value| credential("https", value, secrets)).transpose()?;
         sinks.push(Arc::new(Https::new(client("https")?, url, authorization)));
     }
     Ok(sinks)
@@ -111,9 +110,4 @@ fn credential(
         let secrets = secrets.borrow();
         secrets.get(&value).map(|secret| secret.expose().to_owned()).unwrap_or_default()
     }))
-}
-
-/// Whether a directory is there, or can be made.
-pub(super) fn directory(path: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(path)
 }

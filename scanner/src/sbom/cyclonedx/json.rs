@@ -162,7 +162,7 @@ struct NamedValue<'a> {
 
 impl<'a> Bom<'a> {
     fn of(document: &'a Document) -> Self {
-        let Document { subject, time, tool, components, relations, compositions, properties, serial } =
+        let Document { subject, time, tool, components, relations, compositions, properties, serial, .. } =
             document;
         let tool = Tool {
             kind: "application",

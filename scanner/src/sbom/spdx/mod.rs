@@ -110,7 +110,7 @@ const NO_ASSERTION: &str = "NOASSERTION";
 
 impl<'a> Spdx<'a> {
     fn of(document: &'a Document) -> Self {
-        let Document { subject, time, tool, components, relations, compositions, properties, serial } =
+        let Document { subject, time, tool, components, relations, compositions, properties, serial, .. } =
             document;
         let created = time.format(&Rfc3339).unwrap_or_default();
         let creator = format!("Tool: {}-{}", tool.name, tool.version);

@@ -21,7 +21,8 @@ pub fn write(document: &Document, mut writer: impl Write) -> io::Result<()> {
 }
 
 fn bom(document: &Document) -> Bom {
-    let Document { subject, time, tool, components, relations, compositions, properties, serial } = document;
+    let Document { subject, time, tool, components, relations, compositions, properties, serial, .. } =
+        document;
     let metadata = Metadata {
         // The time of a list is one of whole seconds.
         timestamp: Some(Timestamp { seconds: time.unix_timestamp(), nanos: 0 }),
