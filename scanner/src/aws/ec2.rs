@@ -215,7 +215,7 @@ impl Ec2 for Aws {
             .description(DESCRIPTION)
             .tag_specifications(on_snapshot(tags));
         // As below.
-        let answer = self.send_once(call, request.send()).await?;
+        let answer = Box::pin(self.send_once(call, request.send())).await?;
         let id = answer.snapshot_id().ok_or_else(|| names_no_snapshot(call))?;
         let state = SnapshotState::Pending { progress: String::new() };
         Ok(Snapshot { id: id.to_owned(), state, started: None, tags: tags.clone() })
@@ -230,7 +230,7 @@ impl Ec2 for Aws {
             .description(DESCRIPTION)
             .tag_specifications(on_snapshot(tags));
         // The request has no idempotency token, so it must not be repeated when only the answer was lost.
-        let answer = self.send_once(call, request.send()).await?;
+        let answer = Box::pin(self.send_once(call, request.send())).await?;
         let id = answer.snapshot_id().ok_or_else(|| names_no_snapshot(call))?;
         Ok(Snapshot {
             id: id.to_owned(),

@@ -60,7 +60,7 @@ impl Bucket {
                 .body(ByteStream::from(bytes.clone()))
                 .send()
         };
-        self.home.sender.send(actions::S3_PUT_OBJECT, send).await.map(drop)
+        Box::pin(self.home.sender.send(actions::S3_PUT_OBJECT, send)).await.map(drop)
     }
 }
 

@@ -121,7 +121,7 @@ impl Discover {
         let mut all = Survey::default();
         for account in accounts.ids().await? {
             let place = Place { account, region: region.clone() };
-            let found = survey(&*accounts.at(&place).await?, &place, settings).await;
+            let found = Box::pin(survey(&*accounts.at(&place).await?, &place, settings)).await;
             all.targets.extend(found.targets);
             all.skipped.extend(found.skipped);
             all.errors.extend(found.errors);

@@ -61,12 +61,11 @@ impl Run {
             _ => Mode::Required,
         };
         let directories = directories(&settings)?;
-        let socket = match settings.status.enabled {
-            false => None,
-            true => Some(match listen::passed()? {
-                Some(socket) => socket,
-                None => listen::bind(settings.status.port)?,
-            }),
+        let socket = if settings.status.enabled {
+            let passed = listen::passed()?;
+            Some(passed.map_or_else(|| listen::bind(settings.status.port), Ok)?)
+        } else {
+            None
         };
         protect(&settings, directories, mode)?;
         let sandbox = Sandbox { program: Program::own()?, mode, limits: settings.limits.clone() };
@@ -122,7 +121,7 @@ fn protect(settings: &Settings, mut writes: Vec<PathBuf>, mode: Mode) -> Result<
         return Ok(());
     }
     let missing: Vec<_> = confinement.missing_essentials().collect();
-    let missing = list(&missing).to_string();
+    let missing = list(&missing);
     if mode == Mode::Required {
         return Err(Unconfined { missing }.into());
     }

@@ -122,7 +122,8 @@ impl Place {
         let settings = self.settings()?;
         let target = self.target()?;
         // The command line has the last word.
-        let mode = self.sandbox.map(Mode::from).or(settings.sandbox.map(sandbox_mode)).unwrap_or_default();
+        let mode =
+            self.sandbox.map(Mode::from).or_else(|| settings.sandbox.map(sandbox_mode)).unwrap_or_default();
         let protection = confine(&target, folders, mode, log)?;
         Ok(Reading { target, options: self.options(settings.limits)?, protection })
     }

@@ -119,10 +119,12 @@ mod tests {
     fn what_appears_after_the_first_survey_is_new() {
         let inventory = Inventory::default();
         let (one, two) = (target(Kind::Instance, "i-1"), target(Kind::Instance, "i-2"));
-        assert_eq!(inventory.take(&place(), &survey(std::slice::from_ref(&one))), []);
-        assert_eq!(inventory.take(&place(), &survey(&[one.clone(), two.clone()])), [two.clone()]);
-        assert_eq!(inventory.take(&place(), &survey(&[two.clone()])), []);
-        assert_eq!(inventory.all(), [two]);
+        let both = [one, two];
+        let [one, two] = both.each_ref().map(std::slice::from_ref);
+        assert_eq!(inventory.take(&place(), &survey(one)), []);
+        assert_eq!(inventory.take(&place(), &survey(&both)), two);
+        assert_eq!(inventory.take(&place(), &survey(two)), []);
+        assert_eq!(inventory.all(), two);
         assert_eq!(inventory.find("i-1"), Lookup::Unknown);
     }
 
@@ -130,7 +132,7 @@ mod tests {
     fn a_part_that_fails_leaves_what_was_known() {
         let inventory = Inventory::default();
         let (host, function) = (target(Kind::Instance, "i-1"), target(Kind::Function, "f"));
-        inventory.take(&place(), &survey(&[host.clone(), function.clone()]));
+        inventory.take(&place(), &survey(&[host, function.clone()]));
         let error = PartError { kind: Kind::Function, place: place(), message: "denied".to_owned() };
         let failed = Survey { errors: vec![error], ..survey(&[]) };
         assert_eq!(inventory.take(&place(), &failed), []);

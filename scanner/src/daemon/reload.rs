@@ -3,7 +3,7 @@
 use agentless_service::settings::Settings;
 
 /// The keys that differ and take effect only when the service is started again.
-pub fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
+pub(super) fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
     let keys = [
         ("scanner_id", before.scanner_id == after.scanner_id),
         ("region", before.region == after.region),

@@ -130,7 +130,7 @@ pub enum RunError {
 /// the scanner that comes next looks back only so far.
 const REPLACED: Duration = Duration::from_mins(20);
 /// How long they may go on when the service is stopped by hand.
-const STOPPED: Duration = Duration::from_secs(60);
+const STOPPED: Duration = Duration::from_mins(1);
 /// How often the figures of requests are shown anew.
 const FIGURES: Duration = Duration::from_secs(10);
 

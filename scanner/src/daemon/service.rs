@@ -174,7 +174,9 @@ impl<W: World> Service<W> {
             if now + TICK * 2 < seen {
                 tracing::warn!(before = %seen, %now, "the clock was set back");
                 let window = watermark.window(now);
-                covered.values_mut().for_each(|at| *at = (*at).min(window.from));
+                for at in covered.values_mut() {
+                    *at = (*at).min(window.from);
+                }
             }
             seen = now;
             for place in self.inventory.places() {
@@ -289,9 +291,10 @@ impl<W: World> Service<W> {
                     Outcome::Listed(_) if unknowns > 0 => (board::Outcome::Incomplete, None),
                     Outcome::Listed(_) => (board::Outcome::Complete, None),
                 };
-                match &reason {
-                    Some(reason) => tracing::warn!(reason, "the scan failed"),
-                    None => tracing::info!(packages, unknowns, "the scan is complete"),
+                if let Some(reason) = &reason {
+                    tracing::warn!(reason, "the scan failed");
+                } else {
+                    tracing::info!(packages, unknowns, "the scan is complete");
                 }
                 self.submit(report).await;
                 board::Last { packages, unknowns, ..last(outcome, reason) }

@@ -320,14 +320,14 @@ mod tests {
         let cloud = Cloud::new(&["vol-1"]).pending_for(Duration::from_mins(10));
         let watcher = Watcher::new(Arc::clone(&cloud));
         let ids = made(&cloud, 300).await;
-        let mut watches = Vec::new();
+        let mut all = Vec::new();
         for (number, id) in (0..).zip(&ids) {
-            watches.push(watcher.watch(id));
+            all.push(watcher.watch(id));
             if number % 10 == 0 {
                 tokio::time::sleep(Duration::from_millis(700)).await;
             }
         }
-        for watch in watches {
+        for watch in all {
             assert!(matches!(end(watch).await, Sight::Completed));
         }
         // Alone each would take 45 looks.
@@ -339,7 +339,7 @@ mod tests {
         let cloud = Cloud::new(&["vol-1"]).pending_for(Duration::from_mins(5));
         let watcher = Watcher::new(Arc::clone(&cloud));
         let ids = made(&cloud, 150).await;
-        let watches: Vec<_> = ids.iter().map(|id| watcher.watch(id)).collect();
+        let all: Vec<_> = ids.iter().map(|id| watcher.watch(id)).collect();
         tokio::time::sleep(Duration::from_secs(2)).await;
         let is_deleted = |number: usize| number % 50 == 3;
         for (number, id) in (0..).zip(&ids) {
@@ -347,7 +347,7 @@ mod tests {
                 cloud.delete_snapshot(id).await.unwrap();
             }
         }
-        for (number, watch) in (0..).zip(watches) {
+        for (number, watch) in (0..).zip(all) {
             match end(watch).await {
                 Sight::Gone => assert!(is_deleted(number)),
                 Sight::Completed => assert!(!is_deleted(number)),

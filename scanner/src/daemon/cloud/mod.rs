@@ -117,7 +117,7 @@ impl World for Cloud {
 
     async fn survey(&self, place: &Place) -> Result<Survey, String> {
         let ground = self.ground(place).await?;
-        Ok(discovery::survey(&*ground.aws, place, &wanted(&self.settings())).await)
+        Ok(Box::pin(discovery::survey(&*ground.aws, place, &wanted(&self.settings()))).await)
     }
 
     async fn scan(&self, job: &Job, step: &(dyn Fn(&str) + Sync)) -> Scanned {

@@ -105,7 +105,7 @@ mod tests {
             let any = of.keys().map(|key| (key.clone(), ANY.to_owned())).collect();
             let any = TagSelection { include: any, exclude: Tags::new() };
             let expected = is_opted_out(&of).then_some(Reason::OptedOut);
-            prop_assert_eq!(own.objection(&of), expected.clone());
+            prop_assert_eq!(own.objection(&of), expected);
             prop_assert_eq!(any.objection(&of), expected);
         }
     }

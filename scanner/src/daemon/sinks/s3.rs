@@ -11,13 +11,13 @@ use crate::aws::{AwsError, Bucket};
 /// Puts `<prefix><account>/<region>/<kind>/<target>/<list>.cdx.json` into a bucket, and for a failed scan
 /// `<target>.failed.json`. That of an earlier scan stays when a later one succeeds: the scanner cannot delete there.
 #[derive(Clone, Debug)]
-pub struct S3 {
+pub(super) struct S3 {
     bucket: Bucket,
 }
 
 impl S3 {
     /// Objects of this bucket, under its prefix.
-    pub fn new(bucket: Bucket) -> Self {
+    pub(super) fn new(bucket: Bucket) -> Self {
         Self { bucket }
     }
 }
@@ -41,7 +41,7 @@ impl Sink for S3 {
     fn send<'a>(&'a self, payload: &'a Payload) -> BoxFuture<'a, Result<(), SendError>> {
         Box::pin(async move {
             let Payload { key, content_type, headers, body, .. } = payload;
-            let put = self.bucket.put(key, content_type, headers, body.clone()).await;
+            let put = Box::pin(self.bucket.put(key, content_type, headers, body.clone())).await;
             put.map_err(|error| sorted(&error))
         })
     }

@@ -12,6 +12,7 @@ mod properties;
 mod subject;
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use agentless_core::catalogue::Catalogue;
 use serde::Serialize;
@@ -159,7 +160,11 @@ impl Document {
 
     /// The hash of the contents, without the time, in hexadecimal.
     pub fn digest(&self) -> String {
-        self.hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.hash.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 
     fn contents_hash(&self) -> [u8; 32] {
