@@ -129,8 +129,8 @@ async fn hooks_of_ours_that_somebody_changes_are_set_right_and_others_left_alone
 async fn a_scanner_from_before_hooks_were_the_default_gets_them() {
     let (aws, mut stage) = start();
     stage.apply(&unhooked()).await.unwrap();
-    let state = stage.state.as_mut().unwrap();
-    (state.launch_hook, state.termination_hook) = (Value::Null, Value::Null);
+    let saved = stage.state.as_mut().unwrap();
+    (saved.launch_hook, saved.termination_hook) = (Value::Null, Value::Null);
     assert_eq!(stage.drift(&config()).await, Action::Update);
     stage.apply(&config()).await.unwrap();
     assert_eq!(hooks(&aws).len(), 2);
