@@ -534,6 +534,11 @@ fn help_is_that_of_the_golden_files() {
         ("scan", &["scan", "--help"]),
         ("inspect", &["inspect", "--help"]),
         ("list", &["list", "--help"]),
+        ("discover", &["discover", "--help"]),
+        ("run", &["run", "--help"]),
+        ("status", &["status", "--help"]),
+        ("cleanup", &["cleanup", "--help"]),
+        ("permissions", &["permissions", "--help"]),
         ("config", &["config", "--help"]),
         ("config-check", &["config", "check", "--help"]),
     ] {

@@ -44,13 +44,13 @@ struct Cli {
 enum Verb {
     Scan(scan::Scan),
     Inspect(inspect::Inspect),
-    Discover(discover::Discover),
     List(list::List),
+    Discover(discover::Discover),
+    Run(run::Run),
     Status(status::Status),
-    Permissions(permissions::Permissions),
     Cleanup(cleanup::Cleanup),
     Config(config::Config),
-    Run(run::Run),
+    Permissions(permissions::Permissions),
 }
 
 /// How the program ends. The numbers are part of its interface.
