@@ -35,6 +35,11 @@ resource "datadog_agentless_scanner" "this" {
   security_group_ids   = [datadog_agentless_scanner_security_group.this.id]
   instance_profile_arn = datadog_agentless_scanner_role.this.instance_profile_arn
 
+  # Package lists stay on the instance and go with it: enough to see that it works. The example `complete` has other sinks.
+  settings = {
+    sinks = { files = { directory = "/var/lib/agentless-scanner/lists" } }
+  }
+
   # A new instance counts once the scanner on it has reported that it works, and one that goes may finish its scans.
   launch_hook      = { enabled = var.image_has_scanner }
   termination_hook = { enabled = var.image_has_scanner }

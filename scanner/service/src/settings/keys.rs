@@ -98,7 +98,7 @@ const RATE: Kind = number(1, 10_000);
 /// All keys but those of `limits`, section by section.
 #[rustfmt::skip]
 static OWN: &[Key] = &[
-    key("scanner_id", Kind::Text(Form::Name), "agentless-scanner", "The scanner's name in tags and reports. Scanners with one name share their work; those of one account that do not need different ones."),
+    key("scanner_id", Kind::Text(Form::Name), "agentless-scanner", "The scanner's name in tags and reports. Scanners that run at the same time need different ones, unless they are instances of one group (`lifecycle`)."),
     key("region", Kind::Text(Form::Region), "", "The scanner's own region. Without it, it is found as by any tool of AWS."),
     key("regions", Kind::Texts(Form::Region), "", "The regions whose resources are scanned; without it, the scanner's own."),
     key("scan_own_account", Kind::Bool, "true", "Whether the account in which the scanner runs is scanned, with the scanner's own role."),

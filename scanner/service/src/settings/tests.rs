@@ -24,6 +24,9 @@ fn unknown_keys(count: usize) -> String {
     keys.join("\n")
 }
 
+/// What is written about every key.
+const CONFIGURATION: &str = include_str!("../../../../CONFIGURATION.md");
+
 /// A file with every section, as somebody might write it.
 const COMPLETE: &str = r#"
 # The scanner of the team.
@@ -383,6 +386,31 @@ fn every_key_has_a_variable_and_is_printed() {
     sections.dedup();
     sections.retain(|section| !section.is_empty());
     assert_eq!(sections.len(), sections.iter().collect::<BTreeSet<_>>().len());
+}
+
+/// The row of a key in the tables of `CONFIGURATION.md`.
+fn row(key: &Key) -> String {
+    let Key { path, kind, default, description } = key;
+    if path.starts_with("limits.") {
+        return format!("| `{path}` | `{default}` | {description} |");
+    }
+    // That is said once, above the tables.
+    let value = kind.to_string().replace(", without quotes", "");
+    let default = if default.is_empty() { "-".to_owned() } else { format!("`{default}`") };
+    format!("| `{path}` | {value} | {default} | {description} |")
+}
+
+#[test]
+fn every_key_is_documented_as_it_is() {
+    let documented: BTreeSet<String> =
+        CONFIGURATION.lines().filter(|line| line.starts_with("| `")).map(str::to_owned).collect();
+    let keys: BTreeSet<String> = keys::all().iter().map(row).collect();
+    let missing: Vec<_> = keys.difference(&documented).collect();
+    let further: Vec<_> = documented.difference(&keys).collect();
+    assert!(
+        missing.is_empty() && further.is_empty(),
+        "these rows are missing in CONFIGURATION.md: {missing:#?}, and these are of no key: {further:#?}"
+    );
 }
 
 #[test]
