@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use agentless_core::catalogue::Catalogue;
 use agentless_sandbox::confine::{self, ParentRights, list};
 use agentless_sandbox::parent::{Mode, Program, Sandbox};
-use agentless_service::settings::{SandboxMode, Settings};
+use agentless_service::settings::Settings;
 use agentless_service::status::listen;
 use clap::Args;
 
 use super::Exit;
+use super::config::Given;
 use super::log::Started;
 use crate::aws::AwsFiles;
+use crate::config::sandbox_mode;
 use crate::daemon::run::{self, Start};
 
 /// Scan everything, again and again: the service of a scanner's instance.
@@ -23,13 +25,8 @@ use crate::daemon::run::{self, Start};
 /// Exit status: 0 it was told to end; 1 it cannot do its work; 2 the configuration is not understood.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Configuration. Without it, the file that AGENTLESS_SCANNER_CONFIG names, or else /etc/agentless-scanner/config.yaml.
-    #[arg(long, value_name = "FILE")]
-    #[expect(clippy::doc_markdown, reason = "the text is the option's help, where backticks would show")]
-    config: Option<PathBuf>,
-    /// Set one key of the configuration. Can be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    sets: Vec<String>,
+    #[command(flatten)]
+    given: Given,
 }
 
 /// A directory of the service is not there, and cannot be made.
@@ -53,13 +50,10 @@ struct Unconfined {
 
 impl Run {
     pub(super) fn run(self, log: &Started, catalogue: &Catalogue) -> Result<Exit, Box<dyn Error>> {
-        let settings = Settings::load_here(self.config.as_deref(), &self.sets)?;
+        let settings = self.given.load()?;
         settings.require_sinks()?;
         log.set_level(super::log::level(settings.log_level));
-        let mode = match settings.sandbox {
-            Some(SandboxMode::BestEffort) => Mode::BestEffort,
-            _ => Mode::Required,
-        };
+        let mode = settings.sandbox.map_or(Mode::Required, sandbox_mode);
         let directories = directories(&settings)?;
         let socket = if settings.status.enabled {
             let passed = listen::passed()?;
@@ -69,11 +63,11 @@ impl Run {
         };
         protect(&settings, directories, mode)?;
         let sandbox = Sandbox { program: Program::own()?, mode, limits: settings.limits.clone() };
-        let (config, sets, log) = (self.config, self.sets, log.clone());
+        let (given, log) = (self.given, log.clone());
         let start = Start {
             settings,
             reread: Box::new(move || {
-                let settings = Settings::load_here(config.as_deref(), &sets)?;
+                let settings = given.load()?;
                 settings.require_sinks().map(|()| settings)
             }),
             set_level: Box::new(move |level| log.set_level(super::log::level(level))),

@@ -20,6 +20,7 @@ pub(super) fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         ("ca_file", before.ca_file == after.ca_file),
         ("status", before.status == after.status),
         ("lifecycle", before.lifecycle == after.lifecycle),
+        ("limits", before.limits == after.limits),
         ("sandbox", before.sandbox == after.sandbox),
         ("scan_timeout_minutes", before.scan_timeout == after.scan_timeout),
     ];
