@@ -159,6 +159,11 @@ impl Queue {
         }
     }
 
+    /// Whether a scan of this target waits or runs.
+    pub fn holds(&self, arn: &str) -> bool {
+        self.shared.lock().holds(arn)
+    }
+
     /// What waits and what runs, for the status.
     pub fn snapshot(&self, now: OffsetDateTime) -> Snapshot {
         self.shared.lock().snapshot(now, Instant::now())

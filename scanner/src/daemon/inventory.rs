@@ -20,6 +20,9 @@ struct Known {
     surveyed: BTreeSet<Kind>,
 }
 
+/// The kinds that a survey looks for.
+pub const KINDS: [Kind; 3] = [Kind::Instance, Kind::Image, Kind::Function];
+
 /// Why a name is no target that is scanned.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Lookup {
@@ -38,7 +41,6 @@ impl Inventory {
         let mut all = self.lock();
         let known = all.entry(place.clone()).or_default();
         let failed: BTreeSet<Kind> = survey.errors.iter().map(|error| error.kind).collect();
-        let kinds = [Kind::Instance, Kind::Image, Kind::Function];
         let fresh: BTreeMap<_, _> =
             survey.targets.iter().map(|target| (target.arn.clone(), target.clone())).collect();
         let is_new = |target: &&Target| {
@@ -51,13 +53,26 @@ impl Inventory {
             known.skipped.clear();
         }
         known.skipped.extend(survey.skipped.iter().map(|skipped| (skipped.arn.clone(), skipped.clone())));
-        known.surveyed.extend(kinds.into_iter().filter(|kind| !failed.contains(kind)));
+        known.surveyed.extend(KINDS.into_iter().filter(|kind| !failed.contains(kind)));
         appeared
     }
 
-    /// The places that were surveyed.
+    /// These places are scanned, whether or not they can be surveyed yet.
+    pub fn expect(&self, places: &[Place]) {
+        let mut all = self.lock();
+        for place in places {
+            all.entry(place.clone()).or_default();
+        }
+    }
+
+    /// The places that are scanned.
     pub fn places(&self) -> Vec<Place> {
         self.lock().keys().cloned().collect()
+    }
+
+    /// Whether it is known what there is of a kind in a place.
+    pub fn is_surveyed(&self, place: &Place, kind: Kind) -> bool {
+        self.lock().get(place).is_some_and(|known| known.surveyed.contains(&kind))
     }
 
     /// The targets of a place.
@@ -137,6 +152,19 @@ mod tests {
         let failed = Survey { errors: vec![error], ..survey(&[]) };
         assert_eq!(inventory.take(&place(), &failed), []);
         assert_eq!(inventory.all(), [function]);
+    }
+
+    #[test]
+    fn a_kind_counts_as_surveyed_when_that_succeeded_once() {
+        let inventory = Inventory::default();
+        inventory.expect(&[place()]);
+        assert_eq!(inventory.places(), [place()]);
+        let error = PartError { kind: Kind::Function, place: place(), message: "denied".to_owned() };
+        inventory.take(&place(), &Survey { errors: vec![error], ..survey(&[]) });
+        assert!(inventory.is_surveyed(&place(), Kind::Instance));
+        assert!(!inventory.is_surveyed(&place(), Kind::Function));
+        inventory.take(&place(), &survey(&[]));
+        assert!(inventory.is_surveyed(&place(), Kind::Function));
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod reload;
 pub mod run;
 pub mod running;
 pub mod service;
+#[cfg(test)]
+mod simulation;
 pub mod sinks;
 pub mod sweep;
 pub mod tasks;

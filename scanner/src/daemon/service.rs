@@ -16,7 +16,7 @@ use agentless_service::queue::{Cause, Job, Order, Queue, Refused};
 use agentless_service::report::{Outcome, Report};
 use agentless_service::schedule::{Schedule, Watermark};
 use agentless_service::span;
-use agentless_service::target::{Place, Target};
+use agentless_service::target::{Kind, Place, Target};
 use futures_util::{StreamExt, stream};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::discovery::{Reason, Survey};
-use super::inventory::Inventory;
+use super::inventory::{Inventory, KINDS};
 use super::running::Running;
 use super::world::{Figures, Scanned, World};
 
@@ -88,6 +88,7 @@ impl<W: World> Service<W> {
                     self.board.solved("places");
                     next.retain(|place, _| places.contains(place));
                     self.inventory.retain(|place| places.contains(place));
+                    self.inventory.expect(&places);
                     self.board.retain_places(|place| places.contains(place));
                     let due: Vec<_> = places
                         .into_iter()
@@ -164,8 +165,15 @@ impl<W: World> Service<W> {
         let interval = self.times.borrow().scan_interval;
         let mut watermark = Watermark::open(&self.state_directory, interval, self.now());
         let start = watermark.window(self.now()).from;
-        // Up to when each place was queued: one that cannot be reached yet misses nothing by it.
-        let mut covered: BTreeMap<Place, OffsetDateTime> = BTreeMap::new();
+        // At once: a crash before the first survey must not move the time from which on everything is looked for.
+        if let Err(error) = watermark.advance(start) {
+            self.board.problem("heartbeat", Severity::Warning, &crate::chain(&error), self.now());
+        }
+        // Up to when each kind of targets of each place was queued: one that cannot be surveyed yet misses nothing by it, also
+        // when the service is started again, since the heartbeat waits for it.
+        let mut covered: BTreeMap<(Place, Kind), OffsetDateTime> = BTreeMap::new();
+        // The slots of what is queued and not yet scanned, by target: the queue does not survive a crash.
+        let mut outstanding: BTreeMap<String, OffsetDateTime> = BTreeMap::new();
         let mut seen = self.now();
         loop {
             self.board.beat();
@@ -179,16 +187,29 @@ impl<W: World> Service<W> {
                 }
             }
             seen = now;
-            for place in self.inventory.places() {
-                let from = covered.get(&place).copied().unwrap_or(start).min(now);
-                let targets = self.inventory.targets(&place);
-                for target in schedule.due(&targets, from, now) {
-                    self.push(target.clone()).await;
+            let places = self.inventory.places();
+            covered.retain(|(place, _), _| places.contains(place));
+            for (place, kind) in places.iter().flat_map(|place| KINDS.map(|kind| (place, kind))) {
+                let up_to = covered.entry((place.clone(), kind)).or_insert(start);
+                if !self.inventory.is_surveyed(place, kind) {
+                    continue;
                 }
-                covered.insert(place, now);
+                let from = (*up_to).min(now);
+                let targets = self.inventory.targets(place);
+                for target in schedule.due(targets.iter().filter(|target| target.kind == kind), from, now) {
+                    self.push(target.clone()).await;
+                    outstanding.entry(target.arn.clone()).or_insert_with(|| schedule.slot(&target.arn, now));
+                }
+                *up_to = now;
             }
-            if let Some(up_to) = covered.values().min() {
-                match watermark.advance(*up_to) {
+            outstanding.retain(|arn, _| self.queue.holds(arn));
+            // Asked after the queue: what a queue that was closed does not hold is not scanned.
+            if self.stop.is_cancelled() {
+                return;
+            }
+            let undone = outstanding.values().min().map(|slot| *slot - Duration::from_secs(1));
+            if let Some(up_to) = covered.values().copied().chain(undone).min() {
+                match watermark.advance(up_to) {
                     Ok(()) => self.board.solved("heartbeat"),
                     Err(error) => {
                         self.board.problem("heartbeat", Severity::Warning, &crate::chain(&error), now);

@@ -192,6 +192,10 @@ impl State {
         self.running.is_empty()
     }
 
+    pub(super) fn holds(&self, arn: &str) -> bool {
+        self.waiting.contains_key(arn) || self.scans.contains_key(arn)
+    }
+
     pub(super) fn snapshot(&self, now: OffsetDateTime, instant: Instant) -> Snapshot {
         let since = |then: Instant| {
             let elapsed = instant.saturating_duration_since(then);
