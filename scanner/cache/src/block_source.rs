@@ -20,6 +20,11 @@ pub trait BlockSource: fmt::Debug + Send + Sync + 'static {
     /// Whether the disk has bytes for this block. One that it does not have is all zeros and is never fetched.
     fn contains(&self, index: u64) -> bool;
 
+    /// Whether the bytes of this block are here already: then fetching it moves none, and it does not count as fetched.
+    fn is_here(&self, _index: u64) -> bool {
+        false
+    }
+
     /// The bytes of one block, exactly [`block_size`](Self::block_size) of them, verified.
     fn fetch(&self, index: u64) -> impl Future<Output = Result<Bytes, BlockError>> + Send;
 }

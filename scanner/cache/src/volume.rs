@@ -246,7 +246,9 @@ impl<S: BlockSource> Inner<S> {
         let mut store = self.lock();
         store.flights.remove(&index);
         let (block, permit) = fetched?;
-        self.options.traffic.add(to_u64(block.len()));
+        if !self.source.is_here(index) {
+            self.options.traffic.add(to_u64(block.len()));
+        }
         let excess = store.keep(index, block.clone(), self.source.block_size(), self.options.memory);
         drop(store);
         if let Some(excess) = excess {

@@ -159,6 +159,7 @@ impl Place {
             now: OffsetDateTime::now_utc().replace_nanosecond(0)?,
             cancel: CancellationToken::new(),
             progress: Arc::new(Progress::default()),
+            keeping: None,
         })
     }
 

@@ -40,6 +40,7 @@ use crate::aws::{
     AccountSettings, Accounts, AccountsError, AuthoritiesError, AwsError, ConnectError, Connection, Delegate,
     Home, Hook, Http, Metadata, MetadataError, Outcome, Rates, ScalingGroup, Secrets as _,
 };
+use crate::kept::{self, Kept};
 
 /// What the service starts with.
 pub struct Start {
@@ -131,6 +132,8 @@ pub enum RunError {
 const REPLACED: Duration = Duration::from_mins(20);
 /// How long they may go on when the service is stopped by hand.
 const STOPPED: Duration = Duration::from_mins(1);
+/// How long the snapshots that were kept may take to be deleted when the instance is replaced.
+const FORGET: Duration = Duration::from_mins(3);
 /// How often the figures of requests are shown anew.
 const FIGURES: Duration = Duration::from_secs(10);
 
@@ -235,6 +238,12 @@ impl Parts {
         let journal = tokio::task::spawn_blocking(move || Journal::open(&path)).await;
         let journal = Arc::new(journal.unwrap_or(Err(JournalError::Crashed))?);
 
+        let directory = kept::directory(&settings.state_directory);
+        let kept = tokio::task::spawn_blocking(move || Kept::open(directory, kept::MAX_BYTES)).await;
+        let kept = kept.unwrap_or_else(|error| Err(error.into())).map_err(|source| RunError::System {
+            what: "the directory `kept` in `state_directory` cannot be used",
+            source,
+        })?;
         let clock = Clock::system();
         let (secrets_sender, secrets) = watch::channel(secrets);
         let host = instance.map_or_else(hostname, |instance| instance.id.clone());
@@ -265,8 +274,18 @@ impl Parts {
         let runtime_directory = settings.runtime_directory.clone();
         let (settings, current) = watch::channel(Arc::new(settings));
         let scanner = identity(&settings.borrow().scanner_id, instance);
-        let world =
-            Cloud::new(scanner, accounts, current, regions, journal, sandbox, catalogue, clock.clone());
+        let (kept, clock_of_scans) = (Arc::new(kept), clock.clone());
+        let world = Cloud::new(
+            scanner,
+            accounts,
+            current,
+            regions,
+            journal,
+            sandbox,
+            catalogue,
+            clock_of_scans,
+            kept,
+        );
         let service = Arc::new(Service {
             world: Arc::new(world),
             queue,
@@ -370,6 +389,9 @@ impl Parts {
             tokio::select! {
                 () = service.drain(grace) => {}
                 () = signals.end() => tracing::warn!("told to end again: the journal knows what may be left"),
+            }
+            if is_replaced && tokio::time::timeout(FORGET, forget_kept(&service)).await.is_err() {
+                tracing::warn!("snapshots that were kept for the next scan are left to their expiry");
             }
             waiting.cancel();
         };
@@ -509,6 +531,13 @@ fn admission(settings: &Settings, accounts: &[String], regions: &[String]) -> Ad
 /// for dead.
 fn identity(scanner: &str, instance: Option<&Instance>) -> String {
     instance.map_or_else(|| scanner.to_owned(), |instance| format!("{scanner}/{}", instance.id))
+}
+
+/// Deletes the snapshots that were kept for the next scan: the disk with the blocks that were read of them is lost.
+async fn forget_kept(service: &Service<Cloud>) {
+    for place in service.world.forget_kept() {
+        service.sweep_place(place).await;
+    }
 }
 
 /// The name of this machine.

@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{Options, ScanError};
-use crate::aws::{EbsDirect, Ec2};
+use crate::aws::{Changes, EbsDirect, Ec2};
 use crate::chain;
+use crate::kept::{Incremental, Recording};
 use crate::target::SnapshotBlocks;
 use crate::target::ebs::{self, EbsError, EbsTarget, Patience, Prepared};
 use crate::target::{Leftover, SnapshotFailure, Snapshots, Target};
@@ -83,8 +84,9 @@ pub async fn with_local(
 }
 
 /// Analyses the disks of a target in AWS. Whatever becomes of it, the snapshots that were made for it are
-/// deleted before this returns; those that could not be are returned beside the result.
-pub async fn with_remote<C: Ec2 + EbsDirect>(
+/// deleted before this returns; those that could not be are returned beside the result. Only those that the next scan needs
+/// are kept, if it is said where.
+pub async fn with_remote<C: Ec2 + EbsDirect + Changes>(
     cloud: &Arc<C>,
     region: &str,
     snapshots: &Snapshots<C>,
@@ -101,8 +103,17 @@ pub async fn with_remote<C: Ec2 + EbsDirect>(
             source => ScanError::Ebs { target: target.to_string(), source },
         })?;
         options.progress.step("reading");
-        let opened = Opened::remote(cloud, prepared, options).await?;
-        opened.analyse(target, &options.cancel, analysis).await
+        let mut opened = Opened::remote(cloud, prepared, options).await?;
+        let recordings = std::mem::take(&mut opened.recordings);
+        let read = opened.analyse(target, &options.cancel, analysis).await?;
+        for recording in recordings {
+            let snapshot = recording.snapshot().to_owned();
+            if let Some(replaced) = recording.keep().await {
+                snapshots.release(&snapshot);
+                replaced.into_iter().for_each(|replaced| snapshots.adopt(replaced));
+            }
+        }
+        Ok(read)
     };
     // A panic would be an error of this program, and no reason to leave a snapshot behind.
     let result = AssertUnwindSafe(read).catch_unwind().await.unwrap_or(Err(ScanError::Crashed));
@@ -120,6 +131,8 @@ struct Opened {
     /// The point in time that they show; none for those of this machine.
     time: Option<OffsetDateTime>,
     meters: Vec<Meter>,
+    /// What is to be kept for the next scan, if this one comes to its end.
+    recordings: Vec<Arc<Recording>>,
 }
 
 /// What counts the reads of a disk.
@@ -132,7 +145,7 @@ enum Meter {
 impl Opened {
     /// Opens images and devices of this machine. Those behind the first are further disks of the same machine.
     fn local(path: &Path, more: &[PathBuf]) -> Result<Self, ScanError> {
-        let mut opened = Self { disks: Vec::new(), time: None, meters: Vec::new() };
+        let mut opened = Self { disks: Vec::new(), time: None, meters: Vec::new(), recordings: Vec::new() };
         for path in std::iter::once(path).chain(more.iter().map(PathBuf::as_path)) {
             let file = Arc::new(FileVolume::open(path)?);
             opened.disks.push(Disk {
@@ -147,7 +160,7 @@ impl Opened {
 
     /// Opens the snapshots of a target. Only the end of the whole scan is an error; what cannot be opened costs itself
     /// alone.
-    async fn remote<C: EbsDirect>(
+    async fn remote<C: EbsDirect + Changes>(
         cloud: &Arc<C>,
         prepared: Vec<Prepared>,
         options: &Options,
@@ -160,11 +173,14 @@ impl Opened {
             open_volume(cloud, volume, memory, options).instrument(span)
         });
         let volumes: Vec<_> = stream::iter(volumes).buffered(options.limits.volumes_at_once).collect().await;
-        let mut opened = Self { disks: Vec::new(), time, meters: Vec::new() };
+        let mut opened = Self { disks: Vec::new(), time, meters: Vec::new(), recordings: Vec::new() };
         for volume in volumes {
-            let (disk, meter) = volume?;
+            let (disk, rest) = volume?;
             opened.disks.push(disk);
-            opened.meters.extend(meter);
+            if let Some((meter, recording)) = rest {
+                opened.meters.push(meter);
+                opened.recordings.extend(recording);
+            }
         }
         Ok(opened)
     }
@@ -176,7 +192,7 @@ impl Opened {
         cancel: &CancellationToken,
         analysis: impl Analysis,
     ) -> Result<Read, ScanError> {
-        let Self { disks, time, meters } = self;
+        let Self { disks, time, meters, recordings: _ } = self;
         let result = blocking(cancel, move || analysis(Source::Disks(&disks))).await?;
         let report = result.map_err(|source| not_analysed(target, source))?;
         let (mut local_bytes, mut costs) = (None, BTreeMap::new());
@@ -205,12 +221,12 @@ pub(super) fn not_analysed(target: &Target, source: SandboxError) -> ScanError {
 }
 
 /// Opens one volume. Only the end of the whole scan is an error; everything else costs this volume alone.
-async fn open_volume<C: EbsDirect>(
+async fn open_volume<C: EbsDirect + Changes>(
     cloud: &Arc<C>,
     Prepared { id, device, snapshot }: Prepared,
     memory: u64,
     options: &Options,
-) -> Result<(Disk, Option<Meter>), ScanError> {
+) -> Result<(Disk, Option<(Meter, Option<Arc<Recording>>)>), ScanError> {
     let unread =
         |id: String, device, reason| (Disk { id, device, state: DiskState::Unread { reason } }, None);
     let snapshot = match snapshot {
@@ -228,20 +244,29 @@ async fn open_volume<C: EbsDirect>(
     let traffic: Arc<Traffic> = Arc::default();
     options.progress.watch(Arc::clone(&traffic));
     let cost = VolumeCost {
-        snapshot: Some(snapshot),
+        snapshot: Some(snapshot.clone()),
         block_size: u64::from(blocks.block_size()),
         allocated_blocks: blocks.allocated_blocks(),
         fetched_blocks: 0,
         fetched_bytes: 0,
     };
+    let mut recording = None;
     let state = if cost.allocated_blocks == 0 {
         DiskState::Empty { size: blocks.size() }
     } else {
+        let source = match &options.keeping {
+            None => Incremental::plain(blocks),
+            Some(keeping) => tokio::select! {
+                source = Incremental::open(blocks, &**cloud, keeping, (&id, &snapshot)) => source,
+                () = options.cancel.cancelled() => return Err(ScanError::Cancelled),
+            },
+        };
+        recording = source.recording();
         let cache = options.cache(memory, &traffic);
-        DiskState::Open(Arc::new(CachedVolume::new(blocks, cache, Handle::current())))
+        DiskState::Open(Arc::new(CachedVolume::new(source, cache, Handle::current())))
     };
     let meter = Meter::Remote { id: id.clone(), cost, traffic };
-    Ok((Disk { id, device, state }, Some(meter)))
+    Ok((Disk { id, device, state }, Some((meter, recording))))
 }
 
 /// Runs what blocks on a thread for it. When the user ends the scan, nobody waits for that thread any more: its reads

@@ -24,6 +24,7 @@ pub use disks::{Analysis, Read, VolumeCost, with_local, with_remote};
 pub use function::with_function;
 pub use owned::LeftOut;
 
+use crate::kept::Keeping;
 use crate::limits::Limits;
 use crate::progress::Progress;
 use crate::report::{StorageReport, TargetReport, TreeReport, VolumeState};
@@ -46,6 +47,8 @@ pub struct Options {
     pub cancel: CancellationToken,
     /// Is told what happens.
     pub progress: Arc<Progress>,
+    /// What is kept of volumes from one scan to the next; none if nothing is.
+    pub keeping: Option<Keeping>,
 }
 
 impl Options {
@@ -255,6 +258,7 @@ mod tests {
             now: datetime!(2026-11-21 07:00:00 UTC),
             cancel: CancellationToken::new(),
             progress: Arc::default(),
+            keeping: None,
         }
     }
 

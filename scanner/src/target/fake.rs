@@ -12,8 +12,8 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::aws::{
-    Attachment, AwsError, BlockData, BlockPage, EbsDirect, Ec2, Image, Instance, Snapshot, SnapshotState,
-    Tags, VolumeInfo,
+    Attachment, AwsError, BlockData, BlockPage, ChangedPage, Changes, EbsDirect, Ec2, Image, Instance,
+    Snapshot, SnapshotState, Tags, VolumeInfo,
 };
 
 /// Something that goes wrong with the next request of its kind.
@@ -30,6 +30,7 @@ pub(crate) enum Mishap {
     DeleteDenied,
     DeleteNotKnownYet,
     DescribeFails,
+    ChangesDenied,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +51,10 @@ struct State {
     contents: BTreeMap<String, Arc<Vec<u8>>>,
     snapshots: BTreeMap<String, Made>,
     created: usize,
+    /// Blocks that were read.
+    gets: usize,
+    /// The sizes of volumes in GiB, where it is not one.
+    gib: BTreeMap<String, u64>,
     looks: usize,
     mishaps: VecDeque<Mishap>,
     /// What goes wrong by chance, and in how many of a hundred requests.
@@ -66,6 +71,8 @@ struct Made {
     at: Instant,
     started: OffsetDateTime,
     fails: bool,
+    /// What was on the volume, and its size in GiB, when it was made; none if that never changes.
+    frozen: Option<(Arc<Vec<u8>>, u64)>,
 }
 
 const BLOCK: usize = 512 << 10;
@@ -122,7 +129,14 @@ impl Cloud {
 
     /// With a snapshot that somebody made.
     pub(crate) fn snapshot(self: Arc<Self>, id: &str, started: OffsetDateTime, tags: Tags) -> Arc<Self> {
-        let made = Made { volume: "vol-1".to_owned(), tags, at: Instant::now(), started, fails: false };
+        let made = Made {
+            volume: "vol-1".to_owned(),
+            tags,
+            at: Instant::now(),
+            started,
+            fails: false,
+            frozen: None,
+        };
         self.lock().snapshots.insert(id.to_owned(), made);
         self
     }
@@ -161,6 +175,7 @@ impl Cloud {
                 at: Instant::now(),
                 started: BEGINNING,
                 fails: false,
+                frozen: None,
             };
             self.lock().snapshots.insert(id.clone(), made);
             snapshots.push(((*device).to_owned(), id));
@@ -181,6 +196,31 @@ impl Cloud {
     pub(crate) fn content(self: Arc<Self>, volume: &str, content: Vec<u8>) -> Arc<Self> {
         self.lock().contents.insert(volume.to_owned(), Arc::new(content));
         self
+    }
+
+    /// Writes to a volume, which changes no snapshot of it.
+    pub(crate) fn write(&self, volume: &str, content: Vec<u8>) {
+        self.lock().contents.insert(volume.to_owned(), Arc::new(content));
+    }
+
+    /// Makes a volume larger.
+    pub(crate) fn resize(&self, volume: &str, gib: u64) {
+        self.lock().gib.insert(volume.to_owned(), gib);
+    }
+
+    /// Something will go wrong.
+    pub(crate) fn expect(&self, mishap: Mishap) {
+        self.lock().mishaps.push_back(mishap);
+    }
+
+    /// How many bytes there are on a volume.
+    pub(crate) fn length(&self, volume: &str) -> usize {
+        self.lock().contents[volume].len()
+    }
+
+    /// How many blocks were read so far.
+    pub(crate) fn gets(&self) -> usize {
+        self.lock().gets
     }
 
     pub(crate) fn tags_of(&self, snapshot: &str) -> Tags {
@@ -254,6 +294,10 @@ impl Cloud {
                 at: Instant::now(),
                 started: self.now(),
                 fails: mishap == Some(SnapshotFails),
+                frozen: Some((
+                    state.contents.get(volume).cloned().unwrap_or_default(),
+                    state.gib.get(volume).copied().unwrap_or(1),
+                )),
             };
             state.snapshots.insert(id.clone(), made.clone());
             (mishap, id, made)
@@ -267,7 +311,13 @@ impl Cloud {
 
     fn content_of(&self, snapshot: &str) -> Arc<Vec<u8>> {
         let state = self.lock();
-        state.contents.get(&state.snapshots[snapshot].volume).cloned().unwrap_or_default()
+        let made = &state.snapshots[snapshot];
+        let frozen = made.frozen.as_ref().map(|(content, _)| Arc::clone(content));
+        frozen.or_else(|| state.contents.get(&made.volume).cloned()).unwrap_or_default()
+    }
+
+    fn gib_of(&self, snapshot: &str) -> u64 {
+        self.lock().snapshots[snapshot].frozen.as_ref().map_or(1, |(_, gib)| *gib)
     }
 }
 
@@ -383,7 +433,7 @@ impl EbsDirect for Cloud {
         Ok(BlockPage {
             blocks: blocks.map(|(index, _)| (index, format!("{snapshot}/{index}"))).collect(),
             block_size: Some(512 << 10),
-            volume_gib: Some(1),
+            volume_gib: Some(self.gib_of(snapshot)),
             next: None,
         })
     }
@@ -396,10 +446,51 @@ impl EbsDirect for Cloud {
         _: usize,
     ) -> Result<BlockData, AwsError> {
         assert_eq!(token, format!("{snapshot}/{index}"));
+        self.lock().gets += 1;
         let content = self.content_of(snapshot);
         let bytes =
             Bytes::copy_from_slice(content.chunks(BLOCK).nth(usize::try_from(index).unwrap()).unwrap());
         let sha256 = Some(BASE64.encode(Sha256::digest(&bytes)));
         Ok(BlockData { bytes, length: Some(512 << 10), sha256 })
+    }
+}
+
+impl Changes for Cloud {
+    /// Three blocks a page.
+    async fn changed_blocks(
+        &self,
+        before: &str,
+        after: &str,
+        page: Option<String>,
+    ) -> Result<ChangedPage, AwsError> {
+        let call = "ebs:ListChangedBlocks";
+        if self.lock().mishap(&[Mishap::ChangesDenied]).is_some() {
+            return Err(AwsError::Denied { call, detail: "told to".to_owned() });
+        }
+        for id in [before, after] {
+            if !self.lock().snapshots.contains_key(id) {
+                return not_found(call, id);
+            }
+        }
+        let (old, new) = (self.content_of(before), self.content_of(after));
+        let empty = vec![0; BLOCK];
+        let block = |content: &[u8], index: usize| {
+            content.chunks(BLOCK).nth(index).map_or_else(|| empty.clone(), <[u8]>::to_vec)
+        };
+        let count = old.len().max(new.len()).div_ceil(BLOCK);
+        let changed: Vec<_> = (0..count)
+            .filter(|&index| block(&old, index) != block(&new, index))
+            .map(|index| {
+                let token = (block(&new, index) != empty).then(|| format!("{after}/{index}"));
+                (u32::try_from(index).unwrap(), token)
+            })
+            .collect();
+        let start: usize = page.map_or(0, |page| page.parse().unwrap());
+        Ok(ChangedPage {
+            blocks: changed.iter().skip(start).take(3).cloned().collect(),
+            block_size: Some(512 << 10),
+            volume_gib: Some(self.gib_of(after)),
+            next: (start + 3 < changed.len()).then(|| (start + 3).to_string()),
+        })
     }
 }

@@ -376,6 +376,22 @@ impl<C: Ec2> Snapshots<C> {
         self.leftover(region, reason)
     }
 
+    /// Keeps a snapshot beyond the end of the scan. The journal goes on naming it, so that it is not forgotten: whoever wants
+    /// it kept says so to the sweep.
+    pub fn release(&self, id: &str) {
+        {
+            let mut ledger = self.ledger();
+            ledger.ids.remove(id);
+            ledger.watches.remove(id);
+        }
+        self.shared.watcher.forget(id);
+    }
+
+    /// Has a snapshot that an earlier scan kept deleted together with the scan's own.
+    pub fn adopt(&self, id: String) {
+        self.ledger().ids.insert(id);
+    }
+
     /// What may be left if the program ends now.
     pub fn leftover(&self, region: &str, reason: Option<AwsError>) -> Option<Leftover> {
         let ledger = self.ledger();

@@ -3,7 +3,7 @@
 mod lists;
 mod scan;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,11 +16,13 @@ use agentless_service::settings::{self, Settings};
 use agentless_service::target::Place;
 use scanner_policy::Feature;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::discovery::{self, DiscoverySettings, Survey, TagSelection};
 use super::sweep::{InUse, Sweeper, Swept};
 use super::world::{Scanned, World};
 use crate::aws::{Accounts, Aws};
+use crate::kept::Kept;
 use crate::target::{Permits, Shared};
 
 /// AWS, as the service needs it.
@@ -36,6 +38,8 @@ pub struct Cloud {
     sandbox: Sandbox,
     catalogue: Catalogue,
     clock: Clock,
+    /// What is kept of volumes for their next scan.
+    kept: Arc<Kept>,
     grounds: Mutex<HashMap<Place, Arc<Ground>>>,
 }
 
@@ -59,9 +63,15 @@ impl Cloud {
         sandbox: Sandbox,
         catalogue: Catalogue,
         clock: Clock,
+        kept: Arc<Kept>,
     ) -> Self {
         let grounds = Mutex::default();
-        Self { scanner, accounts, settings, regions, journal, sandbox, catalogue, clock, grounds }
+        Self { scanner, accounts, settings, regions, journal, sandbox, catalogue, clock, kept, grounds }
+    }
+
+    /// Keeps nothing any longer, and says where there is something to sweep.
+    pub fn forget_kept(&self) -> BTreeSet<Place> {
+        self.kept.clear()
     }
 
     /// The accounts.
@@ -127,7 +137,30 @@ impl World for Cloud {
     async fn sweep(&self, place: &Place, in_use: &impl InUse) -> Result<Swept, String> {
         let ground = self.ground(place).await?;
         let now = self.clock.now();
-        ground.sweeper.sweep(in_use, now).await.map_err(|error| crate::chain(&error))
+        if self.settings().incremental {
+            self.kept.expire(now);
+        } else {
+            self.kept.clear();
+        }
+        let in_use = AndKept { in_use, kept: &self.kept };
+        ground.sweeper.sweep(&in_use, now).await.map_err(|error| crate::chain(&error))
+    }
+}
+
+/// What is in use, and what is kept.
+#[derive(Debug)]
+pub(crate) struct AndKept<'a, I> {
+    pub(crate) in_use: &'a I,
+    pub(crate) kept: &'a Kept,
+}
+
+impl<I: InUse> InUse for AndKept<'_, I> {
+    fn runs(&self, scan: Uuid) -> bool {
+        self.in_use.runs(scan)
+    }
+
+    fn keeps(&self, snapshot: &str) -> bool {
+        self.kept.keeps(snapshot) || self.in_use.keeps(snapshot)
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Cloud, Ground, lists};
 use crate::daemon::world::{Figures, Scanned};
+use crate::kept::Keeping;
 use crate::progress::Progress;
 use crate::scan::{self, Analysis, Options, Read, Scan, ScanError};
 use crate::target::ebs::EbsTarget;
@@ -107,6 +108,17 @@ impl Cloud {
     async fn read(&self, job: &Job, progress: &Arc<Progress>, now: OffsetDateTime) -> Result<Scan, String> {
         let settings = self.settings();
         let ground = self.ground(&job.target.place).await?;
+        let expires = now + settings.snapshot_timeout + job.deadline + EXPIRY_MARGIN;
+        let is_kept = settings.incremental && matches!(job.target.kind, Kind::Instance | Kind::Volume);
+        // As long as the next scan may take to come.
+        let kept_until = expires.max(now + settings.scan_interval.saturating_mul(2));
+        let expires = if is_kept { kept_until } else { expires };
+        let keeping = is_kept.then(|| Keeping {
+            kept: Arc::clone(&self.kept),
+            place: job.target.place.clone(),
+            expires,
+            now,
+        });
         let options = Options {
             limits: settings.limits.clone(),
             concurrency: CONCURRENCY,
@@ -114,6 +126,7 @@ impl Cloud {
             now,
             cancel: job.cancel.clone(),
             progress: Arc::clone(progress),
+            keeping,
         };
         let failed = |error: ScanError| crate::chain(&error);
         let id = job.target.id.clone();
@@ -139,12 +152,8 @@ impl Cloud {
                     _ => EbsTarget::Instance(&id),
                 };
                 let analysis = self.analysis(job, &target);
-                let identity = Identity {
-                    scan: job.scan,
-                    scanner: self.scanner.clone(),
-                    target: id.clone(),
-                    expires: now + settings.snapshot_timeout + job.deadline + EXPIRY_MARGIN,
-                };
+                let identity =
+                    Identity { scan: job.scan, scanner: self.scanner.clone(), target: id.clone(), expires };
                 let read = self.read_disks(&ground, (&target, ebs), identity, &options, analysis).await;
                 (target, read)
             }
