@@ -82,7 +82,15 @@ pub(super) fn attempt(attempt: &str, hijacked: &mut Hijacked) -> Option<String> 
             send_often(&Part::Devices(vec![DeviceReport { below, ..device() }]), 5000);
         }
         "trees-without-end" => {
-            send_often(&Part::Tree { is_system: true, container: None, operating_system: None }, 10_000_000);
+            send_often(
+                &Part::Tree {
+                    is_system: true,
+                    container: None,
+                    operating_system: None,
+                    agent_lists_packages: false,
+                },
+                10_000_000,
+            );
         }
         _ => return None,
     }
@@ -107,7 +115,12 @@ impl Hijacked {
             block_size: None,
             features: Vec::new(),
         }]));
-        self.send_part(Part::Tree { is_system: true, container: None, operating_system: None });
+        self.send_part(Part::Tree {
+            is_system: true,
+            container: None,
+            operating_system: None,
+            agent_lists_packages: false,
+        });
     }
 
     fn send_part(&mut self, part: Part) {
