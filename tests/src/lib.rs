@@ -11,5 +11,6 @@ pub mod machine_image;
 pub mod packages;
 pub mod process;
 pub mod programs;
+pub mod service;
 pub mod terraform;
 pub mod tools;

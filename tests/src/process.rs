@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
@@ -124,6 +124,15 @@ impl Running {
     /// When it has ended.
     pub fn interrupt(&self) -> Result<(), ProcessError> {
         killpg(self.group, Signal::SIGINT)
+            .map_err(|error| ProcessError::Run { command: self.command.clone(), source: error.into() })
+    }
+
+    /// Sends the program a signal, and nothing to what it started.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) -> Result<(), ProcessError> {
+        kill(self.group, signal)
             .map_err(|error| ProcessError::Run { command: self.command.clone(), source: error.into() })
     }
 

@@ -101,6 +101,12 @@ pub fn authorizations(call: &Call, account: &Account) -> Result<Vec<Authorizatio
         "lambda:ListTags" => Ok(vec![checks.on_function("Resource")?]),
         "lambda:GetLayerVersion" => Ok(vec![checks.on_layer()?]),
         "ecr:BatchGetImage" | "ecr:GetDownloadUrlForLayer" => Ok(vec![checks.on_repository()?]),
+        "autoscaling:CompleteLifecycleAction" | "autoscaling:RecordLifecycleActionHeartbeat" => {
+            Ok(vec![checks.on_scaling_group()?])
+        }
+        "secretsmanager:GetSecretValue" => Ok(vec![checks.on_named("SecretId")?]),
+        "sts:AssumeRole" => Ok(vec![checks.on_named("RoleArn")?]),
+        "s3:PutObject" => Ok(vec![checks.on_object()?]),
         // The URL is the permission, of the service that gave it out; and who one is, everybody may ask.
         "presigned:GetObject" | "sts:GetCallerIdentity" => Ok(Vec::new()),
         _ => Err(checks.unknown("the judge has not been taught how AWS authorizes it; see tests/src/judge")),
@@ -154,6 +160,27 @@ impl Checks<'_> {
     fn on_repository(&self) -> Result<Authorization, Unknown> {
         let (registry, name) = (self.parameter("registryId")?, self.parameter("repositoryName")?);
         let arn = format!("arn:aws:ecr:{}:{registry}:repository/{name}", self.call.region);
+        Ok(self.check(&self.call.permission(), arn, []))
+    }
+
+    /// Against the group, whatever the id within its ARN.
+    fn on_scaling_group(&self) -> Result<Authorization, Unknown> {
+        let (name, region, account) =
+            (self.parameter("AutoScalingGroupName")?, &self.call.region, &self.account.id);
+        let arn = format!(
+            "arn:aws:autoscaling:{region}:{account}:autoScalingGroup:{SOME_ID}:autoScalingGroupName/{name}"
+        );
+        Ok(self.check(&self.call.permission(), arn, []))
+    }
+
+    /// Against the resource whose ARN is a parameter.
+    fn on_named(&self, parameter: &str) -> Result<Authorization, Unknown> {
+        let arn = self.parameter(parameter)?.to_owned();
+        Ok(self.check(&self.call.permission(), arn, []))
+    }
+
+    fn on_object(&self) -> Result<Authorization, Unknown> {
+        let arn = format!("arn:aws:s3:::{}/{}", self.parameter("Bucket")?, self.parameter("Key")?);
         Ok(self.check(&self.call.permission(), arn, []))
     }
 
@@ -297,3 +324,6 @@ fn request_tags(tags: &BTreeMap<String, String>) -> Vec<(String, KeyValue)> {
         .chain([keys])
         .collect()
 }
+
+/// Of a group: made up by AWS, and a wildcard in policies.
+const SOME_ID: &str = "930d940e-891e-4781-a11a-7b0acd480f03";

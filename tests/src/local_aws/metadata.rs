@@ -30,6 +30,7 @@ use super::xml;
 pub struct InstanceMetadata {
     endpoint: String,
     instance_id: String,
+    target_state: Arc<Mutex<Option<String>>>,
     stop: CancellationToken,
 }
 
@@ -42,6 +43,12 @@ impl InstanceMetadata {
     /// The instance that it describes. It is not among those of EC2.
     pub fn instance_id(&self) -> &str {
         &self.instance_id
+    }
+
+    /// What the instance's Auto Scaling group wants it to become from now on, such as `InService` or `Terminated`. At first it is
+    /// in no group.
+    pub fn set_target_state(&self, state: &str) {
+        *self.target_state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state.to_owned());
     }
 }
 
@@ -57,6 +64,7 @@ struct Instance {
     region: &'static str,
     role_name: String,
     id: String,
+    target_state: Arc<Mutex<Option<String>>>,
     /// Session tokens, and when they end.
     tokens: Mutex<HashMap<String, SystemTime>>,
     credentials: tokio::sync::Mutex<Option<SessionCredentials>>,
@@ -70,11 +78,13 @@ pub(crate) async fn start(
 ) -> io::Result<InstanceMetadata> {
     let id = uuid::Uuid::new_v4().simple().to_string();
     let instance_id = format!("i-0{}", id.get(..16).unwrap_or_default());
+    let target_state = Arc::default();
     let instance = Arc::new(Instance {
         proxy,
         region,
         role_name: role_name.to_owned(),
         id: instance_id.clone(),
+        target_state: Arc::clone(&target_state),
         tokens: Mutex::default(),
         credentials: tokio::sync::Mutex::default(),
     });
@@ -90,6 +100,7 @@ pub(crate) async fn start(
             get(|State(it): State<Arc<Instance>>| async move { it.region }),
         )
         .route("/latest/meta-data/placement/availability-zone", get(zone))
+        .route("/latest/meta-data/autoscaling/target-lifecycle-state", get(target_state_of))
         .route("/latest/dynamic/instance-identity/document", get(identity))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&instance), require_token));
@@ -106,7 +117,7 @@ pub(crate) async fn start(
         Ok::<_, io::Error>(address)
     });
     let address = bound.await.map_err(io::Error::other)??;
-    Ok(InstanceMetadata { endpoint: format!("http://{address}"), instance_id, stop })
+    Ok(InstanceMetadata { endpoint: format!("http://{address}"), instance_id, target_state, stop })
 }
 
 async fn issue_token(State(instance): State<Arc<Instance>>, headers: HeaderMap) -> Response {
@@ -155,6 +166,12 @@ async fn role_credentials(State(instance): State<Arc<Instance>>, Path(role): Pat
 
 async fn zone(State(instance): State<Arc<Instance>>) -> String {
     format!("{}a", instance.region)
+}
+
+/// There is no such category on an instance that is in no group.
+async fn target_state_of(State(instance): State<Arc<Instance>>) -> Response {
+    let state = instance.target_state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    state.map_or_else(|| StatusCode::NOT_FOUND.into_response(), IntoResponse::into_response)
 }
 
 async fn identity(State(instance): State<Arc<Instance>>) -> Response {

@@ -233,6 +233,22 @@ impl LocalAws {
         self.config(&credentials::HARNESS_KEY)
     }
 
+    /// SDK configuration for changes in another account, with the role that each new account of an organization has. Its calls
+    /// are recorded and meet faults.
+    ///
+    /// # Errors
+    /// When the role cannot be assumed.
+    pub async fn sdk_config_of(&self, account: &str) -> Result<SdkConfig, SeedError> {
+        let role = format!("arn:aws:iam::{account}:role/OrganizationAccountAccessRole");
+        let sts = aws_sdk_sts::Client::new(&self.harness_sdk_config());
+        let assumed = sts.assume_role().role_arn(role).role_session_name("harness").send().await?;
+        let credentials =
+            assumed.credentials().ok_or_else(|| SeedError::new("AssumeRole returned no credentials"))?;
+        let (key, secret) = (credentials.access_key_id(), credentials.secret_access_key());
+        let token = Some(credentials.session_token().to_owned());
+        Ok(self.config_with(Credentials::new(key, secret, token, None, "local-aws")))
+    }
+
     /// SDK configuration with a role's credentials.
     pub fn sdk_config_with(&self, session: &SessionCredentials) -> SdkConfig {
         let (key, secret) = (session.access_key_id.clone(), session.secret_access_key.clone());

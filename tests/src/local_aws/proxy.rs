@@ -184,6 +184,11 @@ impl Proxy {
         }
         match request.service.as_str() {
             PRESIGNED => return self.functions.answer_presigned(request, self.clock.now()),
+            "autoscaling" => {
+                if let Some(reply) = hook(request) {
+                    return reply;
+                }
+            }
             "ecr" => return self.functions.answer_ecr(request, &self.endpoint, self.clock.now()),
             _ => {}
         }
@@ -253,6 +258,29 @@ impl Proxy {
     fn note_unimplemented(&self, what: String) {
         self.unimplemented.lock().unwrap_or_else(PoisonError::into_inner).push(what);
     }
+}
+
+/// The answer of a lifecycle hook, of which moto knows none: as if it waited for the instance that the request names. `None` for
+/// every other request.
+fn hook(request: &Request) -> Option<Reply> {
+    let action = request.action.as_str();
+    if !matches!(action, "CompleteLifecycleAction" | "RecordLifecycleActionHeartbeat") {
+        return None;
+    }
+    let given = |name: &str| request.parameters.get(name).is_some_and(|value| !value.is_empty());
+    let outcome = request.parameters.get("LifecycleActionResult").map(String::as_str);
+    let is_complete = ["AutoScalingGroupName", "LifecycleHookName", "InstanceId"].into_iter().all(given)
+        && (action != "CompleteLifecycleAction" || matches!(outcome, Some("CONTINUE" | "ABANDON")));
+    if !is_complete {
+        let message = format!("{action} lacks a parameter, or has one that is not valid");
+        let error = ServiceError::new(StatusCode::BAD_REQUEST, "ValidationError", message);
+        return Some(error.reply(&request.service));
+    }
+    let namespace = "http://autoscaling.amazonaws.com/doc/2011-01-01/";
+    let body = format!("<{action}Response xmlns=\"{namespace}\"><{action}Result/></{action}Response>");
+    let mut headers = http::HeaderMap::new();
+    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    Some(Reply { status: StatusCode::OK, headers, body: Bytes::from(body) })
 }
 
 /// The part of a fault that comes after the call was carried out.

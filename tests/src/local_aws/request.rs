@@ -49,6 +49,8 @@ impl Request {
             ebs_action(&parts, query)
         } else if service == "lambda" {
             lambda_action(&parts, query)
+        } else if service == "s3" {
+            s3_action(&parts, query)
         } else if is_presigned {
             ("GetObject".to_owned(), query)
         } else if let Some(target) = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()) {
@@ -128,6 +130,19 @@ fn ebs_action(parts: &Parts, mut parameters: BTreeMap<String, String>) -> (Strin
         }
         _ => return (format!("{} {}", parts.method, parts.uri.path()), parameters),
     };
+    (action.to_owned(), parameters)
+}
+
+/// The routes of S3 that are used here: objects, with the bucket in the path.
+fn s3_action(parts: &Parts, mut parameters: BTreeMap<String, String>) -> (String, BTreeMap<String, String>) {
+    let path = parts.uri.path().trim_start_matches('/');
+    let (action, (bucket, key)) = match (parts.method.as_str(), path.split_once('/')) {
+        ("PUT", Some((bucket, key))) if !key.is_empty() => ("PutObject", (bucket, key)),
+        ("GET", Some((bucket, key))) if !key.is_empty() => ("GetObject", (bucket, key)),
+        _ => return (format!("{} {}", parts.method, parts.uri.path()), parameters),
+    };
+    parameters.insert("Bucket".to_owned(), bucket.to_owned());
+    parameters.insert("Key".to_owned(), percent_decode(key));
     (action.to_owned(), parameters)
 }
 

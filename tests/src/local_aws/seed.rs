@@ -8,6 +8,7 @@ use aws_sdk_ec2::types::{
     TagSpecification, VolumeType,
 };
 
+use aws_config::SdkConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{LayerVersionContentInput, PackageType, Runtime};
 
@@ -17,6 +18,12 @@ use super::LocalAws;
 #[derive(Debug, thiserror::Error)]
 #[error("could not seed the local AWS: {0}")]
 pub struct SeedError(String);
+
+impl SeedError {
+    pub(super) fn new(problem: &str) -> Self {
+        Self(problem.to_owned())
+    }
+}
 
 /// A network with two private subnets.
 #[derive(Clone, Debug)]
@@ -80,13 +87,40 @@ impl LocalAws {
         encrypted: bool,
         tags: &[(&str, &str)],
     ) -> Result<RunningInstance, SeedError> {
-        let ec2 = self.harness_ec2();
+        let subnet = network.subnet_ids.first().cloned();
+        let groups = Some(vec![network.security_group_id.clone()]);
+        let config = self.harness_sdk_config();
+        self.launch(&config, (subnet, groups), image, encrypted, tags).await
+    }
+
+    /// The same in the account of `config`, in its default network. See [`Self::sdk_config_of`].
+    ///
+    /// # Errors
+    /// When the image cannot be read or a call fails.
+    pub async fn run_instance_of(
+        &self,
+        config: &SdkConfig,
+        image: &Path,
+        encrypted: bool,
+    ) -> Result<RunningInstance, SeedError> {
+        self.launch(config, (None, None), image, encrypted, &[]).await
+    }
+
+    async fn launch(
+        &self,
+        config: &SdkConfig,
+        (subnet, groups): (Option<String>, Option<Vec<String>>),
+        image: &Path,
+        encrypted: bool,
+        tags: &[(&str, &str)],
+    ) -> Result<RunningInstance, SeedError> {
+        let ec2 = aws_sdk_ec2::Client::new(config);
         let length = std::fs::metadata(image)
             .map_err(|error| SeedError(format!("{}: {error}", image.display())))?
             .len();
         let gibibytes =
             i32::try_from(length.div_ceil(1 << 30).max(1)).map_err(|error| SeedError(error.to_string()))?;
-        let ami = self.register_image("host", ArchitectureValues::X8664, &[]).await?;
+        let ami = register(&ec2, "host", ArchitectureValues::X8664, &[], None).await?;
         let root = EbsBlockDevice::builder()
             .volume_size(gibibytes)
             .volume_type(VolumeType::Gp3)
@@ -99,8 +133,8 @@ impl LocalAws {
             .instance_type(InstanceType::T3Micro)
             .min_count(1)
             .max_count(1)
-            .set_subnet_id(network.subnet_ids.first().cloned())
-            .security_group_ids(&network.security_group_id)
+            .set_subnet_id(subnet)
+            .set_security_group_ids(groups)
             .block_device_mappings(
                 BlockDeviceMapping::builder().device_name(ROOT_DEVICE).ebs(root.build()).build(),
             )
@@ -127,7 +161,7 @@ impl LocalAws {
         architecture: ArchitectureValues,
         tags: &[(&str, &str)],
     ) -> Result<String, SeedError> {
-        self.register_image_of(name, architecture, tags, None).await
+        register(&self.harness_ec2(), name, architecture, tags, None).await
     }
 
     /// Make an image of a volume, as its owner would. Returns `ami-…` and the `snap-…` that it consists of.
@@ -145,34 +179,8 @@ impl LocalAws {
         // The first look finds it complete.
         ec2.describe_snapshots().snapshot_ids(&snapshot).send().await?;
         let of = Some(snapshot.as_str());
-        let image = self.register_image_of("backup", ArchitectureValues::X8664, tags, of).await?;
+        let image = register(&ec2, "backup", ArchitectureValues::X8664, tags, of).await?;
         Ok((image, snapshot))
-    }
-
-    async fn register_image_of(
-        &self,
-        name: &str,
-        architecture: ArchitectureValues,
-        tags: &[(&str, &str)],
-        snapshot: Option<&str>,
-    ) -> Result<String, SeedError> {
-        let root = snapshot.map(|snapshot| {
-            let volume = EbsBlockDevice::builder().snapshot_id(snapshot).build();
-            vec![BlockDeviceMapping::builder().device_name(ROOT_DEVICE).ebs(volume).build()]
-        });
-        let registered = self
-            .harness_ec2()
-            .register_image()
-            .set_block_device_mappings(root)
-            // Names are unique in an account and region.
-            .name(format!("{name}-{}", uuid::Uuid::new_v4().simple()))
-            .architecture(architecture)
-            .root_device_name(ROOT_DEVICE)
-            .virtualization_type("hvm")
-            .set_tag_specifications(specification(ResourceType::Image, tags))
-            .send()
-            .await?;
-        named(registered.image_id(), "RegisterImage")
     }
 
     /// Publish a layer of functions. Returns the ARN of its version.
@@ -236,6 +244,31 @@ impl LocalAws {
     fn harness_ec2(&self) -> aws_sdk_ec2::Client {
         aws_sdk_ec2::Client::new(&self.harness_sdk_config())
     }
+}
+
+async fn register(
+    ec2: &aws_sdk_ec2::Client,
+    name: &str,
+    architecture: ArchitectureValues,
+    tags: &[(&str, &str)],
+    snapshot: Option<&str>,
+) -> Result<String, SeedError> {
+    let root = snapshot.map(|snapshot| {
+        let volume = EbsBlockDevice::builder().snapshot_id(snapshot).build();
+        vec![BlockDeviceMapping::builder().device_name(ROOT_DEVICE).ebs(volume).build()]
+    });
+    let registered = ec2
+        .register_image()
+        .set_block_device_mappings(root)
+        // Names are unique in an account and region.
+        .name(format!("{name}-{}", uuid::Uuid::new_v4().simple()))
+        .architecture(architecture)
+        .root_device_name(ROOT_DEVICE)
+        .virtualization_type("hvm")
+        .set_tag_specifications(specification(ResourceType::Image, tags))
+        .send()
+        .await?;
+    named(registered.image_id(), "RegisterImage")
 }
 
 fn specification(resource: ResourceType, tags: &[(&str, &str)]) -> Option<Vec<TagSpecification>> {

@@ -24,8 +24,9 @@ pub(crate) fn is_valid(request: &Request, scope: &Scope, secret: &str) -> bool {
 
 fn canonical_request(request: &Request, scope: &Scope, payload_hash: &str) -> String {
     let uri = &request.parts.uri;
-    // The path is encoded once on the wire and once more here (every service but S3).
-    let path: Vec<String> = uri.path().split('/').map(percent_encode).collect();
+    // The path is encoded once on the wire and once more here, but for S3.
+    let encode = |part: &str| if scope.service == "s3" { part.to_owned() } else { percent_encode(part) };
+    let path: Vec<String> = uri.path().split('/').map(encode).collect();
     let mut query: Vec<(&str, &str)> = uri
         .query()
         .unwrap_or_default()
