@@ -228,7 +228,10 @@ impl Demo<'_> {
         let difference = Difference::between(&packages::installed_here()?, &found);
         let schema_errors = cyclonedx::schema_errors(&document)?;
         let policy = self.policy().await?;
-        let verdict = judge::judge(&policy, calls, &account(self.aws()?, scene, calls).await?)?;
+        let mut verdict = judge::judge(&policy, calls, &account(self.aws()?, scene, calls).await?)?;
+        // A scan by hand needs nothing of what only the service sends.
+        let is_of_service = |name: &String| scanner_policy::actions::SERVICE.iter().any(|of| of.name == name);
+        verdict.needless.retain(|name| !is_of_service(name));
         let mut recorded_calls = BTreeMap::new();
         for call in calls {
             *recorded_calls.entry(call.permission()).or_default() += 1;
