@@ -166,7 +166,7 @@ impl Line {
         let disk = instance.kill().await;
         sleep(self.minutes(1..90)).await;
         let successor = self.fresh().await;
-        self.hand_over(disk.done(started), &disk, &successor);
+        self.hand_over(disk.done(started), &disk, &successor, false);
         successor
     }
 
@@ -176,7 +176,7 @@ impl Line {
         sleep(self.minutes(0..10)).await;
         let started = instance.started;
         let disk = instance.drain(REPLACED).await;
-        self.hand_over(disk.done(started), &disk, &successor);
+        self.hand_over(disk.done(started), &disk, &successor, true);
         successor
     }
 
@@ -186,7 +186,7 @@ impl Line {
         let disk = instance.drain(REPLACED).await;
         sleep(self.minutes(1..10)).await;
         let successor = self.fresh().await;
-        self.hand_over(disk.done(started), &disk, &successor);
+        self.hand_over(disk.done(started), &disk, &successor, true);
         successor
     }
 
@@ -205,8 +205,8 @@ impl Line {
         Instance::start(&self.account, self.name, id, Disk::new(number)).await
     }
 
-    fn hand_over(&self, done: OffsetDateTime, lost: &Disk, successor: &Instance) {
-        let handover = Handover { line: self.name, done, started: successor.started };
+    fn hand_over(&self, done: OffsetDateTime, lost: &Disk, successor: &Instance, is_orderly: bool) {
+        let handover = Handover { line: self.name, done, started: successor.started, is_orderly };
         self.account.ledger.disk_lost(lost.number);
         self.account.ledger.handed_over(handover);
     }

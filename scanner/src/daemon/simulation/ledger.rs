@@ -59,23 +59,29 @@ pub(super) struct Handover {
     pub(super) done: OffsetDateTime,
     /// When the second was started.
     pub(super) started: OffsetDateTime,
+    /// Whether the first was told to go, and had time for it.
+    pub(super) is_orderly: bool,
 }
 
 /// What a run was made of.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) slots: usize,
-    pub(super) excused: usize,
+    /// Slots of which a lost disk had the report, or the knowledge that they were still due.
+    pub(super) lost_slots: usize,
+    /// Slots that an orderly replacement handed back, and that were longer ago than the successor looks back.
+    pub(super) late_slots: usize,
     pub(super) reports: usize,
     pub(super) lost_with_disk: usize,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { slots, excused, reports, lost_with_disk } = self;
+        let Self { slots, lost_slots, late_slots, reports, lost_with_disk } = self;
         write!(
             f,
-            "{slots} slots, {excused} of them lost with a disk; {reports} reports, {lost_with_disk} of them lost with one"
+            "{slots} slots ({lost_slots} lost with a disk, {late_slots} handed back too late), {reports} reports \
+             ({lost_with_disk} lost with a disk)"
         )
     }
 }
@@ -150,8 +156,10 @@ impl Ledger {
                 while slot <= to && target.vanished.is_none_or(|at| at > slot + schedule.interval()) {
                     tally.slots += 1;
                     if !book.is_served(line, arn, slot, schedule.interval()) {
-                        if book.is_excused(line, arn, slot, schedule.interval()) {
-                            tally.excused += 1;
+                        let of = (*line, arn.as_str(), slot, schedule.interval());
+                        if let Some(is_orderly) = book.forgotten(of) {
+                            tally.late_slots += usize::from(is_orderly);
+                            tally.lost_slots += usize::from(!is_orderly);
                         } else {
                             let around = book.events_around(line, slot);
                             violations.push(format!("{line} did not report {arn} of {slot}: {around}"));
@@ -191,13 +199,16 @@ impl Book {
         self.reports_of(line, arn, slot, interval).any(|record| record.is_settled)
     }
 
-    /// Whether a disk was lost, with the report or with the knowledge that the target was still due for longer than a new
-    /// scanner looks back.
-    fn is_excused(&self, line: &str, arn: &str, slot: OffsetDateTime, interval: Duration) -> bool {
-        let is_forgotten = |handover: &Handover| {
+    /// Whether a disk was lost, with the report, or with the knowledge that the target was still due for longer than a new
+    /// scanner looks back; and whether that was in an orderly replacement.
+    fn forgotten(&self, (line, arn, slot, interval): (&str, &str, OffsetDateTime, Duration)) -> Option<bool> {
+        let is_of = |handover: &&Handover| {
             handover.line == line && slot > handover.done && slot <= handover.started - LOOK_BACK
         };
-        self.handovers.iter().any(is_forgotten)
-            || self.reports_of(line, arn, slot, interval).any(|record| self.lost_disks.contains(&record.disk))
+        let mut reports = self.reports_of(line, arn, slot, interval);
+        if reports.any(|record| self.lost_disks.contains(&record.disk)) {
+            return Some(false);
+        }
+        self.handovers.iter().filter(is_of).map(|handover| handover.is_orderly).min()
     }
 }
