@@ -127,6 +127,11 @@ impl Running {
             .map_err(|error| ProcessError::Run { command: self.command.clone(), source: error.into() })
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Sends the program a signal, and nothing to what it started.
     ///
     /// # Errors

@@ -194,8 +194,7 @@ impl Service {
         what: &str,
         look: impl Fn(&View) -> Option<T>,
     ) -> Result<(Self, T), ServiceError> {
-        let found = eventually(what, async || self.view().await.ok().as_ref().and_then(&look)).await;
-        self.or_log(found).await
+        self.wait_for(what, async |service| service.view().await.ok().as_ref().and_then(&look)).await
     }
 
     /// Has a target scanned, as soon as it is known, and waits for the result.
@@ -217,8 +216,8 @@ impl Service {
     /// When it is not, with what the service logged.
     pub async fn order(self, target: &str) -> Result<Self, ServiceError> {
         let what = format!("{target} is known");
-        let ordered = eventually(&what, async || self.client.scan(target).await.ok()).await;
-        Ok(self.or_log(ordered).await?.0)
+        let order = async |service: &Self| service.client.scan(target).await.ok();
+        Ok(self.wait_for(&what, order).await?.0)
     }
 
     /// Cancels the scan of a target.
@@ -254,12 +253,19 @@ impl Service {
         self.wait().await
     }
 
-    async fn or_log<T>(self, found: Result<T, ServiceError>) -> Result<(Self, T), ServiceError> {
-        let (what, limit) = match found {
-            Ok(found) => return Ok((self, found)),
-            Err(ServiceError::Never { what, limit }) => (what, limit),
-            Err(error) => return Err(error),
-        };
+    async fn wait_for<T>(
+        mut self,
+        what: &str,
+        look: impl AsyncFn(&Self) -> Option<T>,
+    ) -> Result<(Self, T), ServiceError> {
+        let end = Instant::now() + LIMIT;
+        // One that has ended shows nothing any more.
+        while Instant::now() < end && !self.running.has_ended() {
+            if let Some(found) = look(&self).await {
+                return Ok((self, found));
+            }
+            sleep(PAUSE).await;
+        }
         let shown = match self.client.status().await {
             Ok((json, _)) => format!("It shows {json:#}"),
             Err(error) => format!("It does not answer: {error}"),
@@ -267,7 +273,7 @@ impl Service {
         // That it has ended already is part of what is wrong.
         let _ = self.signal(Signal::SIGKILL);
         let log = self.wait().await?.stderr;
-        Err(ServiceError::NeverShown { what, limit, shown, log })
+        Err(ServiceError::NeverShown { what: what.to_owned(), limit: LIMIT, shown, log })
     }
 }
 

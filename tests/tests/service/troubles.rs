@@ -68,7 +68,7 @@ async fn a_broken_configuration_changes_nothing_and_is_shown() {
 
 #[tokio::test]
 async fn a_task_file_of_garbage_is_rejected_and_shown() {
-    let scene = Scene::new("ap-northeast-1").await;
+    let scene = Scene::new("ap-south-1").await;
     let machine = scene.machine("");
     let file = machine.path("tasks.json");
     configure(&machine, &format!("tasks: {{file: {}, poll_seconds: 1}}\n", file.display()));
@@ -82,9 +82,9 @@ async fn a_task_file_of_garbage_is_rejected_and_shown() {
 
     // The next batch is read, and one bad task of it keeps no other from being carried out.
     let volume = &scene.instance.volume_id;
-    let arn = format!("arn:aws:ec2:ap-northeast-1:123456789012:volume/{volume}");
+    let arn = format!("arn:aws:ec2:ap-south-1:123456789012:volume/{volume}");
     let batch = json!({"type": "aws-scan", "tasks": [
-        {"type": "ebs-volume", "arn": "arn:aws:ec2:ap-northeast-1:999999999999:volume/vol-0123456789abcdef0"},
+        {"type": "ebs-volume", "arn": "arn:aws:ec2:ap-south-1:999999999999:volume/vol-0123456789abcdef0"},
         {"type": "ebs-volume", "arn": arn},
     ]});
     std::fs::write(machine.path("new"), batch.to_string()).unwrap();

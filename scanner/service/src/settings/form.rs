@@ -210,9 +210,11 @@ fn is_region(text: &str) -> bool {
         && between.iter().all(|part| is_of(part, 2, 9, |byte| byte.is_ascii_lowercase()))
 }
 
+/// HTTPS, or HTTP to this machine itself, as the sinks take it (`crate::http::endpoint`).
 fn is_https(text: &str) -> bool {
     let Ok(uri) = text.parse::<http::Uri>() else { return false };
-    uri.scheme_str() == Some("https")
+    let is_local = uri.host().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    (uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && is_local))
         && uri.host().is_some_and(|host| !host.is_empty())
         && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
         && !text.contains('#')
@@ -297,7 +299,12 @@ mod tests {
     fn addresses_are_encrypted_ones() {
         check(
             Form::Url,
-            &["https://example.com", "https://example.com:8443/a?b=c", "https://[::1]/"],
+            &[
+                "https://example.com",
+                "https://example.com:8443/a?b=c",
+                "https://[::1]/",
+                "http://127.0.0.1:80/a",
+            ],
             &[
                 "",
                 "http://example.com",
