@@ -339,7 +339,7 @@ impl Parts {
         tasks.spawn(async move { of.sweep().await });
         for _ in 0..self.settings.borrow().queue.workers {
             let of = Arc::clone(&service);
-            tasks.spawn(async move { of.work().await });
+            tasks.spawn(async move { Box::pin(of.work()).await });
         }
         let settings = Arc::clone(&self.settings.borrow());
         let admission =

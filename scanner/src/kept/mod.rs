@@ -97,22 +97,24 @@ impl Kept {
     /// Forgets what has expired.
     pub fn expire(&self, now: OffsetDateTime) {
         let mut files = self.files();
-        let expired =
-            files.iter().filter(|(_, held)| held.about.is_expired(now)).map(|(volume, _)| volume.clone());
-        for volume in expired.collect::<Vec<_>>() {
+        let is_expired = |(_, held): &(String, Held)| held.about.is_expired(now);
+        let (expired, valid): (BTreeMap<_, _>, _) =
+            std::mem::take(&mut *files).into_iter().partition(is_expired);
+        *files = valid;
+        for volume in expired.keys() {
             tracing::debug!(volume, "what was kept of a volume has expired");
-            self.remove(&mut files, &volume);
+            self.remove(&mut files, volume);
         }
     }
 
     /// Forgets everything, and says where the snapshots are that nobody needs any more.
     pub fn clear(&self) -> BTreeSet<Place> {
         let mut files = self.files();
-        let places = files.values().map(|held| held.about.place.clone()).collect();
-        for volume in files.keys().cloned().collect::<Vec<_>>() {
-            self.remove(&mut files, &volume);
+        let all = std::mem::take(&mut *files);
+        for volume in all.keys() {
+            self.remove(&mut files, volume);
         }
-        places
+        all.into_values().map(|held| held.about.place).collect()
     }
 
     /// What is kept of a volume. A damaged file is removed.

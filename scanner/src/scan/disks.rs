@@ -110,7 +110,9 @@ pub async fn with_remote<C: Ec2 + EbsDirect + Changes>(
             let snapshot = recording.snapshot().to_owned();
             if let Some(replaced) = recording.keep().await {
                 snapshots.release(&snapshot);
-                replaced.into_iter().for_each(|replaced| snapshots.adopt(replaced));
+                for replaced in replaced {
+                    snapshots.adopt(replaced);
+                }
             }
         }
         Ok(read)
