@@ -26,7 +26,9 @@ async fn the_demo_finds_every_package_with_exactly_the_permissions_of_its_role()
         outcome.verdict.authorizations.len() > outcome.verdict.calls,
         "a call can need several permissions"
     );
-    let actions = outcome.policy.actions();
+    let mut actions = outcome.policy.actions();
+    // A scan by hand needs nothing of what only the service sends.
+    actions.retain(|action| !scanner_policy::actions::SERVICE.iter().any(|of| of.name == *action));
     let used: Vec<&str> = outcome.verdict.authorizations.iter().map(|it| it.action.as_str()).collect();
     assert!(actions.iter().all(|action| used.contains(&action.as_str())), "{actions:?} against {used:?}");
 

@@ -144,7 +144,9 @@ impl Ledger {
         let mut tally = Tally { reports: book.reports.len(), ..Tally::default() };
         for (scan, record) in &book.reports {
             if record.is_settled {
-            } else if book.lost_disks.contains(&record.disk) {
+                continue;
+            }
+            if book.lost_disks.contains(&record.disk) {
                 tally.lost_with_disk += 1;
             } else {
                 violations.push(format!("the report of {scan} was lost: {record:?}"));
