@@ -146,7 +146,15 @@ impl Queue {
         drained
     }
 
-    /// Returns when nothing runs.
+    /// From now on nothing is added. What waits and is `theirs`, of whoever takes over, is removed and given back; the rest is
+    /// still taken.
+    pub fn hand_back(&self, theirs: impl Fn(&Order) -> bool) -> Vec<Order> {
+        let handed = self.shared.lock().hand_back(theirs);
+        self.shared.changed.notify_waiters();
+        handed
+    }
+
+    /// Returns when nothing runs, and nothing will: nothing waits, or the queue is closed.
     pub async fn idle(&self) {
         loop {
             let changed = self.shared.changed.notified();

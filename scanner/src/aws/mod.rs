@@ -1,6 +1,6 @@
 //! Everything the scanner asks of AWS.
 //!
-//! A request leaves this module only through [`Sender`], which takes a [`Call`] of the policy crate: what is not in
+//! A request leaves this module only through its sender, which takes a [`Call`] of the policy crate: what is not in
 //! the table from which the role's policy is made cannot be sent, and a request under another request's name is refused
 //! before it is signed. Every attempt is counted, and waits for its rate class.
 //!

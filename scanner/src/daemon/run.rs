@@ -32,7 +32,7 @@ use super::cloud::Cloud;
 use super::control::Orders;
 use super::inventory::Inventory;
 use super::running::Running;
-use super::service::{Service, Times};
+use super::service::{Next, Service, Times};
 use super::sinks::{SinkError, sinks};
 use super::tasks::{self, Admission, TaskError};
 use super::{figures, life};
@@ -127,10 +127,7 @@ pub enum RunError {
     },
 }
 
-/// How long scans that run may go on when the instance is replaced. A group's hook can be asked to wait for much longer; but
-/// the scanner that comes next looks back only so far.
-const REPLACED: Duration = Duration::from_mins(20);
-/// How long they may go on when the service is stopped by hand.
+/// How long scans that run may go on when the service is stopped by hand.
 const STOPPED: Duration = Duration::from_mins(1);
 /// How long the snapshots that were kept may take to be deleted when the instance is replaced.
 const FORGET: Duration = Duration::from_mins(3);
@@ -145,7 +142,7 @@ pub async fn run(start: Start) -> Result<(), RunError> {
     let home = Arc::new(connect(settings).await?);
     let instance = Instance::find(settings, &home).await?;
     match Parts::new(start, home, instance.as_ref()).await {
-        Ok(parts) => parts.run(signals, notifier, instance).await,
+        Ok(parts) => Box::pin(parts.run(signals, notifier, instance)).await,
         Err(error) => {
             // An instance that cannot do its work is never admitted into its group.
             if let Some((instance, hook)) =
@@ -372,7 +369,12 @@ impl Parts {
                 Told::Reload => self.reload(&notifier).await,
             }
         };
-        let grace = if is_replaced { REPLACED } else { STOPPED };
+        // In a group the hook can be asked to wait for as long as a scan may take.
+        let (grace, next) = if is_replaced {
+            (self.settings.borrow().scan_timeout, Next::FreshDisk)
+        } else {
+            (STOPPED, Next::SameDisk)
+        };
         tracing::info!(is_replaced, "the service ends");
         notifier.stopping(grace + Duration::from_mins(5));
         let waiting = CancellationToken::new();
@@ -387,7 +389,7 @@ impl Parts {
         };
         let drain = async {
             tokio::select! {
-                () = service.drain(grace) => {}
+                () = service.drain(grace, next) => {}
                 () = signals.end() => tracing::warn!("told to end again: the journal knows what may be left"),
             }
             if is_replaced && tokio::time::timeout(FORGET, forget_kept(&service)).await.is_err() {

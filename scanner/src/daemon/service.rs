@@ -14,7 +14,7 @@ use agentless_service::board::{self, Board, Severity};
 use agentless_service::delivery::{Clock, Delivery};
 use agentless_service::queue::{Cause, Job, Order, Queue, Refused};
 use agentless_service::report::{Outcome, Report};
-use agentless_service::schedule::{Schedule, Watermark};
+use agentless_service::schedule::{LOOK_BACK, Schedule, Watermark};
 use agentless_service::span;
 use agentless_service::target::{Kind, Place, Target};
 use futures_util::{StreamExt, stream};
@@ -395,17 +395,23 @@ impl<W: World> Service<W> {
         is_done
     }
 
-    /// Takes no more work, lets what runs go on for `grace`, then cancels it, and sends what can be sent. What waited is
-    /// still due for the scanner that comes next: it looks back further than this takes.
-    pub async fn drain(&self, grace: Duration) {
+    /// Takes no more work, lets what runs go on for `grace`, then cancels it, and sends what can be sent. Whoever comes next
+    /// finds what is handed back due.
+    pub async fn drain(&self, grace: Duration, next: Next) {
         self.board.phase(board::Phase::Draining);
         self.stop.cancel();
-        self.queue.close();
-        let waiting = self.queue.drain().len();
-        tracing::info!(waiting, "no more scans are begun; what waits is handed back");
-        let idle = self.queue.idle();
-        if tokio::time::timeout(grace, idle).await.is_err() {
+        let handed = match next {
+            Next::SameDisk => {
+                self.queue.close();
+                self.queue.drain().len()
+            }
+            Next::FreshDisk => self.hand_back(),
+        };
+        tracing::info!(handed, "no more is taken on; what the next scanner finds due is handed back");
+        if tokio::time::timeout(grace, self.queue.idle()).await.is_err() {
             tracing::warn!("scans still run: they are cancelled, and what they made is deleted");
+            self.queue.close();
+            self.queue.drain();
             self.queue.cancel_running();
             if tokio::time::timeout(CLEANUP, self.queue.idle()).await.is_err() {
                 tracing::error!("scans did not end: the journal knows what they may have left");
@@ -416,7 +422,27 @@ impl<W: World> Service<W> {
             tracing::warn!(sink, count, "reports are not sent yet; they stay in the spool");
         }
         self.board.phase(board::Phase::Stopping);
+        self.queue.close();
     }
+
+    /// Hands back what a scanner without this disk finds due, which looks back from its own start; returns how much. The rest
+    /// is scanned here.
+    fn hand_back(&self) -> usize {
+        let (schedule, now) = (Schedule::new(self.times.borrow().scan_interval), self.now());
+        let is_found = |order: &Order| {
+            order.cause == Cause::Schedule && schedule.slot(&order.target.arn, now) > now - LOOK_BACK / 2
+        };
+        self.queue.hand_back(is_found).len()
+    }
+}
+
+/// Who comes after a service that ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Next {
+    /// The same service, started again: the heartbeat says what is due.
+    SameDisk,
+    /// Another instance, which knows nothing of this one. It has started, or will within half of the time that it looks back.
+    FreshDisk,
 }
 
 /// How long cancelled scans have for deleting what they made.

@@ -25,6 +25,9 @@ pub(super) struct State {
     scans: HashMap<String, Uuid>,
     /// How many of those that run have another entry waiting for their end.
     following: usize,
+    /// Whether nothing is added any more.
+    is_full: bool,
+    /// Whether nothing is taken any more either.
     is_closed: bool,
 }
 
@@ -64,12 +67,13 @@ impl State {
             running: BTreeMap::new(),
             scans: HashMap::new(),
             following: 0,
+            is_full: false,
             is_closed: false,
         }
     }
 
     pub(super) fn push(&mut self, order: Order, now: Instant) -> Result<Pushed, Refused> {
-        if self.is_closed {
+        if self.is_closed || self.is_full {
             return Err(Refused::Closed);
         }
         if let Some(scan) = self.join_waiting(&order) {
@@ -180,6 +184,20 @@ impl State {
         drained
     }
 
+    pub(super) fn hand_back(&mut self, is_theirs: impl Fn(&Order) -> bool) -> Vec<Order> {
+        self.is_full = true;
+        let theirs = |(place, rank): &(Place, Rank)| {
+            self.lanes.get_mut(place, *rank).is_some_and(|entry| is_theirs(&entry.order))
+        };
+        let arns: Vec<_> = self.waiting.values().cloned().filter(theirs).collect();
+        let handed: Vec<_> =
+            arns.iter().filter_map(|(place, rank)| Some(self.lanes.remove(place, *rank)?.order)).collect();
+        for order in &handed {
+            self.waiting.remove(&order.target.arn);
+        }
+        handed
+    }
+
     pub(super) fn close(&mut self) {
         self.is_closed = true;
     }
@@ -189,7 +207,7 @@ impl State {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.running.is_empty()
+        self.running.is_empty() && (self.is_closed || self.waiting.is_empty())
     }
 
     pub(super) fn holds(&self, arn: &str) -> bool {

@@ -170,6 +170,22 @@ fn cancelling_gives_back_what_waits_and_stops_what_runs() {
     assert_eq!(ids(&queue), ["a1"]);
 }
 
+#[tokio::test]
+async fn what_is_handed_back_is_no_longer_taken_and_the_rest_is() {
+    let queue = Queue::new(BOUNDS);
+    for order in [due("a", "1"), due("a", "2"), asked("b", "3")] {
+        queue.push(order).unwrap();
+    }
+    let handed = queue.hand_back(|order| *order == due("a", "1"));
+    assert_eq!(handed, [due("a", "1")]);
+    assert!(matches!(queue.push(due("c", "4")), Err(Refused::Closed)));
+    for _ in 0..2 {
+        let job = queue.take().await.unwrap();
+        assert_ne!(job.order(), due("a", "1"));
+    }
+    queue.idle().await;
+}
+
 #[test]
 fn draining_gives_back_all_that_waits() {
     let queue = Queue::new(BOUNDS);

@@ -9,8 +9,9 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::aws::Account;
-use super::instance::{Disk, INTERVAL, Instance};
+use super::instance::{DEADLINE, Disk, INTERVAL, Instance};
 use super::ledger::{Handover, Ledger};
+use crate::daemon::service::Next;
 
 /// The scanners that run side by side.
 const LINES: [&str; 2] = ["one", "two"];
@@ -22,9 +23,8 @@ const TROUBLE: Duration = Duration::from_hours(72);
 const CALM: Duration = Duration::from_hours(8);
 /// So long before the end is the last slot that must be scanned.
 const SLACK: Duration = Duration::from_hours(2);
-/// The grace of an instance that is replaced, and of one that is stopped.
-const REPLACED: Duration = Duration::from_mins(20);
-const STOPPED: Duration = Duration::from_secs(60);
+/// The grace of a service that is stopped. One that is replaced has the time of a scan.
+const STOPPED: Duration = Duration::from_mins(1);
 /// From a snapshot's expiry until it must be gone, when nothing goes wrong and when things do.
 const SWEPT: Duration = Duration::from_mins(70);
 const SWEPT_IN_TROUBLE: Duration = Duration::from_hours(8);
@@ -55,7 +55,7 @@ pub(super) async fn run(seed: u64) -> (String, Vec<String>) {
 
     let mut violations = account.overdue(SWEPT);
     let ids = [one.id.clone(), two.id.clone()];
-    let (one, two) = tokio::join!(one.drain(REPLACED), two.drain(REPLACED));
+    let (one, two) = tokio::join!(one.drain(DEADLINE, Next::FreshDisk), two.drain(DEADLINE, Next::FreshDisk));
     for disk in [one, two] {
         let open = disk.journal().await.open_items();
         if !open.is_empty() {
@@ -175,7 +175,7 @@ impl Line {
         let successor = self.fresh().await;
         sleep(self.minutes(0..10)).await;
         let started = instance.started;
-        let disk = instance.drain(REPLACED).await;
+        let disk = instance.drain(DEADLINE, Next::FreshDisk).await;
         self.hand_over(disk.done(started), &disk, &successor, true);
         successor
     }
@@ -183,7 +183,7 @@ impl Line {
     /// The successor comes when the instance is gone.
     async fn replace(&mut self, instance: Instance) -> Instance {
         let started = instance.started;
-        let disk = instance.drain(REPLACED).await;
+        let disk = instance.drain(DEADLINE, Next::FreshDisk).await;
         sleep(self.minutes(1..10)).await;
         let successor = self.fresh().await;
         self.hand_over(disk.done(started), &disk, &successor, true);
@@ -193,7 +193,7 @@ impl Line {
     /// The service is stopped, and started again on the same disk.
     async fn restart(&mut self, instance: Instance) -> Instance {
         let id = instance.id.clone();
-        let disk = instance.drain(STOPPED).await;
+        let disk = instance.drain(STOPPED, Next::SameDisk).await;
         sleep(Duration::from_secs(2) + self.minutes(0..60)).await;
         Instance::start(&self.account, self.name, id, disk).await
     }

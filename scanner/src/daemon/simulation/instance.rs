@@ -21,12 +21,12 @@ use super::sink::Recorder;
 use super::world::Simulated;
 use crate::daemon::inventory::Inventory;
 use crate::daemon::running::Running;
-use crate::daemon::service::{Service, Times};
+use crate::daemon::service::{Next, Service, Times};
 
 /// How often a target is scanned.
 pub(super) const INTERVAL: Duration = Duration::from_hours(12);
 /// How long a scan may take.
-const DEADLINE: Duration = Duration::from_mins(40);
+pub(super) const DEADLINE: Duration = Duration::from_mins(40);
 /// Scans that run at once.
 const WORKERS: usize = 4;
 
@@ -143,8 +143,8 @@ impl Instance {
     }
 
     /// Ends as it is told to when it is replaced or stopped.
-    pub(super) async fn drain(self, grace: Duration) -> Arc<Disk> {
-        self.service.drain(grace).await;
+    pub(super) async fn drain(self, grace: Duration, next: Next) -> Arc<Disk> {
+        self.service.drain(grace, next).await;
         self.kill().await
     }
 }
