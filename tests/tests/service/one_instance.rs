@@ -18,10 +18,10 @@ async fn one_instance_is_scanned_and_reported() {
         .await
         .unwrap();
     let lists = machine.lists(LISTS).unwrap();
-    let [list] = &lists[..] else { panic!("{lists:?}") };
+    let [only] = &lists[..] else { panic!("{lists:?}") };
     let folder = format!("123456789012/us-east-1/instance/{}", scene.instance.instance_id);
-    assert!(list.parent().unwrap().ends_with(&folder), "{list:?}");
-    let document = serde_json::from_slice(&std::fs::read(list).unwrap()).unwrap();
+    assert!(only.parent().unwrap().ends_with(&folder), "{only:?}");
+    let document = serde_json::from_slice(&std::fs::read(only).unwrap()).unwrap();
     assert_eq!(packages::in_bom(&document).unwrap(), packages::installed_here().unwrap());
 
     let view = service.view().await.unwrap();

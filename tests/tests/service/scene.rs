@@ -77,9 +77,10 @@ impl Scene {
 /// Writes the configuration of a machine: these keys, and a sink for files.
 pub(crate) fn configure(machine: &Machine, keys: &str) {
     let files = format!("  files: {{directory: {}}}\n", machine.path(LISTS).display());
-    let keys = match keys.contains("sinks:\n") {
-        true => keys.replace("sinks:\n", &format!("sinks:\n{files}")),
-        false => format!("{keys}sinks:\n{files}"),
+    let keys = if keys.contains("sinks:\n") {
+        keys.replace("sinks:\n", &format!("sinks:\n{files}"))
+    } else {
+        format!("{keys}sinks:\n{files}")
     };
     machine.configure(&keys).expect("a configuration");
 }

@@ -186,12 +186,12 @@ impl State {
 
     pub(super) fn hand_back(&mut self, is_theirs: impl Fn(&Order) -> bool) -> Vec<Order> {
         self.is_full = true;
-        let theirs = |(place, rank): &(Place, Rank)| {
-            self.lanes.get_mut(place, *rank).is_some_and(|entry| is_theirs(&entry.order))
-        };
-        let arns: Vec<_> = self.waiting.values().cloned().filter(theirs).collect();
-        let handed: Vec<_> =
-            arns.iter().filter_map(|(place, rank)| Some(self.lanes.remove(place, *rank)?.order)).collect();
+        let (lanes, mut handed) = (&mut self.lanes, Vec::new());
+        for (place, rank) in self.waiting.values() {
+            if lanes.get_mut(place, *rank).is_some_and(|entry| is_theirs(&entry.order)) {
+                handed.extend(lanes.remove(place, *rank).map(|entry| entry.order));
+            }
+        }
         for order in &handed {
             self.waiting.remove(&order.target.arn);
         }
