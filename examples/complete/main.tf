@@ -59,7 +59,7 @@ resource "datadog_agentless_scanner_api_key" "this" {
 # What the settings below need, and nothing else: each is granted only because it is named.
 resource "datadog_agentless_scanner_role" "this" {
   name                = var.name
-  features            = var.features
+  features            = setunion(var.features, ["incremental"])
   delegate_role_arns  = local.accounts[*].delegate_role_arn
   secret_arns         = [datadog_agentless_scanner_api_key.this.arn]
   scaling_group_names = [var.name]

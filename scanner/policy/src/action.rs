@@ -47,13 +47,16 @@ pub enum Feature {
     /// Scanning Lambda functions there: their code, their layers, and the images of those that come as one.
     Functions,
     /// Reading only what has changed since the scan before. Nothing to scan, but a way of scanning hosts, so it is not among
-    /// [`ALL`](Self::ALL) and has a setting of its own.
+    /// [`ALL`](Self::ALL), but among what roles may have ([`OF_ROLES`](Self::OF_ROLES)).
     Incremental,
 }
 
 impl Feature {
     /// Everything that can be scanned, in the order of the documentation.
     pub const ALL: &'static [Self] = &[Self::Hosts, Self::Images, Self::Functions];
+
+    /// Everything that a role may be given permissions for, in the order of the documentation.
+    pub const OF_ROLES: &'static [Self] = &[Self::Hosts, Self::Images, Self::Functions, Self::Incremental];
 
     /// The name in configuration files and Terraform arguments.
     pub const fn name(self) -> &'static str {
@@ -74,7 +77,12 @@ impl Feature {
             let mut needed = actions::ALL.iter().filter(|action| needs(action, feature));
             needed.all(|action| actions.contains(&action.name))
         };
-        Self::ALL.iter().copied().chain([Self::Incremental]).filter(|feature| complete(*feature)).collect()
+        Self::OF_ROLES.iter().copied().filter(|feature| complete(*feature)).collect()
+    }
+
+    /// What a role may be given permissions for under this name.
+    pub fn of_roles(name: &str) -> Option<Self> {
+        Self::OF_ROLES.iter().copied().find(|feature| feature.name() == name)
     }
 
     /// What can be scanned under this name.

@@ -196,7 +196,7 @@ pub(crate) fn union(
 }
 
 fn features(names: &Value<BTreeSet<String>>) -> Vec<Feature> {
-    names.get().into_iter().flatten().filter_map(|name| Feature::from_name(name)).collect()
+    names.get().into_iter().flatten().filter_map(|name| Feature::of_roles(name)).collect()
 }
 
 fn report_store(reports: &Reports) -> Result<ReportStore, Diagnostic> {

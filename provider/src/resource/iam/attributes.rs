@@ -56,12 +56,13 @@ pub(crate) fn features_attribute(least: usize, more: &str) -> Attribute {
         format!(
             "What is to be scanned in the role's account; each feature brings the permissions that it needs. `hosts`: the \
              volumes of EC2 instances. `images`: Amazon Machine Images, by copies of their snapshots. `functions`: Lambda \
-             functions with their layers, and the container images of those that are one.{more}"
+             functions with their layers, and the container images of those that are one. `incremental`: asking what has \
+             changed on volumes since the scan before, beside `hosts`, where the scanner's setting `incremental` is on.{more}"
         ),
     )
     .optional()
-    .validate(validator::items(least..=Feature::ALL.len()))
-    .validate(validator::each(validator::one_of(["hosts", "images", "functions"])))
+    .validate(validator::items(least..=Feature::OF_ROLES.len()))
+    .validate(validator::each(validator::one_of(["hosts", "images", "functions", "incremental"])))
 }
 
 /// `kms_key_arns`.

@@ -151,8 +151,8 @@ fn schedule() -> [Attribute; 5] {
         Attribute::bool(
             "incremental",
             "Whether the scanner keeps one snapshot of each volume until the next scan, so that only what has changed since \
-             is read again: a tenth of the requests, for the price of the snapshots. Default: `false`, every snapshot is \
-             deleted as soon as it is scanned.",
+             is read again: a tenth of the requests, for the price of the snapshots. The roles need `incremental` among their \
+             features; without it everything is read. Default: `false`, every snapshot is deleted as soon as it is scanned.",
         )
         .optional(),
     ]
