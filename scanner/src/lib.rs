@@ -19,3 +19,8 @@ pub mod target;
 
 pub use agentless_core::chain;
 pub(crate) use agentless_core::{limits, package, report};
+
+/// The name of this machine; empty where the system does not tell.
+pub(crate) fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}

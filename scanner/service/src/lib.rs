@@ -10,7 +10,6 @@ pub mod delivery;
 pub mod fuzz;
 pub mod http;
 pub mod journal;
-mod moment;
 pub mod notify;
 pub mod queue;
 pub mod report;

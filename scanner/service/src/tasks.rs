@@ -10,8 +10,6 @@ mod signature;
 mod source;
 mod targets;
 
-use serde::Serialize;
-
 use crate::target::Target;
 
 pub use actions::Actions;
@@ -19,7 +17,7 @@ pub use arn::{Arn, ArnError};
 pub use document::{DocumentError, MAX_DOCUMENT, MAX_TASKS, parse};
 pub use minisign_verify::PublicKey;
 pub use signature::{SignatureError, public_key, verify};
-pub use source::{Document, Failed, Source, SourceError, SourceState, client};
+pub use source::{Document, Failed, Source, SourceError, SourceState};
 
 /// What one document asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,7 +42,7 @@ pub struct Task {
 }
 
 /// One part of a document that is rejected.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rejected {
     /// In which list of the document it is.
     pub part: Part,
@@ -55,8 +53,7 @@ pub struct Rejected {
 }
 
 /// A list of a document.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Part {
     /// `roles`.
     Role,

@@ -16,11 +16,12 @@ use crate::target::{Target, TargetPlace};
 #[derive(Debug, thiserror::Error)]
 #[error(
     "this system does not confine the scanner, which holds credentials and starts what reads a disk that may be hostile: \
-     {}. Linux 5.13 or later with Landlock does; `--sandbox best-effort` goes on all the same",
+     {}. Linux 5.13 or later with Landlock does; `{otherwise}` goes on all the same",
     list(.missing)
 )]
 struct Unconfined {
     missing: Vec<Part>,
+    otherwise: &'static str,
 }
 
 /// Gives up what this process does not need for reading a target, and writing files into these folders.
@@ -32,15 +33,41 @@ pub(super) fn confine<'a>(
     mode: Mode,
     log: Log,
 ) -> Result<Safeguards, Box<dyn Error>> {
-    let confinement = confine::parent(&rights(target, folders))?;
+    let missing = give_up(&rights(target, folders), mode, "--sandbox best-effort")?;
+    Ok(Safeguards { mode, missing, is_quiet: log.quiet })
+}
+
+/// Gives up everything but these rights, and returns what essential part of that the system does not do. `otherwise` is what
+/// the user can set to go on all the same.
+///
+/// It must be called while the process has one thread.
+pub(super) fn give_up(
+    rights: &ParentRights,
+    mode: Mode,
+    otherwise: &'static str,
+) -> Result<Vec<Part>, Box<dyn Error>> {
+    let confinement = confine::parent(rights)?;
     for part in &confinement.parts {
         tracing::debug!(%part, "the scanner's own confinement");
     }
     let missing: Vec<_> = confinement.missing_essentials().collect();
     if mode == Mode::Required && !confinement.is_sufficient() {
-        return Err(Unconfined { missing }.into());
+        return Err(Unconfined { missing, otherwise }.into());
     }
-    Ok(Safeguards { mode, missing, is_quiet: log.quiet })
+    Ok(missing)
+}
+
+/// Adds what whoever speaks to AWS needs: the caches of its credentials, and a place for blocks that do not fit into memory.
+pub(super) fn add_aws(rights: &mut ParentRights) {
+    let files = AwsFiles::find();
+    rights.writes.extend(Some(std::env::temp_dir()).filter(|path| path.is_dir()));
+    rights.writes.extend(files.caches);
+    rights.executes_others |= files.runs_programs;
+    if files.runs_programs {
+        tracing::debug!(
+            "the AWS configuration has `credential_process`, so that this process may execute other programs"
+        );
+    }
 }
 
 fn rights<'a>(target: &Target, folders: impl IntoIterator<Item = &'a Path>) -> ParentRights {
@@ -48,15 +75,7 @@ fn rights<'a>(target: &Target, folders: impl IntoIterator<Item = &'a Path>) -> P
     let mut rights = ParentRights { writes, executes_others: false };
     // A target of this machine needs no credentials, and none of its blocks are kept.
     if !matches!(target.place(), TargetPlace::Here(_)) {
-        let files = AwsFiles::find();
-        rights.writes.extend(Some(std::env::temp_dir()).filter(|path| path.is_dir()));
-        rights.writes.extend(files.caches);
-        rights.executes_others = files.runs_programs;
-        if files.runs_programs {
-            tracing::debug!(
-                "the AWS configuration has `credential_process`, so that this process may execute other programs"
-            );
-        }
+        add_aws(&mut rights);
     }
     rights
 }

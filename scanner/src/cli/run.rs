@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use agentless_core::catalogue::Catalogue;
-use agentless_sandbox::confine::{self, ParentRights, list};
+use agentless_sandbox::confine::{ParentRights, list};
 use agentless_sandbox::parent::{Mode, Program, Sandbox};
 use agentless_service::settings::Settings;
 use agentless_service::status::listen;
@@ -12,8 +12,8 @@ use clap::Args;
 
 use super::Exit;
 use super::config::Given;
+use super::confine::{add_aws, give_up};
 use super::log::Started;
-use crate::aws::AwsFiles;
 use crate::config::sandbox_mode;
 use crate::daemon::run::{self, Start};
 
@@ -36,16 +36,6 @@ struct NoDirectory {
     key: &'static str,
     path: PathBuf,
     source: std::io::Error,
-}
-
-/// The system does not confine the service.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "this system does not confine the scanner, which holds credentials and starts what reads disks that may be hostile: {missing}. \
-     Linux 5.13 or later with Landlock does; `sandbox: best-effort` goes on all the same"
-)]
-struct Unconfined {
-    missing: String,
 }
 
 impl Run {
@@ -102,23 +92,12 @@ fn directories(settings: &Settings) -> Result<Vec<PathBuf>, NoDirectory> {
 }
 
 /// Gives up what the service does not need. It must be called while the process has one thread.
-fn protect(settings: &Settings, mut writes: Vec<PathBuf>, mode: Mode) -> Result<(), Box<dyn Error>> {
-    let files = AwsFiles::find();
-    writes.extend(Some(std::env::temp_dir()).filter(|path| path.is_dir()));
-    writes.extend(files.caches);
-    let executes_others = files.runs_programs || settings.secret_backend.is_some();
-    let confinement = confine::parent(&ParentRights { writes, executes_others })?;
-    for part in &confinement.parts {
-        tracing::debug!(%part, "the scanner's own confinement");
+fn protect(settings: &Settings, writes: Vec<PathBuf>, mode: Mode) -> Result<(), Box<dyn Error>> {
+    let mut rights = ParentRights { writes, executes_others: settings.secret_backend.is_some() };
+    add_aws(&mut rights);
+    let missing = give_up(&rights, mode, "sandbox: best-effort")?;
+    if !missing.is_empty() {
+        tracing::warn!(missing = list(&missing), "the system does not confine the scanner");
     }
-    if confinement.is_sufficient() {
-        return Ok(());
-    }
-    let missing: Vec<_> = confinement.missing_essentials().collect();
-    let missing = list(&missing);
-    if mode == Mode::Required {
-        return Err(Unconfined { missing }.into());
-    }
-    tracing::warn!(missing, "the system does not confine the scanner");
     Ok(())
 }

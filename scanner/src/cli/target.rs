@@ -29,7 +29,7 @@ use crate::progress::Progress;
 use crate::scan::{self, Analysis, Options, Read, ScanError};
 use crate::target::ebs::EbsTarget;
 use crate::target::function::FunctionName;
-use crate::target::{Identity, Leftover, Snapshots, Target, TargetError, TargetPlace};
+use crate::target::{EXPIRY_MARGIN, Identity, Leftover, Snapshots, Target, TargetError, TargetPlace};
 
 /// Where a target is, and how it is reached.
 #[derive(Debug, Args)]
@@ -80,9 +80,6 @@ impl From<SandboxMode> for Mode {
         }
     }
 }
-
-/// What is left of a snapshot's life when its scan should long be over, before others may delete it.
-const EXPIRY_MARGIN: Duration = Duration::from_hours(2);
 
 /// What became of reading a target.
 pub(super) struct Finished {
@@ -293,8 +290,7 @@ async fn stop_when(cancel: CancellationToken, stop: Stop) {
 
 /// Who scans, for the tags of snapshots: the machine on which the command is run.
 pub(super) fn scanner_id() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("cli@{}", host.trim())
+    format!("cli@{}", crate::hostname())
 }
 
 /// A time such as `90s`, `30m` or `2h`.

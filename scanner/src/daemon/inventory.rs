@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use agentless_service::board::Due;
+use agentless_service::schedule::Schedule;
 use agentless_service::target::{Kind, Place, Target};
+use time::OffsetDateTime;
 
 use super::discovery::{Skipped, Survey};
 
@@ -75,14 +78,37 @@ impl Inventory {
         self.lock().get(place).is_some_and(|known| known.surveyed.contains(&kind))
     }
 
-    /// The targets of a place.
-    pub fn targets(&self, place: &Place) -> Vec<Target> {
-        self.lock().get(place).map(|known| known.targets.values().cloned().collect()).unwrap_or_default()
+    /// How many targets of each kind there are in a place.
+    pub fn counts(&self, place: &Place) -> BTreeMap<Kind, u64> {
+        let mut counts: BTreeMap<Kind, u64> = BTreeMap::new();
+        for target in self.lock().get(place).into_iter().flat_map(|known| known.targets.values()) {
+            let count = counts.entry(target.kind).or_default();
+            *count = count.saturating_add(1);
+        }
+        counts
     }
 
-    /// The targets of all places.
-    pub fn all(&self) -> Vec<Target> {
-        self.lock().values().flat_map(|known| known.targets.values().cloned()).collect()
+    /// The targets of a kind in a place that are due after `from`, up to `to`, in the order of their slots.
+    pub fn due(
+        &self,
+        place: &Place,
+        kind: Kind,
+        schedule: Schedule,
+        (from, to): (OffsetDateTime, OffsetDateTime),
+    ) -> Vec<Target> {
+        let all = self.lock();
+        let targets = all.get(place).into_iter().flat_map(|known| known.targets.values());
+        let of_kind = targets.filter(|target| target.kind == kind);
+        schedule.due(of_kind, from, to).into_iter().cloned().collect()
+    }
+
+    /// The first `most` targets that are due after a time.
+    pub fn upcoming(&self, schedule: Schedule, after: OffsetDateTime, most: usize) -> Vec<Due> {
+        let all = self.lock();
+        let targets = all.values().flat_map(|known| known.targets.values());
+        let mut due: Vec<_> = targets.map(|target| (schedule.next(&target.arn, after), target)).collect();
+        due.sort_by_key(|(at, _)| *at);
+        due.into_iter().take(most).map(|(at, target)| Due { target: target.into(), at }).collect()
     }
 
     /// Only these places are scanned from now on.
@@ -126,6 +152,11 @@ mod tests {
         Target { arn: format!("arn:{id}"), place: place(), kind, id: id.to_owned(), tags: BTreeMap::new() }
     }
 
+    /// All targets that are known.
+    fn all(inventory: &Inventory) -> Vec<Target> {
+        inventory.lock().values().flat_map(|known| known.targets.values().cloned()).collect()
+    }
+
     fn survey(targets: &[Target]) -> Survey {
         Survey { targets: targets.to_vec(), ..Survey::default() }
     }
@@ -139,7 +170,7 @@ mod tests {
         assert_eq!(inventory.take(&place(), &survey(one)), []);
         assert_eq!(inventory.take(&place(), &survey(&both)), two);
         assert_eq!(inventory.take(&place(), &survey(two)), []);
-        assert_eq!(inventory.all(), two);
+        assert_eq!(all(&inventory), two);
         assert_eq!(inventory.find("i-1"), Lookup::Unknown);
     }
 
@@ -151,7 +182,7 @@ mod tests {
         let error = PartError { kind: Kind::Function, place: place(), message: "denied".to_owned() };
         let failed = Survey { errors: vec![error], ..survey(&[]) };
         assert_eq!(inventory.take(&place(), &failed), []);
-        assert_eq!(inventory.all(), [function]);
+        assert_eq!(all(&inventory), [function]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use agentless_service::secret::Secret;
 use agentless_service::secrets::{SecretError, SecretStore, Secrets};
 use agentless_service::settings::{LogLevel, Mistakes, Settings};
 use agentless_service::status;
+use agentless_service::target::Place;
 use scanner_policy::SecretArn;
 use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -28,7 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::cloud::Cloud;
+use super::cloud::{Cloud, places};
 use super::control::Orders;
 use super::inventory::Inventory;
 use super::running::Running;
@@ -243,7 +244,7 @@ impl Parts {
         })?;
         let clock = Clock::system();
         let (secrets_sender, secrets) = watch::channel(secrets);
-        let host = instance.map_or_else(hostname, |instance| instance.id.clone());
+        let host = instance.map_or_else(crate::hostname, |instance| instance.id.clone());
         let options = delivery::Options::new(settings.spool.directory.clone(), settings.spool.bytes);
         let delivery = Arc::new(Delivery::start(sinks(&settings, &secrets, &home, &host)?, &options));
         let sources = tasks::sources(&settings)?;
@@ -254,7 +255,7 @@ impl Parts {
         };
         let accounts = Accounts::new(Arc::clone(&home), account_settings(&settings)?)?;
         let ids = accounts.ids().await.map_err(RunError::Identity)?;
-        let admission = admission(&settings, &ids, &regions);
+        let admission = admission(&settings, places(&ids, &regions));
         let queue = Queue::new(Bounds {
             length: settings.queue.length,
             per_place: settings.queue.workers,
@@ -516,17 +517,9 @@ fn account_settings(settings: &Settings) -> Result<AccountSettings, RunError> {
     })
 }
 
-fn admission(settings: &Settings, accounts: &[String], regions: &[String]) -> Admission {
-    use agentless_service::target::Place;
-    let place =
-        |account: &String, region: &String| Place { account: account.clone(), region: region.clone() };
-    Admission {
-        places: accounts
-            .iter()
-            .flat_map(|account| regions.iter().map(move |region| place(account, region)))
-            .collect(),
-        roles: settings.accounts.iter().map(|of| (of.account.clone(), of.role_arn.clone())).collect(),
-    }
+fn admission(settings: &Settings, places: Vec<Place>) -> Admission {
+    let roles = settings.accounts.iter().map(|of| (of.account.clone(), of.role_arn.clone()));
+    Admission { places, roles: roles.collect() }
 }
 
 /// Who makes snapshots. While a group replaces an instance, two with the same `scanner_id` run: neither takes the other's scans
@@ -540,12 +533,6 @@ async fn forget_kept(service: &Service<Cloud>) {
     for place in service.world.forget_kept() {
         service.sweep_place(place).await;
     }
-}
-
-/// The name of this machine.
-fn hostname() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_owned()
 }
 
 /// What tells the service to end, or to read its configuration again.

@@ -142,10 +142,7 @@ impl<W: World> Service<W> {
     fn shown(&self, place: &Place, survey: &Survey) -> board::Discovery {
         let mut shown = board::Discovery::new(place.clone());
         shown.last_ok = Some(self.now());
-        for target in self.inventory.targets(place) {
-            let count = shown.targets.entry(target.kind).or_default();
-            *count = count.saturating_add(1);
-        }
+        shown.targets = self.inventory.counts(place);
         for skipped in &survey.skipped {
             let count = match skipped.reason {
                 Reason::OptedOut | Reason::VolumesOptedOut => &mut shown.opted_out,
@@ -195,10 +192,10 @@ impl<W: World> Service<W> {
                     continue;
                 }
                 let from = (*up_to).min(now);
-                let targets = self.inventory.targets(place);
-                for target in schedule.due(targets.iter().filter(|target| target.kind == kind), from, now) {
-                    self.push(target.clone()).await;
-                    outstanding.entry(target.arn.clone()).or_insert_with(|| schedule.slot(&target.arn, now));
+                for target in self.inventory.due(place, kind, schedule, (from, now)) {
+                    let (arn, slot) = (target.arn.clone(), schedule.slot(&target.arn, now));
+                    self.push(target).await;
+                    outstanding.entry(arn).or_insert(slot);
                 }
                 *up_to = now;
             }
@@ -244,14 +241,7 @@ impl<W: World> Service<W> {
 
     /// Shows what is due next, and how the sinks fare.
     fn show(&self, schedule: Schedule, now: OffsetDateTime) {
-        let mut due: Vec<_> = self
-            .inventory
-            .all()
-            .iter()
-            .map(|target| board::Due { target: target.into(), at: schedule.next(&target.arn, now) })
-            .collect();
-        due.sort_by_key(|due| due.at);
-        self.board.due(due);
+        self.board.due(self.inventory.upcoming(schedule, now, Board::DUE));
         self.show_queue();
         for sink in self.delivery.state() {
             self.board.sink(super::figures::sink(&sink, now));

@@ -8,7 +8,6 @@ use agentless_service::target::Place;
 
 use super::discovery::Survey;
 use super::sweep::{InUse, Swept};
-use crate::aws::Tags;
 
 /// What the service does in AWS.
 pub trait World: fmt::Debug + Send + Sync + 'static {
@@ -55,9 +54,4 @@ pub struct Figures {
     pub packages: u64,
     /// How many things could not be read.
     pub unknowns: u64,
-}
-
-/// Whether tags say that their owner wants something left alone.
-pub fn is_opted_out(tags: &Tags) -> bool {
-    tags.get(scanner_policy::tags::SCANNER).is_some_and(|value| value == scanner_policy::tags::FALSE)
 }

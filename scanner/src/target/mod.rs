@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub use blocks::{SnapshotBlocks, SnapshotError};
 use function::FunctionName;
 pub use permits::{DEFAULT_IN_PROGRESS, Permits};
-pub use snapshots::{Identity, Leftover, Origin, Shared, SnapshotFailure, Snapshots};
+pub use snapshots::{EXPIRY_MARGIN, Identity, Leftover, Origin, Shared, SnapshotFailure, Snapshots};
 
 /// What the user asks to scan.
 #[derive(Clone, Debug, PartialEq, Eq)]

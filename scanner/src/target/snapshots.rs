@@ -34,6 +34,9 @@ use crate::aws::{AwsError, Ec2, Snapshot, Tags};
 pub use leftover::Leftover;
 pub use shared::Shared;
 
+/// What is left of a snapshot's life when its scan should long be over, before others may delete it.
+pub const EXPIRY_MARGIN: Duration = Duration::from_hours(2);
+
 /// What is written on everything that a scan makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {

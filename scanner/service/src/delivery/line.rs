@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use agentless_core::chain;
 use time::OffsetDateTime;
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
@@ -326,18 +327,6 @@ impl Line {
         // Every operation leaves the spool usable; a sink that panics while it renders has not touched it.
         self.spool.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// One attempt to send.

@@ -1,13 +1,10 @@
 //! What is asked of the queue: a target, why, and what of it.
 
-use serde::Serialize;
-
 use crate::target::Target;
 use crate::tasks::{Actions, Task};
 
 /// Why a target is scanned, the most urgent first.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Cause {
     /// Somebody asked for it, by the status interface.
     User,

@@ -1,15 +1,13 @@
 //! What waits and what runs, for the status.
 
-use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Cause;
-use crate::moment;
 use crate::target::{Kind, Place};
 
 /// What waits and what runs, at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Whether the scanner is stopping.
     pub is_closed: bool,
@@ -18,7 +16,6 @@ pub struct Snapshot {
     /// How many wait for the end of another scan of the same target; not in `waiting`.
     pub following: usize,
     /// Since when the one waits that waits longest.
-    #[serde(serialize_with = "moment::serialize_option")]
     pub oldest: Option<OffsetDateTime>,
     /// How many wait, by place.
     pub waiting: Vec<Waiting>,
@@ -27,7 +24,7 @@ pub struct Snapshot {
 }
 
 /// How many wait in one place.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Waiting {
     /// Where.
     pub place: Place,
@@ -38,10 +35,9 @@ pub struct Waiting {
 }
 
 /// One scan that runs.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Running {
     /// The scan.
-    #[serde(serialize_with = "as_text")]
     pub scan: Uuid,
     /// The ARN of what is scanned.
     pub target: String,
@@ -52,7 +48,6 @@ pub struct Running {
     /// Why it is scanned.
     pub cause: Cause,
     /// Since when it runs.
-    #[serde(serialize_with = "moment::serialize")]
     pub since: OffsetDateTime,
     /// Whether it was told to stop.
     pub is_cancelled: bool,
@@ -63,8 +58,4 @@ impl Snapshot {
     pub fn waiting_count(&self) -> usize {
         self.waiting.iter().map(|it| it.urgent.saturating_add(it.due)).sum::<usize>() + self.following
     }
-}
-
-fn as_text<S: Serializer>(scan: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(scan)
 }

@@ -242,19 +242,19 @@ async fn the_snapshot_says_what_waits_and_since_when_what_runs() {
     queue.push(asked("a", "3")).unwrap();
     queue.push(due("b", "4")).unwrap();
     tokio::time::advance(Duration::from_secs(90)).await;
-    let json = serde_json::to_value(queue.snapshot(NOW)).unwrap();
-    let place = |account: &str| serde_json::json!({"account": account, "region": "r"});
+    let snapshot = queue.snapshot(NOW);
+    let since = NOW - Duration::from_secs(90);
+    let place = |account: &str| Place { account: account.to_owned(), region: "r".to_owned() };
+    let totals = (snapshot.is_closed, snapshot.length, snapshot.following, snapshot.oldest);
+    assert_eq!(totals, (false, 100, 0, Some(since)));
     assert_eq!(
-        json,
-        serde_json::json!({
-            "is_closed": false, "length": 100, "following": 0, "oldest": "2026-03-01T09:28:30Z",
-            "waiting": [{"place": place("a"), "urgent": 1, "due": 1}, {"place": place("b"), "urgent": 0, "due": 1}],
-            "running": [{
-                "scan": job.scan.to_string(), "target": job.target.arn, "kind": "instance", "place": place("a"),
-                "cause": "schedule", "since": "2026-03-01T09:28:30Z", "is_cancelled": false,
-            }],
-        })
+        snapshot.waiting,
+        [Waiting { place: place("a"), urgent: 1, due: 1 }, Waiting { place: place("b"), urgent: 0, due: 1 }]
     );
+    let [running] = snapshot.running.as_slice() else { panic!("{snapshot:?}") };
+    assert_eq!((running.scan, &running.target), (job.scan, &job.target.arn));
+    assert_eq!((&running.place, running.cause), (&place("a"), Cause::Schedule));
+    assert_eq!((running.since, running.is_cancelled), (since, false));
 }
 
 #[derive(Clone, Debug)]

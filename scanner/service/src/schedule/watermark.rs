@@ -7,7 +7,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::{moment, small_file};
+use crate::small_file;
 
 /// How far a scanner without a usable heartbeat looks back: longer than an instance has to finish its work when it is
 /// replaced, so that what the one before it had queued and lost is found.
@@ -85,9 +85,14 @@ impl Watermark {
     /// The heartbeat could not be written.
     pub fn advance(&mut self, to: OffsetDateTime) -> Result<(), WatermarkError> {
         self.at = self.at.max(to);
-        small_file::replace(&self.path, moment::text(self.at).as_bytes())
+        small_file::replace(&self.path, text(self.at).as_bytes())
             .map_err(|source| WatermarkError { path: self.path.clone(), source })
     }
+}
+
+/// The time as it is written. A year that RFC 3339 cannot name is written as seconds since 1970.
+fn text(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_else(|_| at.unix_timestamp().to_string())
 }
 
 fn read(path: &Path) -> io::Result<OffsetDateTime> {

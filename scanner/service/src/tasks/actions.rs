@@ -1,9 +1,7 @@
 //! Which scans are made of a target.
 
-use serde::Serialize;
-
 /// Which scans are made of a target.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Actions {
     /// The packages of its operating system: `vulns-host-os`.
     pub host_os: bool,

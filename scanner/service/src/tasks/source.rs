@@ -12,22 +12,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use agentless_core::chain;
 use minisign_verify::PublicKey;
-use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Batch, Part, Rejected, Task};
-use crate::moment;
 use crate::queue::{Order, Queue, Refused};
-use error::chain;
 use files::Files;
 use record::Record;
 use url::Address;
 
 pub use error::SourceError;
-pub use url::client;
 
 /// One place that batches of tasks come from.
 #[derive(Debug)]
@@ -39,14 +36,13 @@ pub struct Source {
 }
 
 /// What became of a source so far, for the status.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct SourceState {
     /// `file`, `directory` or `url`.
     pub name: &'static str,
     /// Its path, or its address without what could be secret in it.
     pub place: String,
     /// When it was last read, or found unchanged, without an error.
-    #[serde(serialize_with = "moment::serialize_option")]
     pub last_ok: Option<OffsetDateTime>,
     /// The last error, also when all is well again since.
     pub last_error: Option<Failed>,
@@ -59,10 +55,9 @@ pub struct SourceState {
 }
 
 /// An error of a source.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Failed {
     /// When.
-    #[serde(serialize_with = "moment::serialize")]
     pub at: OffsetDateTime,
     /// What.
     pub message: String,
@@ -115,7 +110,8 @@ impl Source {
         Self::of_files("directory", Files::within(path.to_owned()), path, key, state_directory)
     }
 
-    /// An HTTPS address, read again when its entity tag or its contents changed. The client is that of [`client`].
+    /// An HTTPS address, read again when its entity tag or its contents changed. The client is one of [`http`](crate::http) that follows
+    /// redirections to the same host alone.
     ///
     /// # Errors
     ///

@@ -117,12 +117,7 @@ impl Cloud {
 impl World for Cloud {
     async fn places(&self) -> Result<Vec<Place>, String> {
         let accounts = self.accounts.ids().await.map_err(|error| crate::chain(&error))?;
-        let place =
-            |account: &String, region: &String| Place { account: account.clone(), region: region.clone() };
-        Ok(accounts
-            .iter()
-            .flat_map(|account| self.regions.iter().map(move |region| place(account, region)))
-            .collect())
+        Ok(places(&accounts, &self.regions))
     }
 
     async fn survey(&self, place: &Place) -> Result<Survey, String> {
@@ -162,6 +157,15 @@ impl<I: InUse> InUse for AndKept<'_, I> {
     fn keeps(&self, snapshot: &str) -> bool {
         self.kept.keeps(snapshot) || self.in_use.keeps(snapshot)
     }
+}
+
+/// These regions of each of these accounts.
+pub(super) fn places(accounts: &[String], regions: &[String]) -> Vec<Place> {
+    let of = |account: &String| {
+        let place = |region: &String| Place { account: account.clone(), region: region.clone() };
+        regions.iter().map(place).collect::<Vec<_>>()
+    };
+    accounts.iter().flat_map(of).collect()
 }
 
 /// What to look for, as the configuration says.

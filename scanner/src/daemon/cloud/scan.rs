@@ -24,12 +24,10 @@ use crate::progress::Progress;
 use crate::scan::{self, Analysis, Options, Read, Scan, ScanError};
 use crate::target::ebs::EbsTarget;
 use crate::target::function::FunctionName;
-use crate::target::{Identity, Snapshots, Target};
+use crate::target::{EXPIRY_MARGIN, Identity, Snapshots, Target};
 
 /// Blocks of one volume that are fetched at the same time.
 const CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
-/// What is left of a snapshot's life when its scan should long be over, before others may delete it.
-const EXPIRY_MARGIN: Duration = Duration::from_hours(2);
 /// How often the status learns how far a scan is.
 const LOOK: Duration = Duration::from_secs(2);
 

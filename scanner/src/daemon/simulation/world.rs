@@ -17,12 +17,10 @@ use crate::daemon::discovery::{self, DiscoverySettings, Survey};
 use crate::daemon::sweep::{InUse, Sweeper, Swept};
 use crate::daemon::world::{Figures, Scanned, World};
 use crate::target::ebs::{self, EbsTarget, Patience};
-use crate::target::{Identity, Permits, Shared, Snapshots};
+use crate::target::{EXPIRY_MARGIN, Identity, Permits, Shared, Snapshots};
 
 /// How long snapshots are waited for.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_mins(30);
-/// What is left of a snapshot's life when its scan should long be over.
-const EXPIRY_MARGIN: Duration = Duration::from_hours(2);
 /// How many snapshots a scanner has in progress in a region.
 const IN_PROGRESS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 

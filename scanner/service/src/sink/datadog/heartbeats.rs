@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::small_file;
 
 /// What the intake has, by entity.
 #[derive(Debug)]
@@ -135,21 +137,13 @@ impl Heartbeats {
 }
 
 fn read(path: &Path) -> Option<Entry> {
-    let length = std::fs::metadata(path).ok()?.len();
-    if length > LONGEST_FILE {
-        return None;
-    }
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    serde_json::from_slice(&small_file::read(path, LONGEST_FILE).ok()?).ok()
 }
 
 /// Whole, and for good: an older one that came back after a power failure could say what is no longer so.
 fn write(directory: &Path, entry: &Entry) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(&serde_json::to_vec(entry)?)?;
-    file.as_file().sync_all()?;
-    file.persist(directory.join(file_name(&entry.entity))).map_err(|error| error.error)?;
-    std::fs::File::open(directory)?.sync_all()
+    small_file::replace(&directory.join(file_name(&entry.entity)), &serde_json::to_vec(entry)?)
 }
 
 fn file_name(entity: &str) -> String {
@@ -166,7 +160,7 @@ fn file_name(entity: &str) -> String {
 const DAY: i64 = 24 * 60 * 60;
 /// About 10 MB of memory.
 const MOST_ENTITIES: usize = 20_000;
-const LONGEST_FILE: u64 = 64 << 10;
+const LONGEST_FILE: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

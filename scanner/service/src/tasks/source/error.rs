@@ -1,6 +1,5 @@
 //! Why nothing was taken from a source.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -29,9 +28,6 @@ pub enum SourceError {
     /// The address is not one, or not of HTTPS.
     #[error("the address of tasks is not one of HTTPS: write https://HOST/PATH")]
     Address,
-    /// The client for addresses could not be made.
-    #[error("could not prepare connections for tasks; check `ca_file`")]
-    Client(#[source] reqwest::Error),
     /// No answer, or a broken one.
     #[error("could not fetch {address}")]
     Fetch {
@@ -90,16 +86,4 @@ pub enum SourceError {
         /// Why.
         source: io::Error,
     },
-}
-
-/// An error and what caused it, on one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -1,7 +1,6 @@
 //! Documents behind an HTTPS address.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 use minisign_verify::PublicKey;
@@ -11,27 +10,6 @@ use super::record::{Record, digest};
 use super::{Document, Found, Seen, Shared, SourceError, lock};
 use crate::tasks::document::{MAX_DOCUMENT, parse};
 use crate::tasks::signature::{ENDING, MAX_SIGNATURE, verify};
-
-/// How clients of sources connect: HTTPS alone, TLS 1.2 or newer, proxies from the environment, and the authorities of the
-/// system with those of `authorities`, in PEM.
-///
-/// # Errors
-///
-/// The authorities are not readable.
-pub fn client(authorities: Option<&[u8]>) -> Result<reqwest::ClientBuilder, SourceError> {
-    // Who comes first in the process sets it; whoever that was set the same.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let further = authorities.map(reqwest::Certificate::from_pem_bundle).transpose();
-    Ok(Client::builder()
-        .https_only(true)
-        .tls_version_min(reqwest::tls::Version::TLS_1_2)
-        .tls_certs_merge(further.map_err(SourceError::Client)?.unwrap_or_default())
-        .user_agent(concat!("agentless-scanner/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::limited(3))
-        .connect_timeout(CONNECT)
-        .read_timeout(READ)
-        .timeout(TOTAL))
-}
 
 /// An address, and what is known of the document behind it.
 #[derive(Debug)]
@@ -154,10 +132,3 @@ impl Address {
         Ok(Some((body.into(), tag)))
     }
 }
-
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long an answer may stand still.
-const READ: Duration = Duration::from_secs(20);
-/// How long all of it may take.
-const TOTAL: Duration = Duration::from_mins(1);
