@@ -70,6 +70,8 @@ fi
 wanted=(
     auditd ca-certificates cloud-guest-utils cloud-init iproute2 kmod minisign nftables procps systemd-timesyncd
     unattended-upgrades
+    # Not for the image: the build fetches the records by `scp`, and the server that came with it is gone by then.
+    openssh-client
 )
 # In Ubuntu 22.04 it is a part of systemd.
 if apt-cache show systemd-resolved >/dev/null 2>&1; then
@@ -77,3 +79,4 @@ if apt-cache show systemd-resolved >/dev/null 2>&1; then
 fi
 apt-get -q --yes -o Dpkg::Options::=--force-confold dist-upgrade
 apt-get -q --yes --no-install-recommends -o Dpkg::Options::=--force-confold install "${wanted[@]}"
+apt-get -q --yes autoremove --purge

@@ -20,4 +20,4 @@ systemctl enable agentless-scanner.socket agentless-scanner.service agentless-sc
 ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
 
 # The rules as the kernel would take them, with the names of users. Not into the kernel: this machine is only built.
-unshare --net nft --check --file /etc/agentless-scanner/nftables.conf
+unshare --map-root-user --net nft --check --file /etc/agentless-scanner/nftables.conf

@@ -2,7 +2,6 @@
 # Takes away what belongs to this one machine, and what only the build needed.
 set -euo pipefail
 
-apt-get -q --yes autoremove --purge
 apt-get clean
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 

@@ -32,7 +32,7 @@ chmod 0755 /usr/sbin/policy-rc.d
 trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 
 for script in "$here"/[0-9][0-9]-*.sh; do
-    echo "== $(basename "$script")"
+    echo "== $(basename "$script") ($SECONDS s)"
     bash "$script"
 done
-echo "== done"
+echo "== done ($SECONDS s)"
