@@ -10,6 +10,10 @@ share=/usr/share/agentless-scanner
 binary=/usr/local/bin/agentless-scanner
 install -d -m 0755 "$share"
 
+# What remove-snapd.sh takes away later is not a part of the image.
+later='^$'
+if [ "${BUILD_CONNECTION:-ssh}" = session_manager ]; then later='"name": "snapd"'; fi
+
 # Names and versions of packages, and what provision.sh lets through, have no character that JSON escapes.
 {
     cat <<JSON
@@ -25,8 +29,8 @@ install -d -m 0755 "$share"
   "os": {"id": "$ID", "version_id": "$VERSION_ID", "codename": "$VERSION_CODENAME"},
   "packages": [
 JSON
-    dpkg-query -W -f '    {"name": "${Package}", "version": "${Version}", "architecture": "${Architecture}"},\n' | LC_ALL=C sort |
-        sed '$ s/,$//'
+    dpkg-query -W -f '    {"name": "${Package}", "version": "${Version}", "architecture": "${Architecture}"},\n' | grep -v "$later" |
+        LC_ALL=C sort | sed '$ s/,$//'
     printf '  ]\n}\n'
 } >"$settings/image.json"
 python3 -m json.tool "$settings/image.json" >/dev/null
