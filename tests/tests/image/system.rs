@@ -50,7 +50,7 @@ const BOOKWORM: System = System {
     ],
     components: "main",
     keyring: "/usr/share/keyrings/debian-archive-keyring.gpg",
-    packages: &["chrony", "snapd"],
+    packages: &["chrony"],
 };
 
 /// In every one of them.
@@ -119,13 +119,17 @@ impl System {
             let list = folder.join(format!("{name}.sources"));
             fs::write(&list, sources).expect("a file");
             let unfinished = folder.join(format!("{name}.unfinished.tar"));
-            let mut mmdebstrap = Command::new("mmdebstrap");
+            // What it mounts goes with it, however it ends.
+            let mut mmdebstrap = Command::new("unshare");
             mmdebstrap.args([
+                "--mount",
+                "--propagation=private",
+                "mmdebstrap",
                 "--quiet",
                 "--variant=minbase",
-                &format!("--include={packages}"),
-                self.codename,
             ]);
+            // Packages that look into it keep it busy.
+            mmdebstrap.args(["--skip=chroot/mount/sys", &format!("--include={packages}"), self.codename]);
             let output = outcome(mmdebstrap.arg(&unfinished).arg(&list));
             if !output.status.success() {
                 return Err(written(&output));
