@@ -68,9 +68,9 @@ impl Machine {
             "--net",
             "--pid",
             "--root",
-            "--wd=/",
             "env",
             "--ignore-environment",
+            "--chdir=/",
         ]);
         nsenter.args(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"]);
         outcome(nsenter.args(arguments))
