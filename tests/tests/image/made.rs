@@ -33,7 +33,6 @@ impl Image {
     }
 
     fn make(root: &Path) -> Self {
-        if root.exists() { return Self { root: root.to_owned() }; }
         System::unpacked(root);
         let work = root.join("tmp/agentless-image");
         let release = work.join("release");
@@ -55,7 +54,7 @@ impl Image {
 /// An empty place for a tree below the target directory: what a run that was killed left there is removed.
 pub(crate) fn folder(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("image").join(name);
-    if root.exists() && name != "made" {
+    if root.exists() {
         fs::remove_dir_all(&root).expect("to remove what an earlier run left");
     }
     fs::create_dir_all(root.parent().expect("a parent")).expect("a directory");
