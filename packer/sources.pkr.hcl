@@ -32,14 +32,12 @@ locals {
 
 # What both architectures have in common; build.pkr.hcl has the rest.
 source "amazon-ebs" "ubuntu" {
-  region                  = var.region
-  encrypt_boot            = true
-  kms_key_id              = var.kms_key_id
-  ami_regions             = keys(var.copy_to)
-  region_kms_key_ids      = var.copy_to
-  ami_users               = var.share_with_accounts
-  ami_virtualization_type = "hvm"
-  ena_support             = true
+  region             = var.region
+  encrypt_boot       = true
+  kms_key_id         = var.kms_key_id
+  ami_regions        = keys(var.copy_to)
+  region_kms_key_ids = var.copy_to
+  ami_users          = var.share_with_accounts
 
   #modern-begin
   ami_org_arns = [for arn in var.share_with_organizations : arn if regex_replace(arn, ":organization/", "") != arn]
@@ -61,6 +59,8 @@ source "amazon-ebs" "ubuntu" {
     http_tokens                 = "required"
     http_put_response_hop_limit = 1
   }
+
+  temporary_key_pair_type = "ed25519"
   #modern-end
 
   launch_block_device_mappings {
