@@ -6,10 +6,10 @@ use std::fs;
 
 use agentless_tests::local_aws::{ACCOUNT, LocalAws, Options};
 use agentless_tests::process::Finished;
+use aws_config::Region;
 use aws_sdk_ec2::types::{
     ArchitectureValues, BlockDeviceMapping, EbsBlockDevice, Image, ImageAttributeName, InstanceStateName, Tag,
 };
-use aws_config::Region;
 use scanner_policy::tags;
 use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
@@ -22,11 +22,17 @@ const SOURCE: &str = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_architectures_become_images() {
     let aws = LocalAws::start(Options::default()).await.unwrap();
-    let amd64 = source_image(&aws, &format!("{SOURCE}-amd64-server-20261101"), ArchitectureValues::X8664).await;
-    let arm64 = source_image(&aws, &format!("{SOURCE}-arm64-server-20261101"), ArchitectureValues::Arm64).await;
+    let amd64 =
+        source_image(&aws, &format!("{SOURCE}-amd64-server-20261101"), ArchitectureValues::X8664).await;
+    let arm64 =
+        source_image(&aws, &format!("{SOURCE}-arm64-server-20261101"), ArchitectureValues::Arm64).await;
     // Neither the newest of another release nor an older one.
-    source_image(&aws, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20261102", ArchitectureValues::X8664)
-        .await;
+    source_image(
+        &aws,
+        "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20261102",
+        ArchitectureValues::X8664,
+    )
+    .await;
     let release = Release::new();
     let mut packer = against(&release, &aws);
     packer.set("keep_days", "14");
@@ -43,8 +49,10 @@ async fn both_architectures_become_images() {
         let custom = |build: &Value, name: &str| {
             build.pointer(&format!("/custom_data/{name}")).and_then(Value::as_str).map(str::to_owned)
         };
-        let build =
-            builds.iter().find(|build| custom(build, "architecture").as_deref() == Some(architecture)).unwrap();
+        let build = builds
+            .iter()
+            .find(|build| custom(build, "architecture").as_deref() == Some(architecture))
+            .unwrap();
         let id = build.get("artifact_id").and_then(Value::as_str).unwrap();
         let image = image(&aws, "us-east-1", id.strip_prefix("us-east-1:").unwrap()).await;
         assert_eq!(image.architecture(), Some(&of_aws));
@@ -196,8 +204,11 @@ fn against(release: &Release, aws: &LocalAws) -> Packer {
     packer.environment.extend(aws.environment().into_iter().map(|(name, value)| (name.into(), value.into())));
     packer.edit("sources.pkr.hcl", |text| {
         let endpoint = format!("  custom_endpoint_ec2 = \"{}\"\n  region ", aws.endpoint());
-        without_argument(&text, "communicator")
-            .replacen("  region ", &format!("  communicator = \"none\"\n{endpoint}"), 1)
+        without_argument(&text, "communicator").replacen(
+            "  region ",
+            &format!("  communicator = \"none\"\n{endpoint}"),
+            1,
+        )
     });
     packer.edit("build.pkr.hcl", |text| {
         let (from, to) = (text.find("  # cloud-init sets up"), text.find("  post-processor "));
@@ -236,7 +247,8 @@ async fn assert_no_image(aws: &LocalAws, packer: &Packer, why: &str) {
     let output = format!("{}{}", failed.stdout, failed.stderr);
     assert!(failed.code != Some(0) && output.contains(why), "{output}");
     let own = ec2(aws, "us-east-1").describe_images().owners("self").send().await.expect("images");
-    let scanners = own.images().iter().filter(|it| it.name().is_some_and(|it| it.contains("agentless-scanner")));
+    let scanners =
+        own.images().iter().filter(|it| it.name().is_some_and(|it| it.contains("agentless-scanner")));
     assert_eq!(scanners.count(), 0);
     assert!(!aws.calls().iter().any(|call| call.action == "CreateImage"));
     assert_nothing_left(aws).await;

@@ -85,7 +85,8 @@ fn the_release_is_verified_before_anything_is_uploaded() {
     let build = body("build.pkr.hcl");
     let build = block(&build, "build").clone();
     let provisioners: Vec<&Block> = build.get_blocks("provisioner").collect();
-    let kinds: Vec<&str> = provisioners.iter().map(|it| it.labels.first().expect("a kind").as_str()).collect();
+    let kinds: Vec<&str> =
+        provisioners.iter().map(|it| it.labels.first().expect("a kind").as_str()).collect();
     assert_eq!(kinds, ["shell-local", "shell", "file", "file", "shell", "file", "file", "shell"]);
     let first = provisioners.first().expect("a provisioner");
     assert!(expression(&first.body, "inline").contains("verify-release.sh"));
@@ -163,7 +164,7 @@ fn source() -> &'static Body {
     SOURCE.get_or_init(|| block(&body("sources.pkr.hcl"), "source").clone())
 }
 
-fn block<'a>(body: &'a Body, name: &str) -> &'a Body {
+fn block<'a>(body: &'a Body, name: &'static str) -> &'a Body {
     &body.get_blocks(name).next().unwrap_or_else(|| panic!("no block {name}")).body
 }
 
