@@ -31,6 +31,7 @@ pub struct InstanceMetadata {
     endpoint: String,
     instance_id: String,
     target_state: Arc<Mutex<Option<String>>>,
+    user_data: Arc<Mutex<Option<String>>>,
     stop: CancellationToken,
 }
 
@@ -50,6 +51,11 @@ impl InstanceMetadata {
     pub fn set_target_state(&self, state: &str) {
         *self.target_state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state.to_owned());
     }
+
+    /// What the launch template gives the instance. At first it has none.
+    pub fn set_user_data(&self, user_data: &str) {
+        *self.user_data.lock().unwrap_or_else(PoisonError::into_inner) = Some(user_data.to_owned());
+    }
 }
 
 impl Drop for InstanceMetadata {
@@ -65,6 +71,7 @@ struct Instance {
     role_name: String,
     id: String,
     target_state: Arc<Mutex<Option<String>>>,
+    user_data: Arc<Mutex<Option<String>>>,
     /// Session tokens, and when they end.
     tokens: Mutex<HashMap<String, SystemTime>>,
     credentials: tokio::sync::Mutex<Option<SessionCredentials>>,
@@ -79,29 +86,36 @@ pub(crate) async fn start(
     let id = uuid::Uuid::new_v4().simple().to_string();
     let instance_id = format!("i-0{}", id.get(..16).unwrap_or_default());
     let target_state = Arc::default();
+    let user_data = Arc::default();
     let instance = Arc::new(Instance {
         proxy,
         region,
         role_name: role_name.to_owned(),
         id: instance_id.clone(),
         target_state: Arc::clone(&target_state),
+        user_data: Arc::clone(&user_data),
         tokens: Mutex::default(),
         credentials: tokio::sync::Mutex::default(),
     });
+    // Each version has the same: cloud-init asks for dated ones. What it looks into without a name is listed.
     let metadata = Router::new()
-        .route("/latest/meta-data/iam/security-credentials/", get(list_roles))
-        .route("/latest/meta-data/iam/security-credentials/{role}", get(role_credentials))
+        .route("/{version}/meta-data/", get(|| async { "instance-id\nplacement/" }))
+        .route("/{version}/meta-data/placement/", get(|| async { "availability-zone\nregion" }))
+        .route("/{version}/meta-data/iam/security-credentials/", get(list_roles))
+        .route("/{version}/meta-data/iam/security-credentials/{role}", get(role_credentials))
         .route(
-            "/latest/meta-data/instance-id",
+            "/{version}/meta-data/instance-id",
             get(|State(it): State<Arc<Instance>>| async move { it.id.clone() }),
         )
         .route(
-            "/latest/meta-data/placement/region",
+            "/{version}/meta-data/placement/region",
             get(|State(it): State<Arc<Instance>>| async move { it.region }),
         )
-        .route("/latest/meta-data/placement/availability-zone", get(zone))
-        .route("/latest/meta-data/autoscaling/target-lifecycle-state", get(target_state_of))
-        .route("/latest/dynamic/instance-identity/document", get(identity))
+        .route("/{version}/meta-data/placement/availability-zone", get(zone))
+        .route("/{version}/meta-data/autoscaling/target-lifecycle-state", get(target_state_of))
+        .route("/{version}/dynamic/instance-identity", get(|| async { "document" }))
+        .route("/{version}/dynamic/instance-identity/document", get(identity))
+        .route("/{version}/user-data", get(user_data_of))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&instance), require_token));
     let router =
@@ -117,7 +131,7 @@ pub(crate) async fn start(
         Ok::<_, io::Error>(address)
     });
     let address = bound.await.map_err(io::Error::other)??;
-    Ok(InstanceMetadata { endpoint: format!("http://{address}"), instance_id, target_state, stop })
+    Ok(InstanceMetadata { endpoint: format!("http://{address}"), instance_id, target_state, user_data, stop })
 }
 
 async fn issue_token(State(instance): State<Arc<Instance>>, headers: HeaderMap) -> Response {
@@ -145,7 +159,10 @@ async fn list_roles(State(instance): State<Arc<Instance>>) -> String {
     instance.role_name.clone()
 }
 
-async fn role_credentials(State(instance): State<Arc<Instance>>, Path(role): Path<String>) -> Response {
+async fn role_credentials(
+    State(instance): State<Arc<Instance>>,
+    Path((_version, role)): Path<(String, String)>,
+) -> Response {
     if role != instance.role_name {
         return StatusCode::NOT_FOUND.into_response();
     }
@@ -172,6 +189,12 @@ async fn zone(State(instance): State<Arc<Instance>>) -> String {
 async fn target_state_of(State(instance): State<Arc<Instance>>) -> Response {
     let state = instance.target_state.lock().unwrap_or_else(PoisonError::into_inner).clone();
     state.map_or_else(|| StatusCode::NOT_FOUND.into_response(), IntoResponse::into_response)
+}
+
+/// There is none on an instance that was started without.
+async fn user_data_of(State(instance): State<Arc<Instance>>) -> Response {
+    let user_data = instance.user_data.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    user_data.map_or_else(|| StatusCode::NOT_FOUND.into_response(), IntoResponse::into_response)
 }
 
 async fn identity(State(instance): State<Arc<Instance>>) -> Response {

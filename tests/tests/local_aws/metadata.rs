@@ -30,6 +30,10 @@ async fn a_token_is_needed_and_ends() {
     let document: serde_json::Value = serde_json::from_str(&document).unwrap();
     assert_eq!(document["accountId"], "123456789012");
     assert_eq!(ask(&metadata, "GET", "/latest/user-data", Some(("token", &token))).await.0, 404);
+    metadata.set_user_data("#cloud-config\n{}\n");
+    let user_data = ask(&metadata, "GET", "/2021-03-23/user-data", Some(("token", &token))).await;
+    assert_eq!(user_data, (200, "#cloud-config\n{}\n".to_owned()));
+    assert_eq!(ask(&metadata, "GET", "/2021-03-23/user-data", None).await.0, 401);
     aws.clock().advance(Duration::from_mins(1));
     assert_eq!(read(&token).await.0, 401);
 }

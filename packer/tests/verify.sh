@@ -1,0 +1,1 @@
+../files/usr/local/lib/agentless-scanner/verify.sh
