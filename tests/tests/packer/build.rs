@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use agentless_tests::image_template::{COMMIT, Release, Template, VERSION};
 use agentless_tests::local_aws::{ACCOUNT, LocalAws, Options};
 use agentless_tests::process::Finished;
 use aws_config::Region;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use crate::{COMMIT, Packer, Release, VERSION};
+use crate::packed_release;
 
 const SOURCE: &str = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04";
 
@@ -33,7 +34,7 @@ async fn both_architectures_become_images() {
         ArchitectureValues::X8664,
     )
     .await;
-    let release = Release::new();
+    let release = packed_release();
     let mut packer = against(&release, &aws);
     packer.set("keep_days", "14");
     let before = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap();
@@ -88,7 +89,7 @@ async fn both_architectures_become_images() {
 async fn copies_and_permissions_are_those_that_are_named() {
     let aws = LocalAws::start(Options::default()).await.unwrap();
     source_image(&aws, &format!("{SOURCE}-amd64-server-20261101"), ArchitectureValues::X8664).await;
-    let release = Release::new();
+    let release = packed_release();
     let mut packer = against(&release, &aws);
     packer.set("copy_to", r#"{us-west-2="alias/scanner-image"}"#);
     packer.set("kms_key_id", "alias/scanner-image");
@@ -124,7 +125,7 @@ async fn copies_and_permissions_are_those_that_are_named() {
 async fn the_build_instance_is_closed_and_marked() {
     let aws = LocalAws::start(Options::default()).await.unwrap();
     source_image(&aws, &format!("{SOURCE}-amd64-server-20261101"), ArchitectureValues::X8664).await;
-    let release = Release::new();
+    let release = packed_release();
     let packer = against(&release, &aws);
     succeeded(packer.run("build", &["-color=false", "-only=*.amd64"]).await);
     let calls = aws.calls();
@@ -152,18 +153,18 @@ async fn what_is_not_signed_becomes_no_image() {
     let aws = LocalAws::start(Options::default()).await.unwrap();
     source_image(&aws, &format!("{SOURCE}-amd64-server-20261101"), ArchitectureValues::X8664).await;
 
-    let changed = Release::new();
+    let changed = packed_release();
     let mut bytes = fs::read(changed.program("amd64")).unwrap();
     bytes[40] ^= 1;
     fs::write(changed.program("amd64"), bytes).unwrap();
     assert_no_image(&aws, &against(&changed, &aws), "is not what the owner of the key").await;
 
-    let release = Release::new();
+    let release = packed_release();
     let mut other_key = against(&release, &aws);
-    other_key.set("release_public_key", &Release::new().public_key);
+    other_key.set("release_public_key", &packed_release().public_key);
     assert_no_image(&aws, &other_key, "is not what the owner of the key").await;
 
-    let renamed = Release::new();
+    let renamed = packed_release();
     for suffix in ["", ".sha256", ".minisig"] {
         let from = format!("{}{suffix}", renamed.program("amd64").display());
         fs::rename(&from, from.replace(VERSION, "9.9.9")).unwrap();
@@ -173,7 +174,7 @@ async fn what_is_not_signed_becomes_no_image() {
     assert_no_image(&aws, &packer, "was made for another file").await;
 
     // The image's tag would name it.
-    let other_sum = Release::new();
+    let other_sum = packed_release();
     let sums = format!("{}.sha256", other_sum.program("amd64").display());
     let lie = fs::read_to_string(&sums).unwrap().replacen(&other_sum.sha256("amd64"), &"0".repeat(64), 1);
     fs::write(&sums, lie).unwrap();
@@ -185,42 +186,29 @@ async fn what_is_not_signed_becomes_no_image() {
 async fn an_instance_that_does_not_stop_becomes_no_image() {
     let aws = LocalAws::start(Options::default()).await.unwrap();
     source_image(&aws, &format!("{SOURCE}-amd64-server-20261101"), ArchitectureValues::X8664).await;
-    let release = Release::new();
+    let release = packed_release();
     let mut packer = against(&release, &aws);
     packer.unset("ssh_source_cidrs");
     packer.set("instance_profile", "image-build");
     // Of minutes at first.
-    packer.environment.push(("AWS_MAX_ATTEMPTS".into(), "2".into()));
-    packer.environment.push(("AWS_POLL_DELAY_SECONDS".into(), "1".into()));
+    packer.set_environment("AWS_MAX_ATTEMPTS", "2");
+    packer.set_environment("AWS_POLL_DELAY_SECONDS", "1");
     let iam = aws_sdk_iam::Client::new(&aws.harness_sdk_config());
     iam.create_instance_profile().instance_profile_name("image-build").send().await.unwrap();
     assert_no_image(&aws, &packer, "Error waiting for instance to stop").await;
 }
 
 /// A template that builds in the local AWS, without what needs a connection to the instance.
-fn against(release: &Release, aws: &LocalAws) -> Packer {
-    let mut packer = Packer::new(release);
-    packer.set("source_owner", ACCOUNT);
-    packer.environment.extend(aws.environment().into_iter().map(|(name, value)| (name.into(), value.into())));
-    packer.edit("sources.pkr.hcl", |text| {
-        let endpoint = format!("  custom_endpoint_ec2 = \"{}\"\n  region ", aws.endpoint());
-        without_argument(&text, "communicator").replacen(
-            "  region ",
-            &format!("  communicator = \"none\"\n{endpoint}"),
-            1,
-        )
-    });
-    packer.edit("build.pkr.hcl", |text| {
+fn against(release: &Release, aws: &LocalAws) -> Template {
+    let mut template = Template::new(release);
+    template.set("source_owner", ACCOUNT);
+    template.build_in(aws, "  communicator = \"none\"");
+    template.edit("build.pkr.hcl", |text| {
         let (from, to) = (text.find("  # cloud-init sets up"), text.find("  post-processor "));
         let (before, after) = (text.get(..from.expect("the first")), text.get(to.expect("the last")..));
         format!("{}{}", before.expect("a part"), after.expect("a part"))
     });
-    packer
-}
-
-fn without_argument(text: &str, name: &str) -> String {
-    let is_other = |line: &&str| line.split_whitespace().next() != Some(name);
-    text.lines().filter(is_other).map(|line| format!("{line}\n")).collect()
+    template
 }
 
 async fn source_image(aws: &LocalAws, name: &str, architecture: ArchitectureValues) -> String {
@@ -242,7 +230,7 @@ fn tag(image: &Image, key: &str) -> String {
     found.and_then(Tag::value).unwrap_or_else(|| panic!("no tag {key}")).to_owned()
 }
 
-async fn assert_no_image(aws: &LocalAws, packer: &Packer, why: &str) {
+async fn assert_no_image(aws: &LocalAws, packer: &Template, why: &str) {
     let failed = packer.run("build", &["-color=false", "-only=*.amd64"]).await;
     let output = format!("{}{}", failed.stdout, failed.stderr);
     assert!(failed.code != Some(0) && output.contains(why), "{output}");

@@ -7,11 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use agentless_tests::image_template::{COMMIT, VERSION, folder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use yaml_rust2::{Yaml, YamlLoader};
 
-use crate::{VERSION, repository, run};
+use crate::{repository, run};
 
 const IMAGE: &str = "ami-0123456789abcdef0";
 const PARAMETERS: &str =
@@ -310,9 +311,9 @@ impl Pipeline {
             .env("SCANNER_VERSION", VERSION)
             .env("RELEASE_FOLDER", self.path("release"))
             .env("RELEASE_PUBLIC_KEY", &self.public_key)
-            .env("GIT_COMMIT", crate::COMMIT)
+            .env("GIT_COMMIT", COMMIT)
             .env("BUILD_VARIABLES", self.path("build.pkrvars.hcl"))
-            .env("PACKER_FOLDER", repository().join("packer"))
+            .env("PACKER_FOLDER", folder())
             .env("BOOT_CHECK_ATTEMPTS", "2")
             .env("BOOT_CHECK_PAUSE", "0");
         command.envs(more.iter().copied()).output().expect("it starts")

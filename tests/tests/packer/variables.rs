@@ -1,11 +1,13 @@
 //! Which variables the template takes, and that it says what is wrong with others before anything is made.
 
-use crate::{Packer, Release};
+use agentless_tests::image_template::Template;
+
+use crate::packed_release;
 
 #[tokio::test]
 async fn it_is_valid_over_ssh_and_over_session_manager() {
-    let release = Release::new();
-    let mut packer = Packer::new(&release);
+    let release = packed_release();
+    let mut packer = Template::new(&release);
     assert_valid(&packer, "over SSH").await;
 
     packer.unset("ssh_source_cidrs");
@@ -44,8 +46,8 @@ async fn it_is_valid_over_ssh_and_over_session_manager() {
 /// Only the architecture that is built needs a release.
 #[tokio::test]
 async fn one_architecture_needs_no_release_of_the_other() {
-    let release = Release::new();
-    let packer = Packer::new(&release);
+    let release = packed_release();
+    let packer = Template::new(&release);
     std::fs::remove_file(format!("{}.sha256", release.program("arm64").display())).unwrap();
     std::fs::remove_file(release.program("arm64")).unwrap();
     let one = packer.run("validate", &["-only=*.amd64"]).await;
@@ -56,7 +58,7 @@ async fn one_architecture_needs_no_release_of_the_other() {
 
 #[tokio::test]
 async fn mistakes_are_told() {
-    let release = Release::new();
+    let release = packed_release();
     for (name, value, told) in [
         ("scanner_version", "1.2", "The scanner_version is like"),
         ("scanner_version", "", "The scanner_version is like"),
@@ -87,7 +89,7 @@ async fn mistakes_are_told() {
         ("apt_security_mirror", "mirror.example.com", "The apt_security_mirror begins with https"),
         ("output_folder", "", "The output_folder needs a name"),
     ] {
-        let mut packer = Packer::new(&release);
+        let mut packer = Template::new(&release);
         packer.set(name, value);
         let refused = packer.run("validate", &[]).await;
         let output = format!("{}{}", refused.stdout, refused.stderr);
@@ -98,26 +100,26 @@ async fn mistakes_are_told() {
 /// What only shows in the sum of several variables, Packer itself refuses.
 #[tokio::test]
 async fn variables_that_do_not_go_together_are_refused() {
-    let release = Release::new();
-    let mut packer = Packer::new(&release);
+    let release = packed_release();
+    let mut packer = Template::new(&release);
     packer.unset("ssh_source_cidrs");
     assert_refused(&packer, "session_manager connectivity requires a valid instance profile").await;
 
-    let mut packer = Packer::new(&release);
+    let mut packer = Template::new(&release);
     packer.set("share_with_accounts", r#"["444455556666"]"#);
     assert_refused(&packer, "Cannot share AMI encrypted with default KMS key").await;
 
-    let packer = Packer::new(&release);
+    let packer = Template::new(&release);
     std::fs::remove_file(format!("{}.minisig", release.program("amd64").display())).unwrap();
     assert_refused(&packer, "no such file or directory").await;
 }
 
-async fn assert_valid(packer: &Packer, what: &str) {
+async fn assert_valid(packer: &Template, what: &str) {
     let ended = packer.run("validate", &[]).await;
     assert_eq!(ended.code, Some(0), "{what}: {}{}", ended.stdout, ended.stderr);
 }
 
-async fn assert_refused(packer: &Packer, why: &str) {
+async fn assert_refused(packer: &Template, why: &str) {
     let ended = packer.run("validate", &[]).await;
     let output = format!("{}{}", ended.stdout, ended.stderr).replace('\n', " ");
     assert!(ended.code != Some(0) && output.contains(why), "{output}");
