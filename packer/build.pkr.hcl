@@ -45,10 +45,10 @@ build {
     inline           = ["exec '${path.root}/verify-release.sh' '${local.release}_${source.name}'"]
   }
 
-  # cloud-init sets up the users and Ubuntu's archive, and is not waited for by SSH. 2 is "done, with something to look at".
+  # cloud-init sets up the users and Ubuntu's archive, and SSH does not wait for it. 2 is "done, with something to look at".
   provisioner "shell" {
     inline = [
-      "if command -v cloud-init >/dev/null; then cloud-init status --wait >/dev/null || [ $? -eq 2 ]; fi",
+      "if [ -d /run/systemd/system ]; then cloud-init status --wait >/dev/null || [ $? -eq 2 ]; fi",
       "mkdir -m 700 /tmp/agentless-image /tmp/agentless-image/release",
     ]
   }

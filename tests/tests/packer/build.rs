@@ -15,6 +15,7 @@ use scanner_policy::tags;
 use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
+use tokio::sync::OnceCell;
 
 use crate::packed_release;
 
@@ -22,7 +23,7 @@ const SOURCE: &str = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_architectures_become_images() {
-    let aws = LocalAws::start(Options::default()).await.unwrap();
+    let aws = region("eu-central-1").await;
     let amd64 =
         source_image(&aws, &format!("{SOURCE}-amd64-server-20261101"), ArchitectureValues::X8664).await;
     let arm64 =
@@ -55,7 +56,7 @@ async fn both_architectures_become_images() {
             .find(|build| custom(build, "architecture").as_deref() == Some(architecture))
             .unwrap();
         let id = build.get("artifact_id").and_then(Value::as_str).unwrap();
-        let image = image(&aws, "us-east-1", id.strip_prefix("us-east-1:").unwrap()).await;
+        let image = image(&aws, "eu-central-1", id.strip_prefix("eu-central-1:").unwrap()).await;
         assert_eq!(image.architecture(), Some(&of_aws));
 
         // The source's name is in the tags, and the times fit together.
@@ -87,7 +88,7 @@ async fn both_architectures_become_images() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_and_permissions_are_those_that_are_named() {
-    let aws = LocalAws::start(Options::default()).await.unwrap();
+    let aws = region("eu-west-1").await;
     source_image(&aws, &format!("{SOURCE}-amd64-server-20261101"), ArchitectureValues::X8664).await;
     let release = packed_release();
     let mut packer = against(&release, &aws);
@@ -100,7 +101,7 @@ async fn copies_and_permissions_are_those_that_are_named() {
     let manifest: Value = serde_json::from_str(&manifest).unwrap();
     let ids = manifest.pointer("/builds/0/artifact_id").and_then(Value::as_str).unwrap();
     let ids: Vec<(&str, &str)> = ids.split(',').map(|id| id.split_once(':').unwrap()).collect();
-    assert_eq!(ids.iter().map(|(region, _)| *region).collect::<Vec<_>>(), ["us-east-1", "us-west-2"]);
+    assert_eq!(ids.iter().map(|(region, _)| *region).collect::<Vec<_>>(), ["eu-west-1", "us-west-2"]);
     for (region, id) in ids {
         let image = image(&aws, region, id).await;
         assert_eq!(tag(&image, tags::IMAGE_VERSION), VERSION, "{region}");
@@ -123,7 +124,7 @@ async fn copies_and_permissions_are_those_that_are_named() {
 /// What EC2 is asked to start: an encrypted volume, no way in but from the named network, and the marker on all of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_build_instance_is_closed_and_marked() {
-    let aws = LocalAws::start(Options::default()).await.unwrap();
+    let aws = region("eu-west-2").await;
     source_image(&aws, &format!("{SOURCE}-amd64-server-20261101"), ArchitectureValues::X8664).await;
     let release = packed_release();
     let packer = against(&release, &aws);
@@ -150,7 +151,7 @@ async fn the_build_instance_is_closed_and_marked() {
 /// A byte of the program, another key, an older version under a new name: nothing of it becomes an image.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_signed_becomes_no_image() {
-    let aws = LocalAws::start(Options::default()).await.unwrap();
+    let aws = region("eu-west-3").await;
     source_image(&aws, &format!("{SOURCE}-amd64-server-20261101"), ArchitectureValues::X8664).await;
 
     let changed = packed_release();
@@ -184,7 +185,7 @@ async fn what_is_not_signed_becomes_no_image() {
 /// Through Session Manager the instance stops itself when it is done. One that does not becomes no image.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_that_does_not_stop_becomes_no_image() {
-    let aws = LocalAws::start(Options::default()).await.unwrap();
+    let aws = region("eu-north-1").await;
     source_image(&aws, &format!("{SOURCE}-amd64-server-20261101"), ArchitectureValues::X8664).await;
     let release = packed_release();
     let mut packer = against(&release, &aws);
@@ -198,10 +199,19 @@ async fn an_instance_that_does_not_stop_becomes_no_image() {
     assert_no_image(&aws, &packer, "Error waiting for instance to stop").await;
 }
 
+/// The local AWS that the tests share, each in a region of its own.
+async fn region(region: &'static str) -> LocalAws {
+    static AWS: OnceCell<LocalAws> = OnceCell::const_new();
+    let start = || async { LocalAws::start(Options::default()).await.expect("the local AWS starts") };
+    let options = Options { region, ..Options::default() };
+    AWS.get_or_init(start).await.share(options).expect("a local AWS of its own")
+}
+
 /// A template that builds in the local AWS, without what needs a connection to the instance.
 fn against(release: &Release, aws: &LocalAws) -> Template {
     let mut template = Template::new(release);
     template.set("source_owner", ACCOUNT);
+    template.set("region", aws.region());
     template.build_in(aws, "  communicator = \"none\"");
     template.edit("build.pkr.hcl", |text| {
         let (from, to) = (text.find("  # cloud-init sets up"), text.find("  post-processor "));
@@ -214,13 +224,13 @@ fn against(release: &Release, aws: &LocalAws) -> Template {
 async fn source_image(aws: &LocalAws, name: &str, architecture: ArchitectureValues) -> String {
     let volume = EbsBlockDevice::builder().volume_size(8).build();
     let volume = BlockDeviceMapping::builder().device_name("/dev/sda1").ebs(volume).build();
-    let request = ec2(aws, "us-east-1").register_image().name(name).architecture(architecture);
+    let request = ec2(aws, aws.region()).register_image().name(name).architecture(architecture);
     let request = request.root_device_name("/dev/sda1").virtualization_type("hvm");
     let registered = request.block_device_mappings(volume).send().await.expect("an image");
     registered.image_id.expect("its id")
 }
 
-async fn image(aws: &LocalAws, region: &'static str, id: &str) -> Image {
+async fn image(aws: &LocalAws, region: &str, id: &str) -> Image {
     let found = ec2(aws, region).describe_images().image_ids(id).send().await.expect("images");
     found.images.and_then(|images| images.into_iter().next()).expect("the image")
 }
@@ -234,7 +244,7 @@ async fn assert_no_image(aws: &LocalAws, packer: &Template, why: &str) {
     let failed = packer.run("build", &["-color=false", "-only=*.amd64"]).await;
     let output = format!("{}{}", failed.stdout, failed.stderr);
     assert!(failed.code != Some(0) && output.contains(why), "{output}");
-    let own = ec2(aws, "us-east-1").describe_images().owners("self").send().await.expect("images");
+    let own = ec2(aws, aws.region()).describe_images().owners("self").send().await.expect("images");
     let scanners =
         own.images().iter().filter(|it| it.name().is_some_and(|it| it.contains("agentless-scanner")));
     assert_eq!(scanners.count(), 0);
@@ -244,7 +254,7 @@ async fn assert_no_image(aws: &LocalAws, packer: &Template, why: &str) {
 
 /// No instance runs on, and neither key nor security group stays.
 async fn assert_nothing_left(aws: &LocalAws) {
-    let ec2 = ec2(aws, "us-east-1");
+    let ec2 = ec2(aws, aws.region());
     let instances = ec2.describe_instances().send().await.expect("instances");
     for instance in instances.reservations().iter().flat_map(|it| it.instances()) {
         let state = instance.state().and_then(|state| state.name());
@@ -259,7 +269,7 @@ fn succeeded(ended: Finished) {
     ended.success().expect("packer build");
 }
 
-fn ec2(aws: &LocalAws, region: &'static str) -> aws_sdk_ec2::Client {
-    let config = aws.harness_sdk_config().to_builder().region(Region::from_static(region)).build();
+fn ec2(aws: &LocalAws, region: &str) -> aws_sdk_ec2::Client {
+    let config = aws.harness_sdk_config().to_builder().region(Region::new(region.to_owned())).build();
     aws_sdk_ec2::Client::new(&config)
 }
