@@ -1,5 +1,5 @@
-//! The template of the machine image: what it says (`template`), which variables it takes (`variables`), and what it makes of a local AWS
-//! (`build`); and the pipeline that builds, checks and rolls out images (`pipeline`).
+//! The template of the machine image: what it says (`template`), which variables it takes (`variables`), what it makes of a local AWS
+//! (`build`), and what it runs on an instance (`instance`); and the pipeline that builds, checks and rolls out images (`pipeline`).
 //!
 //! The Packer that CI can have is Debian's 1.6.6, which has no plug-ins and does not know some of the arguments. These are between
 //! `#modern-begin` and `#modern-end` in the template: `template` reads the whole of it as HCL and looks at what it says, the
@@ -8,6 +8,7 @@
 #![expect(clippy::expect_used, reason = "helpers of tests, outside of #[test] functions")]
 
 mod build;
+mod instance;
 mod pipeline;
 mod template;
 mod variables;
