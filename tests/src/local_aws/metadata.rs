@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -32,6 +33,7 @@ pub struct InstanceMetadata {
     instance_id: String,
     target_state: Arc<Mutex<Option<String>>>,
     user_data: Arc<Mutex<Option<String>>>,
+    trusts_cloud_init: Arc<AtomicBool>,
     stop: CancellationToken,
 }
 
@@ -50,6 +52,12 @@ impl InstanceMetadata {
     /// in no group.
     pub fn set_target_state(&self, state: &str) {
         *self.target_state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state.to_owned());
+    }
+
+    /// Answers cloud-init without a token from now on. It asks for one only where it sees that it is on EC2, which it takes from the
+    /// machine's firmware and so never sees in a container.
+    pub fn trust_cloud_init(&self) {
+        self.trusts_cloud_init.store(true, Ordering::Relaxed);
     }
 
     /// What the launch template gives the instance. At first it has none.
@@ -72,6 +80,7 @@ struct Instance {
     id: String,
     target_state: Arc<Mutex<Option<String>>>,
     user_data: Arc<Mutex<Option<String>>>,
+    trusts_cloud_init: Arc<AtomicBool>,
     /// Session tokens, and when they end.
     tokens: Mutex<HashMap<String, SystemTime>>,
     credentials: tokio::sync::Mutex<Option<SessionCredentials>>,
@@ -87,6 +96,7 @@ pub(crate) async fn start(
     let instance_id = format!("i-0{}", id.get(..16).unwrap_or_default());
     let target_state = Arc::default();
     let user_data = Arc::default();
+    let trusts_cloud_init = Arc::default();
     let instance = Arc::new(Instance {
         proxy,
         region,
@@ -94,6 +104,7 @@ pub(crate) async fn start(
         id: instance_id.clone(),
         target_state: Arc::clone(&target_state),
         user_data: Arc::clone(&user_data),
+        trusts_cloud_init: Arc::clone(&trusts_cloud_init),
         tokens: Mutex::default(),
         credentials: tokio::sync::Mutex::default(),
     });
@@ -131,7 +142,8 @@ pub(crate) async fn start(
         Ok::<_, io::Error>(address)
     });
     let address = bound.await.map_err(io::Error::other)??;
-    Ok(InstanceMetadata { endpoint: format!("http://{address}"), instance_id, target_state, user_data, stop })
+    let endpoint = format!("http://{address}");
+    Ok(InstanceMetadata { endpoint, instance_id, target_state, user_data, trusts_cloud_init, stop })
 }
 
 async fn issue_token(State(instance): State<Arc<Instance>>, headers: HeaderMap) -> Response {
@@ -149,7 +161,9 @@ async fn issue_token(State(instance): State<Arc<Instance>>, headers: HeaderMap) 
 async fn require_token(State(instance): State<Arc<Instance>>, request: Request, next: Next) -> Response {
     let token = request.headers().get(TOKEN_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let end = instance.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(token).copied();
-    if end.is_none_or(|end| end <= instance.proxy.clock.now()) {
+    let agent = request.headers().get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_trusted = agent.starts_with("Cloud-Init/") && instance.trusts_cloud_init.load(Ordering::Relaxed);
+    if !is_trusted && end.is_none_or(|end| end <= instance.proxy.clock.now()) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     next.run(request).await

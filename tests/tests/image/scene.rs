@@ -47,6 +47,7 @@ impl Scene {
 
         let metadata = aws.instance_metadata(&name).await.expect("instance metadata");
         metadata.set_user_data(user_data);
+        metadata.trust_cloud_init();
         metadata.set_target_state("InService");
         let mut network = Network::new();
         let address = |url: &str| url.trim_start_matches("http://").to_owned();

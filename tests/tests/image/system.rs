@@ -16,7 +16,7 @@ pub(crate) struct System {
     pub(crate) codename: &'static str,
     sources: &'static [(&'static str, &'static str)],
     components: &'static str,
-    /// Of the archive, relative to the tests' sources, or where Debian has it.
+    /// Of the archive, among the tests' sources or where Debian has it.
     keyring: &'static str,
     packages: &'static [&'static str],
 }
@@ -28,7 +28,7 @@ const NOBLE: System = System {
         ("https://security.ubuntu.com/ubuntu", "noble-security"),
     ],
     components: "main universe",
-    keyring: "tests/image/ubuntu-archive-2018.asc",
+    keyring: "image/ubuntu-archive-2018.asc",
     packages: &["chrony", "ec2-instance-connect", "netplan.io", "snapd", "systemd-resolved"],
 };
 
@@ -107,7 +107,7 @@ impl System {
         let mut packages = [PACKAGES, self.packages].concat();
         packages.sort_unstable();
         let packages = packages.join(",");
-        let key = Sha256::digest(format!("{sources}{packages}"));
+        let key = Sha256::digest(format!("{:?} {} {packages}", self.sources, self.components));
         let key: String = key.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("image-systems");
         fs::create_dir_all(&folder).expect("a directory");
@@ -141,7 +141,6 @@ impl System {
 
     fn apt_sources(&self) -> String {
         let keyring = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(self.keyring);
-        let keyring = if self.keyring.starts_with('/') { PathBuf::from(self.keyring) } else { keyring };
         let source = |(site, suites): &(&str, &str)| {
             format!(
                 "Types: deb\nURIs: {site}\nSuites: {suites}\nComponents: {}\nSigned-By: {}\n\n",

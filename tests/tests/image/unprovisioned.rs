@@ -7,7 +7,7 @@ use crate::made::{folder, packer};
 use crate::system::System;
 use crate::{can_boot, outcome, written};
 
-/// What holds of any system that is not even started.
+/// What holds of a system that is whole, has not even been started, and has no network.
 const HOLDS: [&str; 4] =
     ["cloud-init is done", "no unit failed", "nothing listens beyond loopback", "packages come by https"];
 

@@ -303,7 +303,7 @@ PYTHON
 
 nothing_of_the_build() {
     none find /tmp/agentless-image /usr/sbin/policy-rc.d /root/.bash_history /root/.ssh -maxdepth 0 2>/dev/null &&
-        none find /var/lib/cloud/instances -mindepth 2 -maxdepth 2 -name 'user-data.txt' -not -newer /proc/1 &&
+        [ "$(find /var/lib/cloud/instances -mindepth 1 -maxdepth 1 | wc -l)" -le 1 ] &&
         grep -qxE '[0-9a-f]{32}' /etc/machine-id
 }
 
