@@ -144,8 +144,17 @@ async fn the_build_instance_is_closed_and_marked() {
     let has = |end: &str, value: &str| run.iter().any(|(name, it)| name.ends_with(end) && it == value);
     assert!(has("BlockDeviceMapping.1.Ebs.Encrypted", "true"), "{run:?}");
     assert!(has("InstanceInitiatedShutdownBehavior", "stop"), "{run:?}");
-    assert!(has("Key", "DatadogAgentlessScannerImage"), "{run:?}");
-    assert!(!run.keys().any(|name| name.contains("UserData")), "{run:?}");
+    for marked in ["instance", "volume"] {
+        let of = run.iter().find(|(name, it)| name.ends_with("ResourceType") && *it == marked);
+        let (name, _) = of.unwrap_or_else(|| panic!("no tags of the {marked}: {run:?}"));
+        let key = name.replace("ResourceType", "Tag.1.Key");
+        assert_eq!(run.get(&key).map(String::as_str), Some("DatadogAgentlessScannerImage"), "{run:?}");
+    }
+    assert_eq!(
+        run.get("UserData").map(String::as_str),
+        Some(""),
+        "it runs nothing that is not in the template"
+    );
 }
 
 /// A byte of the program, another key, an older version under a new name: nothing of it becomes an image.
