@@ -109,7 +109,7 @@ variable "subnet_id" {
 
 variable "public_address" {
   type        = bool
-  description = "Whether the build instance gets a public address: where its subnet has no NAT gateway. Nothing is opened by it."
+  description = "Whether the build instance gets a public address: needed where its subnet has no NAT gateway, as in a default VPC. Nothing is opened by it."
   default     = false
 }
 
