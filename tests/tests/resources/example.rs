@@ -279,7 +279,10 @@ async fn scheduled_image_build() {
     let told = failed.stderr.replace(['│', '╵'], " ").split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(told.contains("was rolled back"), "{told}");
     let state = terraform.state().await.expect("a state");
-    assert_eq!(state.attribute("datadog_agentless_scanner.this", "image_id"), Some(&json!(good)));
+    assert_eq!(
+        state.attribute("datadog_agentless_scanner.this", "image_id").expect("an image"),
+        &json!(good)
+    );
     local_aws().await.let_instance_refreshes_of_group_fail(&name, None).await.unwrap();
     terraform.destroy().await.expect("terraform destroy");
     account.assert_as(&before).await;
