@@ -80,3 +80,6 @@ fi
 apt-get -q --yes -o Dpkg::Options::=--force-confold dist-upgrade
 apt-get -q --yes --no-install-recommends -o Dpkg::Options::=--force-confold install "${wanted[@]}"
 apt-get -q --yes autoremove --purge
+# From here on only main: instances fetch the lists again and again, and those of universe are ten times as long. What comes from
+# there, minisign, has its updates with the next image.
+sed -i 's/^Components: .*/Components: main/' /etc/apt/sources.list.d/image.sources
