@@ -221,8 +221,8 @@ fn the_scripts_are_clean() {
 
 /// The settings that the script demands.
 fn settings() -> Vec<String> {
-    let script = fs::read_to_string(example().join("pipeline.sh")).unwrap();
-    let line = script.lines().find_map(|line| line.trim().strip_prefix("for name in ")).unwrap();
+    let script = fs::read_to_string(example().join("pipeline.sh")).expect("a file");
+    let line = script.lines().find_map(|line| line.trim().strip_prefix("for name in ")).expect("the names");
     line.trim_end_matches("; do").split(' ').map(str::to_owned).collect()
 }
 
