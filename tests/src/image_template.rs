@@ -190,8 +190,8 @@ impl Template {
         let arguments = format!("{connection}\n  custom_endpoint_ec2 = \"{}\"\n", aws.endpoint());
         self.edit("sources.pkr.hcl", |text| {
             let is_other = |line: &&str| line.split_whitespace().next() != Some("communicator");
-            let text: String = text.lines().filter(is_other).map(|line| format!("{line}\n")).collect();
-            text.replacen("  region ", &format!("{arguments}  region "), 1)
+            let text: Vec<&str> = text.lines().filter(is_other).collect();
+            text.join("\n").replacen("  region ", &format!("{arguments}  region "), 1)
         });
     }
 
@@ -242,7 +242,7 @@ impl Template {
             path: &path,
             directory: self.files.path(),
             environment: &self.environment,
-            time_limit: Duration::from_secs(900),
+            time_limit: Duration::from_mins(15),
             interrupt: CancellationToken::new(),
         };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
