@@ -9,7 +9,8 @@ use agentless_tests::local_aws::{ACCOUNT, LocalAws, Options};
 use agentless_tests::process::Finished;
 use aws_config::Region;
 use aws_sdk_ec2::types::{
-    ArchitectureValues, BlockDeviceMapping, EbsBlockDevice, Image, ImageAttributeName, InstanceStateName, Tag,
+    ArchitectureValues, BlockDeviceMapping, EbsBlockDevice, Image, ImageAttributeName, InstanceStateName,
+    Reservation, Tag,
 };
 use scanner_policy::tags;
 use serde_json::Value;
@@ -70,10 +71,10 @@ async fn both_architectures_become_images() {
             format!("{SOURCE}-{architecture}-server-20261101")
         );
         assert_eq!(tag("DatadogAgentlessScannerBinarySha256"), release.sha256(architecture));
-        let [built, expires] = ["DatadogAgentlessScannerBuiltAt", "DatadogAgentlessScannerExpiresAt"]
+        let [made, expires] = ["DatadogAgentlessScannerBuiltAt", "DatadogAgentlessScannerExpiresAt"]
             .map(|key| OffsetDateTime::parse(&tag(key), &Rfc3339).unwrap());
-        assert!(built >= before && built <= OffsetDateTime::now_utc());
-        assert_eq!(expires - built, Duration::days(14));
+        assert!(made >= before && made <= OffsetDateTime::now_utc());
+        assert_eq!(expires - made, Duration::days(14));
         assert_eq!(custom(build, "built_at"), Some(tag("DatadogAgentlessScannerBuiltAt")));
         let stamp = tag("DatadogAgentlessScannerBuiltAt").replace(['-', ':', 'T', 'Z'], "");
         assert_eq!(
@@ -265,7 +266,7 @@ async fn assert_no_image(aws: &LocalAws, packer: &Template, why: &str) {
 async fn assert_nothing_left(aws: &LocalAws) {
     let ec2 = ec2(aws, aws.region());
     let instances = ec2.describe_instances().send().await.expect("instances");
-    for instance in instances.reservations().iter().flat_map(|it| it.instances()) {
+    for instance in instances.reservations().iter().flat_map(Reservation::instances) {
         let state = instance.state().and_then(|state| state.name());
         assert_eq!(state, Some(&InstanceStateName::Terminated));
     }

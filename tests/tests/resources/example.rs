@@ -29,10 +29,9 @@ async fn every_example_is_applied_and_destroyed() {
             "cross-account/both" => running.spawn(both_accounts()),
             "cross-account/scanner-account" => running.spawn(one_account_after_the_other()),
             "scheduled-image-build" => running.spawn(scheduled_image_build()),
-            // Of another provider: `the_pipeline_of_codebuild_is_valid`.
-            "scheduled-image-build/codebuild" => continue,
-            // With that of the scanner's account, on which it depends.
-            "cross-account/target-account" => continue,
+            // Of another provider (`the_pipeline_of_codebuild_is_valid`); and with that of the scanner's account, on which it
+            // depends.
+            "scheduled-image-build/codebuild" | "cross-account/target-account" => continue,
             _ => panic!("no test applies examples/{folder}"),
         };
     }
@@ -263,7 +262,7 @@ async fn scheduled_image_build() {
     let before = account.inventory().await;
     let state = applied(&terraform).await;
     assert_eq!(output(&state, "launch_template_version"), "1");
-    assert_eq!(output(&state, "subnet_id"), network.subnet_ids[0]);
+    assert_eq!(network.subnet_ids.first(), Some(&output(&state, "subnet_id")));
     // What `boot-check.sh` changes in it.
     let settings = configuration(&output(&state, "user_data"));
     assert_eq!(settings.pointer("/lifecycle/group"), Some(&json!(name)));
@@ -273,7 +272,11 @@ async fn scheduled_image_build() {
     assert_eq!(output(&state, "image_id"), good);
     assert_eq!(output(&state, "launch_template_version"), "2");
 
-    local_aws().await.let_instance_refreshes_of_group_fail(&name, Some("no such boot device")).await.unwrap();
+    local_aws()
+        .await
+        .let_instance_refreshes_of_group_fail(&name, Some("no such boot device"))
+        .await
+        .expect("moto");
     terraform.set_variable("image_id", &bad);
     let failed = terraform.apply_fails().await.expect("a failure");
     let told = failed.stderr.replace(['│', '╵'], " ").split_whitespace().collect::<Vec<_>>().join(" ");
@@ -283,7 +286,7 @@ async fn scheduled_image_build() {
         state.attribute("datadog_agentless_scanner.this", "image_id").expect("an image"),
         &json!(good)
     );
-    local_aws().await.let_instance_refreshes_of_group_fail(&name, None).await.unwrap();
+    local_aws().await.let_instance_refreshes_of_group_fail(&name, None).await.expect("moto");
     terraform.destroy().await.expect("terraform destroy");
     account.assert_as(&before).await;
 }
@@ -300,7 +303,8 @@ async fn the_pipeline_of_codebuild_is_valid() {
         assert!(body.blocks().count() > 1, "{file}");
     }
     let mirrors = Installed::implied_mirrors();
-    let Some(mirror) = mirrors.iter().find(|mirror| Installed::find(AWS, &[mirror.to_path_buf()]).is_some())
+    let Some(mirror) =
+        mirrors.iter().find(|mirror| Installed::find(AWS, std::slice::from_ref(mirror)).is_some())
     else {
         eprintln!("{AWS} is in none of {mirrors:?}: its resources are not checked");
         return;
