@@ -3,6 +3,7 @@
 pub mod causes;
 pub mod cyclonedx;
 pub mod demo;
+pub mod image_template;
 pub mod intake;
 pub mod judge;
 pub mod leftovers;

@@ -188,7 +188,7 @@ fn test_only() -> Vec<(&'static str, String)> {
 }
 
 /// Runs a program until standard input ends.
-const UNTIL_CLOSED: &str = r#"
+pub(crate) const UNTIL_CLOSED: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- & child=$!
 { cat <&3 >/dev/null; kill -KILL "$child"; } & watcher=$!

@@ -1,4 +1,4 @@
-//! The scanner's image: the scripts of `packer/` make it of a real Ubuntu, it is booted in a container, and looked at from within
+//! The scanner's image: Packer makes it of a real Ubuntu with the template and the scripts of `packer/`, it is booted in a container, and looked at from within
 //! and from outside. Needs root.
 //!
 //! What is not that of an instance: the kernel and its settings are this machine's, there is no boot loader, and the program is
@@ -10,6 +10,7 @@ mod machine;
 mod made;
 mod network;
 mod never_ready;
+mod packed;
 mod scene;
 mod scripts;
 mod system;
@@ -29,6 +30,7 @@ fn can_boot() -> bool {
         ("systemd-nspawn", "systemd-container"),
         ("journalctl", "systemd"),
         ("minisign", "minisign"),
+        ("packer", "packer"),
         ("ip", "iproute2"),
         ("nsenter", "util-linux"),
     ];

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use agentless_tests::terraform::{State, Terraform};
+use agentless_tests::terraform::{Installed, State, Terraform};
 use serde_json::{Value as Json, json};
 
 use self::account::Account;
-use crate::shared::{local_aws, terraform};
+use crate::shared::{local_aws, terraform, unique};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -28,12 +28,14 @@ async fn every_example_is_applied_and_destroyed() {
             "existing-network" => running.spawn(existing_network()),
             "cross-account/both" => running.spawn(both_accounts()),
             "cross-account/scanner-account" => running.spawn(one_account_after_the_other()),
-            // With that of the scanner's account, on which it depends.
-            "cross-account/target-account" => continue,
+            "scheduled-image-build" => running.spawn(scheduled_image_build()),
+            // Of another provider (`the_pipeline_of_codebuild_is_valid`); and with that of the scanner's account, on which it
+            // depends.
+            "scheduled-image-build/codebuild" | "cross-account/target-account" => continue,
             _ => panic!("no test applies examples/{folder}"),
         };
     }
-    assert_eq!(running.len(), 7);
+    assert_eq!(running.len(), 8);
     let mut failed = 0;
     while let Some(ended) = running.join_next().await {
         failed += usize::from(ended.is_err());
@@ -240,6 +242,79 @@ fn configuration(user_data: &str) -> Json {
     serde_json::from_str(file.get("content").and_then(Json::as_str).expect("a text")).expect("JSON as well")
 }
 
+/// As the pipeline does every day: each image is a version of the launch template, and a bad one leaves all as it was.
+async fn scheduled_image_build() {
+    let account = Account::new(&["eu-south-1"]).await;
+    let network = account.network("eu-south-1").await;
+    let name = unique("scheduled");
+    let mut terraform = account.terraform("scheduled-image-build");
+    terraform.set_variable("name", &name);
+    terraform.set_variable("region", "eu-south-1");
+    terraform.set_variable("vpc_id", &network.vpc_id);
+    terraform.set_variable("subnet_ids", json!(network.subnet_ids).to_string());
+    terraform.set_variable("report_bucket", "example-package-lists");
+    let [first, good, bad] = [
+        account.image("eu-south-1").await,
+        account.image("eu-south-1").await,
+        account.image("eu-south-1").await,
+    ];
+    terraform.set_variable("image_id", &first);
+    let before = account.inventory().await;
+    let state = applied(&terraform).await;
+    assert_eq!(output(&state, "launch_template_version"), "1");
+    assert_eq!(network.subnet_ids.first(), Some(&output(&state, "subnet_id")));
+    // What `boot-check.sh` changes in it.
+    let settings = configuration(&output(&state, "user_data"));
+    assert_eq!(settings.pointer("/lifecycle/group"), Some(&json!(name)));
+
+    terraform.set_variable("image_id", &good);
+    let state = applied(&terraform).await;
+    assert_eq!(output(&state, "image_id"), good);
+    assert_eq!(output(&state, "launch_template_version"), "2");
+
+    local_aws()
+        .await
+        .let_instance_refreshes_of_group_fail(&name, Some("no such boot device"))
+        .await
+        .expect("moto");
+    terraform.set_variable("image_id", &bad);
+    let failed = terraform.apply_fails().await.expect("a failure");
+    let told = failed.stderr.replace(['│', '╵'], " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("was rolled back"), "{told}");
+    let state = terraform.state().await.expect("a state");
+    assert_eq!(
+        state.attribute("datadog_agentless_scanner.this", "image_id").expect("an image"),
+        &json!(good)
+    );
+    local_aws().await.let_instance_refreshes_of_group_fail(&name, None).await.expect("moto");
+    terraform.destroy().await.expect("terraform destroy");
+    account.assert_as(&before).await;
+}
+
+/// The rest of that example is of the provider `hashicorp/aws`, against which it is checked where that is installed. It is HCL
+/// everywhere, and its files are formatted (`the_examples_of_the_pages_are_valid`).
+#[tokio::test]
+async fn the_pipeline_of_codebuild_is_valid() {
+    const AWS: &str = "registry.terraform.io/hashicorp/aws";
+    let folder = examples().join("scheduled-image-build/codebuild");
+    for file in ["main.tf", "variables.tf", "outputs.tf"] {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        let body: hcl_edit::structure::Body = text.parse().unwrap();
+        assert!(body.blocks().count() > 1, "{file}");
+    }
+    let mirrors = Installed::implied_mirrors();
+    let Some(mirror) =
+        mirrors.iter().find(|mirror| Installed::find(AWS, std::slice::from_ref(mirror)).is_some())
+    else {
+        eprintln!("{AWS} is in none of {mirrors:?}: its resources are not checked");
+        return;
+    };
+    let terraform = Terraform::with_example(local_aws().await, "scheduled-image-build/codebuild").unwrap();
+    terraform.set_mirror(mirror).unwrap();
+    terraform.init().await.unwrap();
+    terraform.run(&["validate", "-no-color"]).await.unwrap().success().unwrap();
+}
+
 /// Whoever may work in both accounts.
 async fn both_accounts() {
     let (scanner, target) = (Account::new(&["eu-west-1"]).await, Account::new(&["eu-west-1"]).await);
@@ -315,7 +390,7 @@ async fn the_variables_of_examples_are_checked() {
         ("tasks_public_key", "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3");
     const ROLES: (&str, &str) =
         ("scanner_role_arns", r#"["arn:aws:iam::111122223333:role/agentless-scanner"]"#);
-    let examples: [(&str, Variables, Variables); 5] = [
+    let examples: [(&str, Variables, Variables); 6] = [
         (
             "single-region",
             &[REGION, IMAGE],
@@ -340,6 +415,11 @@ async fn the_variables_of_examples_are_checked() {
                 ("report_kms_key_arn", "alias/reports"),
                 ("delegate_role_arn", "delegate"),
             ],
+        ),
+        (
+            "scheduled-image-build",
+            &[REGION, IMAGE, VPC, SUBNETS, BUCKET],
+            &[("image_id", "candidate"), ("bake_time", "0"), ("subnet_ids", "[]"), ("region", "frankfurt")],
         ),
         (
             "cross-account/target-account",

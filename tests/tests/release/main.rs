@@ -1,5 +1,7 @@
-//! What `.ci/release` packs, and that Terraform installs it from a filesystem mirror.
+//! What `.ci/release` packs, and that Terraform installs the provider from a filesystem mirror.
 #![expect(clippy::expect_used, reason = "helpers of tests, outside of #[test] functions")]
+
+mod scanner;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -57,7 +59,7 @@ async fn terraform_installs_the_package_and_checks_it() {
 #[test]
 fn the_files_are_those_that_the_registry_takes() {
     let folder = tempfile::tempdir().unwrap();
-    let program = small_program(folder.path());
+    let program = small_program(folder.path(), X86_64);
     let release = folder.path().join("release");
     for target in ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl", "aarch64-apple-darwin"] {
         packed(&program, target, &release);
@@ -83,7 +85,7 @@ fn the_files_are_those_that_the_registry_takes() {
 #[test]
 fn the_same_program_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
-    let program = small_program(folder.path());
+    let program = small_program(folder.path(), X86_64);
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
     packed(&program, "x86_64-unknown-linux-musl", &first);
     // Another time, zone and mode.
@@ -116,12 +118,16 @@ fn what_would_not_run_everywhere_is_not_packed() {
     }
 }
 
+/// Machines by their numbers in ELF (`e_machine` of the System V ABI).
+const X86_64: u8 = 62;
+const AARCH64: u8 = 183;
+
 /// An ELF program without a dynamic loader: its header, and nothing else. It is packed, not run.
-fn small_program(folder: &Path) -> PathBuf {
+fn small_program(folder: &Path, machine: u8) -> PathBuf {
     let mut header = vec![0_u8; 64];
-    // 64 bits, little endian, version 1; an executable for x86-64 (ELF-64 Object File Format, "ELF header").
+    // 64 bits, little endian, version 1; an executable (ELF-64 Object File Format, "ELF header").
     header.splice(0..7, *b"\x7fELF\x02\x01\x01");
-    header.splice(16..24, [2, 0, 62, 0, 1, 0, 0, 0]);
+    header.splice(16..24, [2, 0, machine, 0, 1, 0, 0, 0]);
     header.splice(52..54, [64, 0]);
     let path = folder.join("program");
     fs::write(&path, header).expect("a file");
@@ -130,9 +136,13 @@ fn small_program(folder: &Path) -> PathBuf {
 }
 
 fn release(program: &Path, target: &str, folder: &Path) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/release"));
+    let mut command = script();
     command.arg("--binary").arg(program).args(["--target", target]).arg("--folder").arg(folder);
     command
+}
+
+fn script() -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/release"))
 }
 
 fn packed(program: &Path, target: &str, folder: &Path) {
