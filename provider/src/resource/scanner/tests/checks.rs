@@ -9,6 +9,7 @@ async fn an_image_that_cannot_run_is_told_when_planned() {
     for (image, instance_type, path, told) in [
         ("ami-gone", "t4g.medium", "image_id", "There is no image ami-gone"),
         ("ami-pending", "t4g.medium", "image_id", "is not available"),
+        ("ami-disabled", "t4g.medium", "image_id", "is not available"),
         ("ami-intel", "t4g.medium", "instance_type", "does not run on the instance type"),
         ("ami-1", "t3.medium", "instance_type", "does not run on the instance type"),
         ("ami-1", "none.large", "instance_type", "There is no instance type none.large"),
@@ -21,10 +22,10 @@ async fn an_image_that_cannot_run_is_told_when_planned() {
     }
     let intel = Model { image_id: "ami-intel".into(), instance_type: "t3.medium".into(), ..config() };
     stage.apply(&intel).await.unwrap();
-    // What does not change is not asked for again.
+    // Of what does not change only whether it is still there is asked.
     aws.take_calls();
     stage.plan(&intel).await.unwrap();
-    assert_eq!(aws.take_calls(), Vec::<&str>::new());
+    assert_eq!(aws.take_calls(), ["ec2:DescribeImages"]);
     let error = stage.plan(&Model { instance_type: "t4g.medium".into(), ..intel }).await.unwrap_err();
     let told = "Image ami-intel of image_id is built for x86_64, but instance_type t4g.medium is arm64.";
     assert!(error.detail.starts_with(told), "{}", error.detail);
