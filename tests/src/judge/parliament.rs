@@ -64,7 +64,7 @@ pub fn lint(policy: &str) -> Result<Vec<Finding>, LintError> {
 }
 
 /// What policies allow in several statements, each for other resource types.
-const SPLIT: [&str; 3] = ["CreateImage", "CreateSnapshot", "RunInstances"];
+const SPLIT: [&str; 4] = ["CreateImage", "CreateSecurityGroup", "CreateSnapshot", "RunInstances"];
 
 /// Everything that it finds wrong.
 pub fn findings(policy: &str) -> Result<Vec<Finding>, LintError> {

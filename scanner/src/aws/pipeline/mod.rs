@@ -1,6 +1,8 @@
 //! What the verbs `agentless-scanner image …` ask of AWS, with the credentials of the pipeline that runs them: images, what
 //! uses them, and the parameters that point to them.
 
+mod model;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -13,7 +15,12 @@ use time::format_description::well_known::Rfc3339;
 
 use super::config::once;
 use super::ec2::{next_page, tags_of, time_of};
-use super::{AwsError, Home, Tags};
+use super::{AwsError, Home};
+
+pub use model::{
+    Group, GroupInstance, ImageSnapshot, MachineImage, Parameter, Refresh, Started, TemplateRef,
+    TemplateVersion,
+};
 
 /// The images of a region and what points to them, as a trait that tests can stand in for.
 pub trait ImageCloud: Send + Sync {
@@ -73,133 +80,6 @@ pub trait ImageCloud: Send + Sync {
 
     /// Deletes a snapshot.
     fn delete_snapshot_of_image(&self, snapshot: &str) -> impl Future<Output = Result<(), AwsError>> + Send;
-}
-
-/// A machine image.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MachineImage {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// The account that it belongs to.
-    pub owner: String,
-    /// Its state in EC2's words, such as `available`.
-    pub state: String,
-    /// Its architecture in EC2's words, such as `arm64`.
-    pub architecture: String,
-    /// When it was made.
-    pub created: Option<OffsetDateTime>,
-    /// When it is or was deprecated.
-    pub deprecated: Option<OffsetDateTime>,
-    /// When an instance was last started from it, by anybody, as far as EC2 says: it does a day later.
-    pub launched: Option<OffsetDateTime>,
-    /// Which versions of the metadata service its instances have, such as `v2.0`.
-    pub imds: Option<String>,
-    /// Whether it is protected from being deregistered, in EC2's words, such as `enabled-with-cooldown`.
-    pub protection: String,
-    /// The snapshots of its volumes, each with whether it is encrypted, if that is known.
-    pub snapshots: Vec<(String, Option<bool>)>,
-    /// Its tags, of an image of the account.
-    pub tags: Tags,
-}
-
-/// A snapshot that carries the tag of images.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageSnapshot {
-    /// Its id.
-    pub id: String,
-    /// When it was begun.
-    pub started: Option<OffsetDateTime>,
-    /// Its tags.
-    pub tags: Tags,
-}
-
-/// An instance, and the image that it was started from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Started {
-    /// The instance.
-    pub instance: String,
-    /// The image.
-    pub image: String,
-    /// When.
-    pub launched: Option<OffsetDateTime>,
-}
-
-/// An Auto Scaling group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Group {
-    /// Its name.
-    pub name: String,
-    /// What it launches: several where it mixes kinds of instances.
-    pub templates: Vec<TemplateRef>,
-    /// How many instances it is to have.
-    pub desired: i32,
-    /// Those that it has.
-    pub instances: Vec<GroupInstance>,
-}
-
-/// A version of a launch template, as a group names it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TemplateRef {
-    /// The template's id.
-    pub template: String,
-    /// A number, `$Latest` or `$Default`.
-    pub version: String,
-}
-
-/// An instance of a group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GroupInstance {
-    /// Its id.
-    pub id: String,
-    /// Where it is in its life, such as `InService`.
-    pub state: String,
-    /// Whether the group thinks it healthy.
-    pub healthy: bool,
-    /// What it was launched from.
-    pub template: Option<TemplateRef>,
-}
-
-/// An instance refresh.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refresh {
-    /// Its id.
-    pub id: String,
-    /// How far it is, in the words of Auto Scaling, such as `Successful`.
-    pub status: String,
-    /// Why, in the same.
-    pub reason: Option<String>,
-    /// What it makes the group launch, if it changes that.
-    pub template: Option<TemplateRef>,
-}
-
-/// What a version of a launch template launches.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TemplateVersion {
-    /// The template's id.
-    pub template: String,
-    /// The template's name.
-    pub name: String,
-    /// The version's number.
-    pub number: i64,
-    /// Whether it is the default one.
-    pub is_default: bool,
-    /// The image as it names it: an id, or `resolve:ssm:` and a parameter.
-    pub image: String,
-    /// Whether it tags what it launches as a scanner, as those of the Terraform provider do.
-    pub is_scanner: bool,
-}
-
-/// A parameter of Systems Manager.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parameter {
-    /// What it says.
-    pub value: String,
-    /// Its data type, such as `aws:ec2:image`.
-    pub data_type: String,
-    /// When that was set.
-    pub changed: Option<OffsetDateTime>,
 }
 
 /// Parameters that point to images have this type: Systems Manager then refuses what is no image.
@@ -537,5 +417,66 @@ fn template_ref(template: &scaling::LaunchTemplateSpecification) -> TemplateRef 
         template: template.launch_template_id().unwrap_or_default().to_owned(),
         // What Auto Scaling takes where nothing is said.
         version: template.version().unwrap_or("$Default").to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Script;
+    use super::*;
+
+    async fn cloud(answers: impl IntoIterator<Item = (u16, String)>) -> (Script, ImageAws) {
+        let script = Script::new(answers);
+        let home = Arc::new(script.home().await);
+        (script, ImageAws::new(home))
+    }
+
+    fn refused(status: u16, code: &str) -> (u16, String) {
+        let error = format!("<Error><Code>{code}</Code><Message>so it is</Message></Error>");
+        (status, format!("<Response><Errors>{error}</Errors><RequestID>r</RequestID></Response>"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_gone_is_no_failure() {
+        let codes = ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"];
+        let gone = || codes.map(|code| refused(400, code));
+        let (_, cloud) =
+            cloud(gone().into_iter().chain(gone()).chain([refused(400, "InvalidSnapshot.NotFound")])).await;
+        for _ in codes {
+            assert_eq!(cloud.image("ami-1").await.unwrap(), None);
+        }
+        for _ in codes {
+            cloud.deregister("ami-1").await.unwrap();
+        }
+        cloud.delete_snapshot_of_image("snap-1").await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_names_the_pipelines_policy() {
+        let (_, cloud) = cloud([refused(403, "UnauthorizedOperation")]).await;
+        let error = cloud.deregister("ami-1").await.unwrap_err();
+        let told = error.to_string();
+        assert!(matches!(error, AwsError::DeniedToPipeline { call: "ec2:DeregisterImage", .. }), "{told}");
+        assert!(told.contains("permissions --image-pipeline"), "{told}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parameters_are_asked_for_by_tens_and_set_as_images() {
+        let found = r#"{"Parameters":[{"Name":"/a","Value":"ami-1","DataType":"aws:ec2:image"}],"InvalidParameters":["/b"]}"#;
+        let (script, cloud) = cloud([
+            (200, found.to_owned()),
+            (200, r#"{"Parameters":[]}"#.to_owned()),
+            (200, r#"{"Version":1}"#.to_owned()),
+        ])
+        .await;
+        let names: Vec<String> = (0..12).map(|number| format!("/{number}")).collect();
+        let parameters = cloud.parameters(&names).await.unwrap();
+        assert_eq!(parameters["/a"].value, "ami-1");
+        cloud.point("/a", "ami-2").await.unwrap();
+        let asked = script.asked();
+        assert_eq!(asked.len(), 3);
+        for part in [r#""DataType":"aws:ec2:image""#, r#""Overwrite":true"#, r#""Value":"ami-2""#] {
+            assert!(asked[2].body.contains(part), "{}", asked[2].body);
+        }
     }
 }
