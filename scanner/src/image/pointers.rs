@@ -138,9 +138,8 @@ impl<'a, C: ImageCloud> Pointers<'a, C> {
                 tokio::time::sleep(BETWEEN_READS).await;
             }
         }
-        let found = self.found.get(name).map_or("not set".to_owned(), |found| {
-            format!("{} of the data type {}", found.value, found.data_type)
-        });
+        let found = self.found.get(name).map(|it| format!("{} of the data type {}", it.value, it.data_type));
+        let found = found.unwrap_or_else(|| "not set".to_owned());
         Err(ImageError::NotTaken { name: name.to_owned(), image: image.to_owned(), found })
     }
 

@@ -229,7 +229,7 @@ fn image_row(survey: &Survey, image: &MachineImage, now: OffsetDateTime) -> Imag
     let uses = survey.uses.get(&image.id).into_iter().flatten();
     ImageRow {
         id: image.id.clone(),
-        architecture: architecture.map_or(image.architecture.clone(), |it| it.name().to_owned()),
+        architecture: architecture.map_or_else(|| image.architecture.clone(), |it| it.name().to_owned()),
         version: image.tags.get(tags::IMAGE_VERSION).cloned(),
         state: image.state.clone(),
         created: text_of(image.created),
