@@ -10,6 +10,7 @@ pub mod aws;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod image;
 pub mod kept;
 pub mod output;
 pub mod progress;

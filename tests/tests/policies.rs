@@ -8,7 +8,7 @@ use agentless_tests::judge::parliament::{findings, lint};
 use agentless_tests::judge::{Account, Disk, KeyValue, Policy, judge};
 use agentless_tests::local_aws::Call;
 use scanner_policy::{
-    DelegateScope, Feature, Packed, PolicyDocument, ReportStore, Scope, ServiceAccess, tags,
+    DelegateScope, Feature, Packed, PipelineScope, PolicyDocument, ReportStore, Scope, ServiceAccess, tags,
 };
 
 const ACCOUNT: &str = "444455556666";
@@ -64,6 +64,28 @@ fn the_linter_finds_nothing_wrong_with_what_is_generated() {
     };
     for part in parts {
         assert_eq!(lint(&part.to_json()).unwrap(), []);
+    }
+}
+
+fn pipeline(region: &str, partition: &str) -> PipelineScope {
+    PipelineScope {
+        regions: vec![region.parse().unwrap()],
+        account: ACCOUNT.parse().unwrap(),
+        kms_keys: vec![format!("arn:{partition}:kms:{region}:{ACCOUNT}:key/1234abcd").parse().unwrap()],
+        parameters: "/agentless-scanner/image".parse().unwrap(),
+        instance_roles: vec![format!("arn:{partition}:iam::{ACCOUNT}:role/build").parse().unwrap()],
+    }
+}
+
+#[test]
+fn the_linter_finds_nothing_wrong_with_the_policy_of_the_pipeline() {
+    for (region, partition) in [(SCANNED, "aws"), ("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")] {
+        let whole = pipeline(region, partition);
+        let plain = PipelineScope { kms_keys: Vec::new(), instance_roles: Vec::new(), ..whole.clone() };
+        for scope in [whole, plain] {
+            let policy = PolicyDocument::for_image_pipeline(&scope).unwrap();
+            assert_eq!(lint(&policy.to_json()).unwrap(), [], "{region}: {}", policy.to_json());
+        }
     }
 }
 

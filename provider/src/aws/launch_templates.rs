@@ -97,6 +97,8 @@ pub struct Image {
     pub architecture: Option<String>,
     /// Such as `available`.
     pub state: Option<String>,
+    /// When it is or was deprecated (RFC 3339, UTC).
+    pub deprecation_time: Option<String>,
 }
 
 /// Launch templates, their versions, and images.
@@ -131,7 +133,9 @@ pub trait LaunchTemplates: Send + Sync + 'static {
 
 impl LaunchTemplates for Aws {
     async fn image(&self, region: &Region, id: &str) -> Result<Option<Image>, AwsError> {
+        // One that is disabled or deprecated is there, and is told as that.
         let request = self.clients(region).ec2.describe_images().image_ids(id);
+        let request = request.include_disabled(true).include_deprecated(true);
         let answer = match request.send().await.map_err(failed("ec2:DescribeImages")) {
             Ok(answer) => answer,
             Err(error) if error.is_not_found() => return Ok(None),
@@ -274,6 +278,7 @@ fn image_from_sdk(image: aws_sdk_ec2::types::Image) -> Image {
         root_volume_size,
         architecture: image.architecture.map(|kind| kind.as_str().to_owned()),
         state: image.state.map(|state| state.as_str().to_owned()),
+        deprecation_time: image.deprecation_time,
     }
 }
 

@@ -96,7 +96,11 @@ impl<A: Machines> Resource for Scanner<A> {
             }
         }
         if let (true, Some(region), Some(image_id)) = (is_launched_anew, &region, planned.image_id.as_str()) {
-            self.checked_image(ctx, region, image_id, planned, "image_id").await?;
+            let image = self.checked_image(ctx, region, image_id, planned, "image_id").await?;
+            check::tell_deprecation(ctx, image_id, &image);
+        }
+        if let (false, Some(region), Some(prior)) = (is_launched_anew, &region, prior) {
+            self.watch_image(ctx, region, prior).await;
         }
         if config.desired_capacity.is_null() {
             planned.desired_capacity = left_alone(prior, planned);

@@ -98,6 +98,8 @@ pub enum Trigger {
     Request(RateClass),
     /// The scanner never sends it: AWS checks for it while it serves the named actions.
     ImpliedBy(&'static [&'static Action]),
+    /// Packer sends it, when it builds an image.
+    Packer,
 }
 
 /// The buckets in which AWS counts a caller's requests, each throttled on its own.
@@ -143,6 +145,7 @@ impl Call {
         match action.trigger {
             Trigger::Request(rate_class) => Self { action, rate_class },
             Trigger::ImpliedBy(_) => panic!("AWS checks for this action, the scanner never sends it"),
+            Trigger::Packer => panic!("Packer sends this action, the scanner never does"),
         }
     }
 

@@ -7,6 +7,7 @@
 
 use crate::action::{Action, Call, Feature, RateClass, Trigger};
 use crate::grant;
+use crate::pipeline;
 
 /// Every action, sorted by name.
 pub static ALL: &[&Action] = &[
@@ -47,10 +48,20 @@ pub static SERVICE: &[&Action] = &[
 /// What AWS answers to everybody whose credentials it knows, so that no policy grants it.
 pub static UNRESTRICTED: &[&Action] = &[&GET_CALLER_IDENTITY];
 
+/// What the verbs `agentless-scanner image …` send with the role of the pipeline that runs them, sorted by name. No scanner's
+/// role has these.
+pub static IMAGE_VERBS: &[&Action] = pipeline::VERBS;
+
 /// Say how far the scanner's own instance is in its life.
 pub const AUTOSCALING_COMPLETE_LIFECYCLE_ACTION: Call = Call::new(&COMPLETE_LIFECYCLE_ACTION);
 /// Ask for more time for that.
 pub const AUTOSCALING_RECORD_LIFECYCLE_ACTION_HEARTBEAT: Call = Call::new(&RECORD_LIFECYCLE_ACTION_HEARTBEAT);
+/// Look Auto Scaling groups up.
+pub const AUTOSCALING_DESCRIBE_AUTO_SCALING_GROUPS: Call =
+    Call::new(&pipeline::actions::DESCRIBE_AUTO_SCALING_GROUPS);
+/// Look the instance refreshes of a group up.
+pub const AUTOSCALING_DESCRIBE_INSTANCE_REFRESHES: Call =
+    Call::new(&pipeline::actions::DESCRIBE_INSTANCE_REFRESHES);
 /// List the blocks in which two snapshots of a volume differ.
 pub const EBS_LIST_CHANGED_BLOCKS: Call = Call::new(&LIST_CHANGED_BLOCKS);
 /// Read one block of a snapshot.
@@ -63,14 +74,22 @@ pub const EC2_COPY_SNAPSHOT: Call = Call::new(&COPY_SNAPSHOT);
 pub const EC2_CREATE_SNAPSHOT: Call = Call::new(&CREATE_SNAPSHOT);
 /// Delete a snapshot.
 pub const EC2_DELETE_SNAPSHOT: Call = Call::new(&DELETE_SNAPSHOT);
+/// Deregister an image.
+pub const EC2_DEREGISTER_IMAGE: Call = Call::new(&pipeline::actions::DEREGISTER_IMAGE);
 /// Look images up.
 pub const EC2_DESCRIBE_IMAGES: Call = Call::new(&DESCRIBE_IMAGES);
 /// Look instances up.
 pub const EC2_DESCRIBE_INSTANCES: Call = Call::new(&DESCRIBE_INSTANCES);
+/// Look versions of launch templates up.
+pub const EC2_DESCRIBE_LAUNCH_TEMPLATE_VERSIONS: Call =
+    Call::new(&pipeline::actions::DESCRIBE_LAUNCH_TEMPLATE_VERSIONS);
 /// Look snapshots up.
 pub const EC2_DESCRIBE_SNAPSHOTS: Call = Call::new(&DESCRIBE_SNAPSHOTS);
 /// Look volumes up.
 pub const EC2_DESCRIBE_VOLUMES: Call = Call::new(&DESCRIBE_VOLUMES);
+/// Take the protection from deregistration from an image.
+pub const EC2_DISABLE_IMAGE_DEREGISTRATION_PROTECTION: Call =
+    Call::new(&pipeline::actions::DISABLE_IMAGE_DEREGISTRATION_PROTECTION);
 /// Read the manifest of a container image.
 pub const ECR_BATCH_GET_IMAGE: Call = Call::new(&BATCH_GET_IMAGE);
 /// Get the address of a layer of a container image.
@@ -89,6 +108,10 @@ pub const LAMBDA_LIST_TAGS: Call = Call::new(&LIST_TAGS);
 pub const S3_PUT_OBJECT: Call = Call::new(&PUT_OBJECT);
 /// Read a secret.
 pub const SECRETSMANAGER_GET_SECRET_VALUE: Call = Call::new(&GET_SECRET_VALUE);
+/// Read parameters.
+pub const SSM_GET_PARAMETERS: Call = Call::new(&pipeline::actions::GET_PARAMETERS);
+/// Set a parameter.
+pub const SSM_PUT_PARAMETER: Call = Call::new(&pipeline::actions::PUT_PARAMETER);
 /// Become the delegate role of an account.
 pub const STS_ASSUME_ROLE: Call = Call::new(&ASSUME_ROLE);
 /// Learn the scanner's own account.

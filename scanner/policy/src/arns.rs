@@ -85,6 +85,15 @@ checked_text! {
 }
 
 checked_text! {
+    /// What the names of parameters of Systems Manager begin with, such as `/agentless-scanner/image` ("About requirements and
+    /// constraints for parameter names"). Not under `/aws` or `/ssm`, which are AWS's own.
+    ParameterPrefix,
+    "the beginning of names of parameters, such as /agentless-scanner/image: a slash and letters, digits, `.-_` and slashes, \
+     not ending in a slash, not under /aws or /ssm",
+    text => is_parameter_prefix(text)
+}
+
+checked_text! {
     /// An external id ("IAM and AWS STS quotas", name requirements).
     ExternalId,
     "an external id: 2 to 1224 letters, digits and `+=,.@:/-_`",
@@ -144,6 +153,18 @@ fn is_secret(text: &str) -> bool {
         && AccountId::from_str(account).is_ok()
         && has_suffix
         && all_of(name, b"/_+=.@-")
+}
+
+fn is_parameter_prefix(text: &str) -> bool {
+    let Some(path) = text.strip_prefix('/') else { return false };
+    // Two levels come after it, of fifteen that a name may have.
+    let levels = path.split('/').count();
+    let first = path.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    text.len() <= 512
+        && levels <= 13
+        && path.split('/').all(|level| !level.is_empty() && all_of(level, b".-_"))
+        && !first.starts_with("aws")
+        && !first.starts_with("ssm")
 }
 
 fn is_partition(text: &str) -> bool {
@@ -212,6 +233,28 @@ mod tests {
             assert!(good.parse::<ReportPrefix>().is_ok(), "{good}");
         }
         refuses::<ReportPrefix>(&["scans", "/scans/", "*/", "a?/", "${aws:a}/", "a b/"]);
+    }
+
+    #[test]
+    fn parameters_are_under_a_folder_of_the_account() {
+        for good in ["/agentless-scanner/image", "/a", "/a.b/c_d-e"] {
+            assert!(good.parse::<ParameterPrefix>().is_ok(), "{good}");
+        }
+        refuses::<ParameterPrefix>(&[
+            "",
+            "/",
+            "a",
+            "/a/",
+            "//a",
+            "/a//b",
+            "/*",
+            "/a?",
+            "/${aws:userid}",
+            "/aws/service",
+            "/SSM/a",
+            "/a b",
+            "/a/a/a/a/a/a/a/a/a/a/a/a/a/a",
+        ]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Why a policy contains what it contains.
 
-use crate::{PolicyDocument, Statement, actions};
+use crate::{PolicyDocument, Statement, actions, pipeline};
 
 /// One action in one statement of a policy.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,10 @@ impl PolicyDocument {
             let mut table = actions::ALL.iter().chain(actions::SERVICE);
             table
                 .find(|entry| entry.name == action && entry.grants.iter().any(|(grant, _)| grant.sid == sid))
+                .or_else(|| {
+                    let grant = pipeline::GRANTS.iter().find(|grant| grant.sid == sid)?;
+                    grant.actions.iter().find(|entry| entry.name == action)
+                })
                 .map(|entry| entry.reason)
         };
         self.statements()

@@ -92,6 +92,8 @@ pub(crate) enum ConditionKey {
 #[derive(Debug)]
 pub(crate) enum ConditionValue {
     Text(&'static str),
+    /// One of these.
+    AnyOf(&'static [&'static str]),
     /// Anything that begins so.
     Prefix(&'static str),
     /// The policy's regions.
@@ -104,6 +106,8 @@ pub(crate) enum ConditionValue {
     ViaServiceOfReports(&'static str),
     /// The key of reports.
     ReportKey,
+    /// EC2, as IAM names services.
+    Ec2,
 }
 
 /// Every grant, in the order in which policies list them.

@@ -16,8 +16,13 @@ pub const TARGET: &str = "DatadogAgentlessScannerTarget";
 /// The volume or the snapshot that it shows: by it a snapshot is found whose id never arrived.
 pub const ORIGIN: &str = "DatadogAgentlessScannerOrigin";
 
-/// The time (RFC 3339, UTC) after which any scanner of the account may delete the resource.
+/// The time (RFC 3339, UTC) after which any scanner of the account may delete the resource; of an image, after which it is
+/// not to be published any more.
 pub const EXPIRES_AT: &str = "DatadogAgentlessScannerExpiresAt";
+
+/// On a machine image and its snapshots, and on everything that exists while it is built, with the value [`TRUE`]: by it the
+/// pipeline's role is restricted to what the pipeline made.
+pub const IMAGE: &str = "DatadogAgentlessScannerImage";
 
 /// On a machine image: the version of the scanner in it. By this tag the image is known as one of the scanner's.
 pub const IMAGE_VERSION: &str = "DatadogAgentlessScannerVersion";
@@ -27,6 +32,15 @@ pub const IMAGE_COMMIT: &str = "DatadogAgentlessScannerCommit";
 
 /// On a machine image: the image that it was built from.
 pub const IMAGE_SOURCE: &str = "DatadogAgentlessScannerSourceImage";
+
+/// On a machine image: the name of that one.
+pub const IMAGE_SOURCE_NAME: &str = "DatadogAgentlessScannerSourceImageName";
+
+/// On a machine image: when it was built (RFC 3339, UTC).
+pub const IMAGE_BUILT_AT: &str = "DatadogAgentlessScannerBuiltAt";
+
+/// On a machine image: the SHA-256 of the scanner's program in it.
+pub const IMAGE_BINARY: &str = "DatadogAgentlessScannerBinarySha256";
 
 /// What every tag key that a scanner may set begins with.
 pub const PREFIX: &str = SCANNER;

@@ -539,6 +539,12 @@ fn help_is_that_of_the_golden_files() {
         ("status", &["status", "--help"]),
         ("cleanup", &["cleanup", "--help"]),
         ("permissions", &["permissions", "--help"]),
+        ("image", &["image", "--help"]),
+        ("image-publish", &["image", "publish", "--help"]),
+        ("image-promote", &["image", "promote", "--help"]),
+        ("image-rollback", &["image", "rollback", "--help"]),
+        ("image-status", &["image", "status", "--help"]),
+        ("image-prune", &["image", "prune", "--help"]),
         ("config", &["config", "--help"]),
         ("config-check", &["config", "check", "--help"]),
     ] {

@@ -344,6 +344,6 @@ pub(super) fn tags_of(tags: &[types::Tag]) -> Tags {
         .collect()
 }
 
-fn time_of(time: &aws_smithy_types::DateTime) -> Option<OffsetDateTime> {
+pub(super) fn time_of(time: &aws_smithy_types::DateTime) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(time.secs()).ok()
 }

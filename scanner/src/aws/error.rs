@@ -23,6 +23,20 @@ pub enum AwsError {
         /// What AWS said.
         detail: String,
     },
+    /// The credentials of the pipeline that runs a verb for images do not allow the action.
+    #[error(
+        "{call} is not allowed ({detail}): the policy of the pipeline's role must contain it for this resource, as \
+         `agentless-scanner permissions --image-pipeline` prints it; what changes or deletes something covers only what \
+         carries the tag {}={}",
+        scanner_policy::tags::IMAGE,
+        scanner_policy::tags::TRUE
+    )]
+    DeniedToPipeline {
+        /// The missing action.
+        call: &'static str,
+        /// What AWS said.
+        detail: String,
+    },
     /// The key with which something is encrypted cannot be used.
     #[error(
         "{call} cannot use the KMS key ({detail}): the role's policy must contain {permission} for the key, the key's own \

@@ -23,6 +23,7 @@ pub mod inventory;
 mod lambda;
 mod lifecycle;
 mod metadata;
+mod pipeline;
 mod rate;
 mod reports;
 mod role;
@@ -53,6 +54,10 @@ pub use http::{AuthoritiesError, Http};
 pub use lambda::{Code, Function, Lambda, Package};
 pub use lifecycle::{Hook, Lifecycle, Outcome, ScalingGroup};
 pub use metadata::{Identity, Metadata, MetadataError, TargetState};
+pub use pipeline::{
+    BY_PARAMETER, Group, GroupInstance, IMAGE_DATA_TYPE, ImageAws, ImageCloud, ImageSnapshot, MachineImage,
+    Parameter, Refresh, Started, TemplateRef, TemplateVersion,
+};
 pub use rate::{Pace, Rates};
 pub use reports::Bucket;
 pub use secrets::Secrets;

@@ -6,6 +6,7 @@ mod cleanup;
 mod config;
 mod confine;
 mod discover;
+mod image;
 mod inspect;
 mod list;
 mod log;
@@ -51,6 +52,7 @@ enum Verb {
     Cleanup(cleanup::Cleanup),
     Config(config::Config),
     Permissions(permissions::Permissions),
+    Image(image::Image),
 }
 
 /// How the program ends. The numbers are part of its interface.
@@ -100,6 +102,7 @@ pub fn main(catalogue: &Catalogue) -> ExitCode {
         Verb::Permissions(permissions) => permissions.run(),
         Verb::Cleanup(cleanup) => cleanup.run(),
         Verb::Config(config) => config.run(),
+        Verb::Image(image) => image.run(),
         Verb::Run(run) => run.run(&log, catalogue),
     };
     exit.unwrap_or_else(|error| {

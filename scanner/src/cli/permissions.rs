@@ -5,18 +5,19 @@ use std::io;
 
 use clap::Args;
 use scanner_policy::{
-    AccountId, BucketName, DelegateScope, Feature, KmsKeyArn, PolicyDocument, Region, ReportPrefix,
-    ReportStore, RoleArn, ScalingGroupName, SecretArn, ServiceAccess,
+    AccountId, BucketName, DelegateScope, Feature, KmsKeyArn, ParameterPrefix, PipelineScope, PolicyDocument,
+    Region, ReportPrefix, ReportStore, RoleArn, ScalingGroupName, SecretArn, ServiceAccess,
 };
 
+use super::image::DEFAULT_PREFIX;
 use super::{Exit, unless_closed, write_stdout};
 use crate::aws::{Connection, Home, Http};
 use crate::output::table;
 
 /// Print the policy of the role that a scanner needs: what it sends to AWS, and nothing else.
 ///
-/// The policy is that of the scanner's own role, on its instance, or with --delegate that of the role in another account. What
-/// is not given is not in it.
+/// The policy is that of the scanner's own role, on its instance, or with --delegate that of the role in another account, or with
+/// --image-pipeline that of who builds and retires scanner images. What is not given is not in it.
 #[derive(Debug, Args)]
 pub(super) struct Permissions {
     /// What is scanned: hosts, images, functions.
@@ -34,12 +35,39 @@ pub(super) struct Permissions {
     /// The regions that are scanned; in the first of them is the scanner. Without them, that of the environment.
     #[arg(long, value_name = "REGION", value_delimiter = ',')]
     regions: Vec<Region>,
-    /// The KMS keys of encrypted volumes. Without them, every key of the account.
+    /// The KMS keys of encrypted volumes. Without them, every key of the account; for the pipeline's role, none but AWS's own.
     #[arg(long, value_name = "ARN", value_delimiter = ',')]
     volume_kms_keys: Vec<KmsKeyArn>,
     /// Why each action is in the policy, in place of the policy.
     #[arg(long)]
     explain: bool,
+    /// The role of the pipeline that builds scanner images and runs the verbs `image`, not a scanner's.
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "features", "no_features", "incremental", "delegate", "delegate_roles", "secrets", "secret_kms_keys", "group", "bucket"
+        ],
+        help_heading = "The role of the pipeline for images"
+    )]
+    image_pipeline: bool,
+    /// What the names of the parameters begin with that point to images.
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        default_value = DEFAULT_PREFIX,
+        requires = "image_pipeline",
+        help_heading = "The role of the pipeline for images"
+    )]
+    parameter_prefix: ParameterPrefix,
+    /// The roles of the instances that the pipeline starts: to build on by Session Manager, and to try an image.
+    #[arg(
+        long,
+        value_name = "ARN",
+        value_delimiter = ',',
+        requires = "image_pipeline",
+        help_heading = "The role of the pipeline for images"
+    )]
+    instance_roles: Vec<RoleArn>,
     /// The role in an account that is scanned, not the scanner's own.
     #[arg(long, conflicts_with_all = ["delegate_roles", "secrets", "secret_kms_keys", "group", "bucket"])]
     delegate: bool,
@@ -106,6 +134,16 @@ impl Permissions {
     }
 
     fn policy(self, account: AccountId, regions: Vec<Region>) -> Result<PolicyDocument, Box<dyn Error>> {
+        if self.image_pipeline {
+            let scope = PipelineScope {
+                regions,
+                account,
+                kms_keys: self.volume_kms_keys,
+                parameters: self.parameter_prefix,
+                instance_roles: self.instance_roles,
+            };
+            return Ok(PolicyDocument::for_image_pipeline(&scope)?);
+        }
         let home = regions.first().cloned();
         let scope = DelegateScope { regions, account, kms_keys: self.volume_kms_keys };
         let mut features = if self.no_features { Vec::new() } else { self.features };
@@ -210,6 +248,20 @@ mod tests {
     }
 
     #[test]
+    fn the_pipelines_role_is_no_scanners() {
+        let pipeline = policy(&["--image-pipeline", "--parameter-prefix", "/images"]);
+        for present in ["ec2:DeregisterImage", "ssm:PutParameter", "ec2:RunInstances"] {
+            assert!(pipeline.actions().contains(&present), "{present}");
+        }
+        assert!(pipeline.to_json().contains("parameter/images/arm64/current"));
+        for absent in ["ec2:CreateSnapshot", "ebs:GetSnapshotBlock", "iam:PassRole"] {
+            assert!(!pipeline.actions().contains(&absent), "{absent}");
+        }
+        let with_role = policy(&["--image-pipeline", "--instance-roles", "arn:aws:iam::111122223333:role/a"]);
+        assert!(with_role.actions().contains(&"iam:PassRole"));
+    }
+
+    #[test]
     fn both_forms_name_every_action() {
         let policy = policy(&["--features", "functions"]);
         let (mut json, mut table) = (Vec::new(), Vec::new());
@@ -230,6 +282,8 @@ mod tests {
         for wrong in [
             &["--features", "everything"][..],
             &["--delegate", "--group", "x"],
+            &["--image-pipeline", "--group", "x"],
+            &["--parameter-prefix", "/a"],
             &["--prefix", "a/"],
             &["--delegate-roles", "role"],
             &["--secret-kms-keys", "arn:aws:kms:eu-central-1:111122223333:key/a"],

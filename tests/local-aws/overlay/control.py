@@ -44,7 +44,10 @@ class Application:
 
 
 HANDLERS = {
+    ("POST", "image-cooldown-over"): images.end_cooldown,
     ("POST", "image-dates"): images.set_dates,
+    ("POST", "image-launched"): images.set_launched,
+    ("POST", "image-state"): images.set_state,
     ("POST", "snapshot"): snapshots.look_up,
     ("POST", "snapshot-outcome"): snapshots.set_outcome,
     ("POST", "refresh-outcome"): instance_refresh.set_outcome,

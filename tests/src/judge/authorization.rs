@@ -45,6 +45,8 @@ pub struct Account {
     pub snapshots: BTreeMap<String, Disk>,
     /// The tags of its functions, by ARN.
     pub functions: BTreeMap<String, BTreeMap<String, String>>,
+    /// The tags of its machine images, by id.
+    pub images: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// What AWS knows of a volume or a snapshot.
@@ -91,10 +93,16 @@ pub fn authorizations(call: &Call, account: &Account) -> Result<Vec<Authorizatio
         | "ec2:DescribeInstances"
         | "ec2:DescribeVolumes"
         | "ec2:DescribeSnapshots"
+        | "ec2:DescribeLaunchTemplateVersions"
+        | "autoscaling:DescribeAutoScalingGroups"
+        | "autoscaling:DescribeInstanceRefreshes"
         | "lambda:ListFunctions" => Ok(vec![checks.on_anything()]),
         "ec2:CopySnapshot" => checks.copy_snapshot(),
         "ec2:CreateSnapshot" => checks.create_snapshot(),
         "ec2:DeleteSnapshot" => Ok(vec![checks.on_snapshot("SnapshotId")?.1]),
+        "ec2:DeregisterImage" | "ec2:DisableImageDeregistrationProtection" => Ok(vec![checks.on_image()?]),
+        "ssm:GetParameters" => checks.on_parameters("Names"),
+        "ssm:PutParameter" => checks.put_parameter(),
         "ebs:ListSnapshotBlocks" => Ok(vec![checks.on_snapshot("snapshotId")?.1]),
         "ebs:GetSnapshotBlock" => checks.get_snapshot_block(),
         "lambda:GetFunction" | "lambda:ListAliases" => Ok(vec![checks.on_function("FunctionName")?]),
@@ -136,6 +144,38 @@ impl Checks<'_> {
             .ok_or_else(|| self.unknown(&format!("there was never a snapshot {id}")))?;
         let check = self.check(&self.call.permission(), self.snapshot_arn(id), resource_tags(&snapshot.tags));
         Ok((snapshot, check))
+    }
+
+    fn on_image(&self) -> Result<Authorization, Unknown> {
+        let id = self.parameter("ImageId")?;
+        let tags = self.account.images.get(id);
+        let tags = tags.ok_or_else(|| self.unknown(&format!("there was never an image {id}")))?;
+        let arn = format!("arn:aws:ec2:{}::image/{id}", self.call.region);
+        Ok(self.check(&self.call.permission(), arn, resource_tags(tags)))
+    }
+
+    /// Against each parameter that is named.
+    fn on_parameters(&self, list: &str) -> Result<Vec<Authorization>, Unknown> {
+        let names = (1..).map_while(|number| self.call.parameters.get(&format!("{list}.{number}")));
+        let checks: Vec<_> =
+            names.map(|name| self.check(&self.call.permission(), self.parameter_arn(name), [])).collect();
+        if checks.is_empty() { Err(self.unknown("it names no parameter")) } else { Ok(checks) }
+    }
+
+    /// Systems Manager looks an image up with the caller's permission ("Native parameter support for Amazon Machine Image IDs").
+    fn put_parameter(&self) -> Result<Vec<Authorization>, Unknown> {
+        let arn = self.parameter_arn(self.parameter("Name")?);
+        let mut checks = vec![self.check("ssm:PutParameter", arn, [])];
+        if self.call.parameters.get("DataType").is_some_and(|name| name == "aws:ec2:image") {
+            let anything = format!("arn:aws:ec2:{}:{}:*", self.call.region, self.account.id);
+            checks.push(self.check("ec2:DescribeImages", anything, []));
+        }
+        Ok(checks)
+    }
+
+    fn parameter_arn(&self, name: &str) -> String {
+        let slash = if name.starts_with('/') { "" } else { "/" };
+        format!("arn:aws:ssm:{}:{}:parameter{slash}{name}", self.call.region, self.account.id)
     }
 
     /// Against the function with its tags, and with its qualifier where one is asked for.

@@ -46,15 +46,15 @@ pub enum LintError {
 
 /// Everything that it finds wrong with a policy document but what is known to be right:
 ///
-/// - `ec2:CreateSnapshot` in two statements, one for the volume and one for the snapshot, as AWS documents it ("Example
-///   policies to work with snapshots"): it looks for both resource types in each statement;
+/// - an action in several statements, one for each resource type that AWS checks, as AWS documents it ("Example policies to
+///   work with snapshots", "… to launch instances"): it looks for all resource types in each statement;
 /// - `ecr:ResourceTag` on actions on a repository: its own table has the key for repositories, but it looks only among the
 ///   keys of the action.
 pub fn lint(policy: &str) -> Result<Vec<Finding>, LintError> {
     let mut findings = findings(policy)?;
     findings.retain(|finding| {
-        let is_split =
-            finding.issue == "RESOURCE_MISMATCH" && finding.detail.contains("\"ec2:CreateSnapshot\"");
+        let is_split = finding.issue == "RESOURCE_MISMATCH"
+            && SPLIT.iter().any(|action| finding.detail.contains(&format!("\"ec2:{action}\"")));
         let is_repository = finding.issue == "UNKNOWN_CONDITION_FOR_ACTION"
             && finding.detail.contains("ecr:ResourceTag/")
             && finding.detail.contains("for action ecr:");
@@ -62,6 +62,9 @@ pub fn lint(policy: &str) -> Result<Vec<Finding>, LintError> {
     });
     Ok(findings)
 }
+
+/// What policies allow in several statements, each for other resource types.
+const SPLIT: [&str; 4] = ["CreateImage", "CreateSecurityGroup", "CreateSnapshot", "RunInstances"];
 
 /// Everything that it finds wrong.
 pub fn findings(policy: &str) -> Result<Vec<Finding>, LintError> {

@@ -334,6 +334,39 @@ impl LocalAws {
         self.proxy.moto.control("image-dates", &request).await
     }
 
+    /// Let an instance have been started from an image last at `launched` (`2026-01-31T12:00:00.000Z`).
+    ///
+    /// # Errors
+    /// When moto cannot be reached or has no such image.
+    pub async fn set_image_launched(&self, image: &str, launched: &str) -> Result<(), MotoError> {
+        let (account, region) = (ACCOUNT, self.options.region);
+        let request = serde_json::json!({
+            "account": account, "region": region, "image": image, "launched": launched,
+        });
+        self.proxy.moto.control("image-launched", &request).await
+    }
+
+    /// Let an image be in a state, such as `disabled`.
+    ///
+    /// # Errors
+    /// When moto cannot be reached or has no such image.
+    pub async fn set_image_state(&self, image: &str, state: &str) -> Result<(), MotoError> {
+        let (account, region) = (ACCOUNT, self.options.region);
+        let request =
+            serde_json::json!({"account": account, "region": region, "image": image, "state": state});
+        self.proxy.moto.control("image-state", &request).await
+    }
+
+    /// Let 24 hours have passed since the protection of an image was taken away.
+    ///
+    /// # Errors
+    /// When moto cannot be reached or has no such image.
+    pub async fn end_image_cooldown(&self, image: &str) -> Result<(), MotoError> {
+        let (account, region) = (ACCOUNT, self.options.region);
+        let request = serde_json::json!({"account": account, "region": region, "image": image});
+        self.proxy.moto.control("image-cooldown-over", &request).await
+    }
+
     /// Whether instance refreshes that end from now on fail: they then roll back, or end as `Failed` without rollback.
     ///
     /// # Errors

@@ -9,16 +9,25 @@ use crate::aws::{AwsError, Image, LaunchTemplate, LaunchTemplates, Tags, Templat
 
 impl LaunchTemplates for FakeAws {
     async fn image(&self, _region: &Region, id: &str) -> Result<Option<Image>, AwsError> {
-        drop(self.call("ec2:DescribeImages")?);
+        let is_gone = self.call("ec2:DescribeImages")?.gone_images.contains(id);
         let root_volume_size = if id == "ami-large" { Some(100) } else { None };
         let architecture = if id == "ami-intel" { "x86_64" } else { "arm64" };
-        let state = if id == "ami-pending" { "pending" } else { "available" };
+        let state = match id {
+            "ami-pending" => "pending",
+            "ami-disabled" => "disabled",
+            _ => "available",
+        };
+        let deprecation_time = match id {
+            "ami-deprecated" => Some("2025-01-01T00:00:00.000Z".to_owned()),
+            _ => Some("2099-01-01T00:00:00.000Z".to_owned()),
+        };
         let root_device_name = if id == "ami-device" { "/dev/xvda" } else { "/dev/sda1" };
-        Ok((id != "ami-gone").then(|| Image {
+        Ok((id != "ami-gone" && !is_gone).then(|| Image {
             root_device_name: root_device_name.to_owned(),
             root_volume_size,
             architecture: Some(architecture.to_owned()),
             state: Some(state.to_owned()),
+            deprecation_time,
         }))
     }
 

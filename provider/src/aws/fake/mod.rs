@@ -60,6 +60,8 @@ pub(crate) struct World {
     pub(crate) networks: FakeNetworks,
     pub(crate) secrets: BTreeMap<String, FakeSecret>,
     pub(crate) images: Vec<MachineImage>,
+    /// The images that were deregistered.
+    pub(crate) gone_images: BTreeSet<String>,
     /// What images were last looked for.
     pub(crate) image_query: Option<ImageQuery>,
     /// For how many more looks a deleted Auto Scaling group is still listed.

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 
 use scanner_policy::Region;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::schema::Model;
 use super::{Scanner, settings};
-use crate::aws::{AwsError, Image, Kind, LaunchTemplates};
+use crate::aws::{AwsError, Image, Kind, LaunchTemplates, TemplateRef};
 use crate::sdk::{Context, Diagnostic, Path, Value};
 
 impl<A: LaunchTemplates> Scanner<A> {
@@ -32,6 +34,57 @@ impl<A: LaunchTemplates> Scanner<A> {
         };
         fits(image_id, &image, architectures?.as_ref(), plan, argument)?;
         Ok(image)
+    }
+
+    /// Warns where the group goes on launching an image that is no longer there: instances that run do so until they are
+    /// replaced, and then there are none. Whatever keeps this from being found out is no reason to refuse a plan.
+    pub(super) async fn watch_image(&self, ctx: &Context, region: &Region, prior: &Model) {
+        let warn = |summary: String, detail: String, argument| {
+            ctx.report(Diagnostic::warning(summary, detail).at(argument));
+        };
+        let name = prior.name.as_str().unwrap_or_default();
+        let effect = format!(
+            "Scanner {name:?} cannot replace its instances, which end within a day. Instances that run go on until then."
+        );
+        let (image_id, argument) = match (prior.image_id.as_str(), prior.image_parameter.as_str()) {
+            (Some(id), _) => (id.to_owned(), "image_id"),
+            (None, Some(parameter)) => {
+                let template = TemplateRef {
+                    id: prior.launch_template_id.clone().unwrap_or_default(),
+                    version: prior.launch_template_version.clone().unwrap_or_default(),
+                };
+                let todo = "Publish an image, so that the parameter has its id, or name one by image_id.";
+                match self.aws.resolved_image(region, &template).await {
+                    Ok(Some(id)) if id.starts_with("ami-") => (id, "image_parameter"),
+                    Ok(_) => {
+                        let summary = format!("The parameter {parameter} names no image");
+                        return warn(summary, format!("{effect} {todo}"), "image_parameter");
+                    }
+                    Err(error) if matches!(error.kind(), Kind::Invalid | Kind::NotFound) => {
+                        let summary = format!("The parameter {parameter} could not be read");
+                        let detail = format!("EC2 says: {}\n\n{effect} {todo}", error.message());
+                        return warn(summary, detail, "image_parameter");
+                    }
+                    Err(_) => return,
+                }
+            }
+            (None, None) => return,
+        };
+        let todo = "Apply with an image that is there: `agentless-scanner image status` lists them.";
+        match self.aws.image(region, &image_id).await {
+            Ok(None) => warn(
+                format!("The image {image_id} is gone"),
+                format!("There is none of that id in {region}. {effect} {todo}"),
+                argument,
+            ),
+            Ok(Some(image)) => {
+                if let Some(state) = image.state.filter(|state| state != "available") {
+                    let summary = format!("The image {image_id} is {state}");
+                    warn(summary, format!("{effect} {todo}"), argument);
+                }
+            }
+            Err(_) => {}
+        }
     }
 
     /// The architectures of the instance type. `None` where they are not known: then nothing is checked against them.
@@ -74,7 +127,8 @@ fn fits(
     argument: &'static str,
 ) -> Result<(), Diagnostic> {
     if let Some(state) = image.state.as_deref().filter(|state| *state != "available") {
-        let detail = format!("It is {state}. Wait until it is available, or choose another one.");
+        let todo = if state == "disabled" { "Enable it" } else { "Wait until it is available" };
+        let detail = format!("It is {state}. {todo}, or choose another one.");
         return Err(Diagnostic::error(format!("Image {image_id} is not available"), detail).at(argument));
     }
     if let (Some(built_for), Some(offered)) = (&image.architecture, architectures)
@@ -100,6 +154,22 @@ fn fits(
         );
     }
     Ok(())
+}
+
+/// Warns of an image that its owner no longer wants to be used. EC2 launches it all the same.
+pub(super) fn tell_deprecation(ctx: &Context, image_id: &str, image: &Image) {
+    let time = image.deprecation_time.as_deref();
+    let is_past = |time: &&str| {
+        OffsetDateTime::parse(time, &Rfc3339).is_ok_and(|date| date <= OffsetDateTime::now_utc())
+    };
+    if let Some(time) = time.filter(is_past) {
+        let detail = format!(
+            "It has been deprecated since {time}, so it lacks the fixes of images that came after it. Instances start from it \
+             all the same, until its owner disables or deregisters it. Choose a newer one."
+        );
+        let summary = format!("Image {image_id} is deprecated");
+        ctx.report(Diagnostic::warning(summary, detail).at("image_id"));
+    }
 }
 
 /// What is wrong with a configuration beyond single attributes.
