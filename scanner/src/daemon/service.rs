@@ -14,11 +14,12 @@ use agentless_service::board::{self, Board, Severity};
 use agentless_service::delivery::{Clock, Delivery};
 use agentless_service::queue::{Cause, Job, Order, Queue, Refused};
 use agentless_service::report::{Outcome, Report};
-use agentless_service::schedule::{LOOK_BACK, Schedule, Watermark};
+use agentless_service::schedule::{LOOK_BACK, Part, Schedule, Watermark, look_back};
 use agentless_service::span;
-use agentless_service::target::{Kind, Place, Target};
+use agentless_service::target::{Place, Target};
 use futures_util::{StreamExt, stream};
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -53,11 +54,13 @@ pub struct Service<W> {
     /// The scans that run.
     pub running: Running,
     /// When things are done; read again whenever it counts.
-    pub times: tokio::sync::watch::Receiver<Times>,
+    pub times: watch::Receiver<Times>,
     /// Where the heartbeat is.
     pub state_directory: PathBuf,
     /// The time of the day.
     pub clock: Clock,
+    /// When the schedule began, and up to when everything that is due everywhere is queued.
+    pub scheduled: watch::Sender<Option<(Instant, OffsetDateTime)>>,
     /// Ends the loops that begin something.
     pub stop: CancellationToken,
 }
@@ -161,16 +164,17 @@ impl<W: World> Service<W> {
     pub async fn schedule(&self) {
         let interval = self.times.borrow().scan_interval;
         let mut watermark = Watermark::open(&self.state_directory, interval, self.now());
-        let start = watermark.window(self.now()).from;
         // At once: a crash before the first survey must not move the time from which on everything is looked for.
-        if let Err(error) = watermark.advance(start) {
+        if let Err(error) = watermark.keep(self.now()) {
             self.board.problem("heartbeat", Severity::Warning, &crate::chain(&error), self.now());
         }
+        let begin = Instant::now();
+        self.scheduled.send_replace(Some((begin, look_back(self.now(), interval))));
         // Up to when each kind of targets of each place was queued: one that cannot be surveyed yet misses nothing by it, also
-        // when the service is started again, since the heartbeat waits for it.
-        let mut covered: BTreeMap<(Place, Kind), OffsetDateTime> = BTreeMap::new();
+        // when the service is started again, since its heartbeat waits for it.
+        let mut covered: BTreeMap<Part, OffsetDateTime> = BTreeMap::new();
         // The slots of what is queued and not yet scanned, by target: the queue does not survive a crash.
-        let mut outstanding: BTreeMap<String, OffsetDateTime> = BTreeMap::new();
+        let mut outstanding: BTreeMap<String, (Part, OffsetDateTime)> = BTreeMap::new();
         let mut seen = self.now();
         loop {
             self.board.beat();
@@ -178,35 +182,38 @@ impl<W: World> Service<W> {
             let now = self.now();
             if now + TICK * 2 < seen {
                 tracing::warn!(before = %seen, %now, "the clock was set back");
-                let window = watermark.window(now);
                 for at in covered.values_mut() {
-                    *at = (*at).min(window.from);
+                    *at = (*at).min(look_back(now, schedule.interval()));
                 }
             }
             seen = now;
             let places = self.inventory.places();
             covered.retain(|(place, _), _| places.contains(place));
-            for (place, kind) in places.iter().flat_map(|place| KINDS.map(|kind| (place, kind))) {
-                let up_to = covered.entry((place.clone(), kind)).or_insert(start);
-                if !self.inventory.is_surveyed(place, kind) {
+            for part in places.iter().flat_map(|place| KINDS.map(|kind| (place.clone(), kind))) {
+                let up_to = covered.entry(part.clone()).or_insert_with(|| watermark.since(&part, now));
+                let (place, kind) = &part;
+                if !self.inventory.is_surveyed(place, *kind) {
                     continue;
                 }
                 let from = (*up_to).min(now);
-                for target in self.inventory.due(place, kind, schedule, (from, now)) {
+                for target in self.inventory.due(place, *kind, schedule, (from, now)) {
                     let (arn, slot) = (target.arn.clone(), schedule.slot(&target.arn, now));
                     self.push(target).await;
-                    outstanding.entry(arn).or_insert(slot);
+                    outstanding.entry(arn).or_insert_with(|| (part.clone(), slot));
                 }
-                *up_to = now;
+                *up_to = (*up_to).max(now);
+            }
+            if let Some(up_to) = covered.values().min() {
+                self.scheduled.send_replace(Some((begin, *up_to)));
             }
             outstanding.retain(|arn, _| self.queue.holds(arn));
             // Asked after the queue: what a queue that was closed does not hold is not scanned.
             if self.stop.is_cancelled() {
                 return;
             }
-            let undone = outstanding.values().min().map(|slot| *slot - Duration::from_secs(1));
-            if let Some(up_to) = covered.values().copied().chain(undone).min() {
-                match watermark.advance(up_to) {
+            // Before it is known what is scanned at all, nothing is done.
+            if !places.is_empty() {
+                match watermark.advance(now, behind(&covered, outstanding.values())) {
                     Ok(()) => self.board.solved("heartbeat"),
                     Err(error) => {
                         self.board.problem("heartbeat", Severity::Warning, &crate::chain(&error), now);
@@ -385,10 +392,28 @@ impl<W: World> Service<W> {
         is_done
     }
 
-    /// Takes no more work, lets what runs go on for `grace`, then cancels it, and sends what can be sent. Whoever comes next
-    /// finds what is handed back due.
-    pub async fn drain(&self, grace: Duration, next: Next) {
+    /// Takes no more work, lets what is left go on for as long as `next` allows, then cancels it, and sends what can be sent.
+    /// Whoever comes next finds what is handed back due.
+    pub async fn drain(&self, next: Next) {
+        tokio::select! {
+            () = self.wind_up(next) => {}
+            () = self.beat() => {}
+        }
+    }
+
+    /// Shows that the service is alive, after the schedule has ended. Never returns.
+    async fn beat(&self) {
+        loop {
+            self.board.beat();
+            sleep(TICK).await;
+        }
+    }
+
+    async fn wind_up(&self, next: Next) {
         self.board.phase(board::Phase::Draining);
+        if next == Next::FreshDisk {
+            self.catch_up().await;
+        }
         self.stop.cancel();
         let handed = match next {
             Next::SameDisk => {
@@ -398,6 +423,7 @@ impl<W: World> Service<W> {
             Next::FreshDisk => self.hand_back(),
         };
         tracing::info!(handed, "no more is taken on; what the next scanner finds due is handed back");
+        let grace = next.grace(self.times.borrow().scan_interval);
         if tokio::time::timeout(grace, self.queue.idle()).await.is_err() {
             tracing::warn!("scans still run: they are cancelled, and what they made is deleted");
             self.queue.close();
@@ -407,12 +433,26 @@ impl<W: World> Service<W> {
                 tracing::error!("scans did not end: the journal knows what they may have left");
             }
         }
-        let left = self.delivery.flush(FLUSH).await;
+        let left = self.delivery.flush(next.flush()).await;
         for (sink, count) in left {
             tracing::warn!(sink, count, "reports are not sent yet; they stay in the spool");
         }
         self.board.phase(board::Phase::Stopping);
         self.queue.close();
+    }
+
+    /// Waits until everything is queued that was due before a successor looks: one that is replaced soon after its start may not
+    /// even have surveyed what there is. A place that could not be surveyed for long is not waited for.
+    async fn catch_up(&self) {
+        let is_behind = || {
+            let scheduled = *self.scheduled.borrow();
+            scheduled.is_some_and(|(begin, up_to)| {
+                begin.elapsed() < HOPELESS && self.now() - up_to > LOOK_BACK / 2
+            })
+        };
+        while is_behind() {
+            sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// Hands back what a scanner without this disk finds due, which looks back from its own start; returns how much. The rest
@@ -426,6 +466,20 @@ impl<W: World> Service<W> {
     }
 }
 
+/// Up to when each part is done: as far as it was queued, and not as far as the first slot of what is not scanned yet.
+fn behind<'a>(
+    covered: &BTreeMap<Part, OffsetDateTime>,
+    outstanding: impl Iterator<Item = &'a (Part, OffsetDateTime)>,
+) -> BTreeMap<Part, OffsetDateTime> {
+    let mut done = covered.clone();
+    for (part, slot) in outstanding {
+        if let Some(at) = done.get_mut(part) {
+            *at = (*at).min(*slot - Duration::from_secs(1));
+        }
+    }
+    done
+}
+
 /// Who comes after a service that ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Next {
@@ -435,7 +489,36 @@ pub enum Next {
     FreshDisk,
 }
 
+impl Next {
+    /// How long what is left may go on.
+    ///
+    /// Where the disk is lost, nobody else knows of what waited for longer than a successor looks back: it is scanned here to
+    /// the last, which ends as nothing is added, and at the latest when all of it is due anew.
+    fn grace(self, interval: Duration) -> Duration {
+        match self {
+            Self::SameDisk => STOPPED,
+            Self::FreshDisk => interval.min(REPLACED),
+        }
+    }
+
+    /// How long the sinks have for what waits. Where the disk is lost, what they do not take is lost with it.
+    fn flush(self) -> Duration {
+        match self {
+            Self::SameDisk => FLUSH,
+            Self::FreshDisk => FLUSH_ALL,
+        }
+    }
+}
+
+/// How long scans that run may go on when the service is stopped by hand.
+const STOPPED: Duration = Duration::from_mins(1);
+/// How long they may at most when its instance is replaced: half of what a lifecycle hook can be kept waiting.
+const REPLACED: Duration = Duration::from_hours(24);
+/// A place that could not be surveyed for so long after the start is not waited for.
+const HOPELESS: Duration = Duration::from_hours(2);
 /// How long cancelled scans have for deleting what they made.
 const CLEANUP: Duration = Duration::from_mins(3);
-/// How long the sinks have for what waits.
+/// How long the sinks have for what waits, on a disk that stays.
 const FLUSH: Duration = Duration::from_mins(1);
+/// How long they have where the disk is lost.
+const FLUSH_ALL: Duration = Duration::from_hours(1);
