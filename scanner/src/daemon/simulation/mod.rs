@@ -11,6 +11,7 @@ mod aws;
 mod chaos;
 mod instance;
 mod ledger;
+mod month;
 mod sink;
 mod world;
 
