@@ -31,9 +31,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::cloud::{Cloud, places};
 use super::control::Orders;
+use super::ending::Next;
 use super::inventory::Inventory;
 use super::running::Running;
-use super::service::{Next, Service, Times};
+use super::service::{Service, Times};
 use super::sinks::{SinkError, sinks};
 use super::tasks::{self, Admission, TaskError};
 use super::{figures, life};

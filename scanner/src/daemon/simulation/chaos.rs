@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::aws::Account;
 use super::instance::{Disk, INTERVAL, Instance};
 use super::ledger::{Ledger, Loss};
-use crate::daemon::service::Next;
+use crate::daemon::ending::Next;
 
 /// The scanners that run side by side.
 const LINES: [&str; 2] = ["one", "two"];

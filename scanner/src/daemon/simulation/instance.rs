@@ -20,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use super::aws::Account;
 use super::sink::Recorder;
 use super::world::Simulated;
+use crate::daemon::ending::Next;
 use crate::daemon::inventory::Inventory;
 use crate::daemon::running::Running;
-use crate::daemon::service::{Next, Service, Times};
+use crate::daemon::service::{Service, Times};
 
 /// How often a target is scanned.
 pub(super) const INTERVAL: Duration = Duration::from_hours(12);

@@ -14,8 +14,8 @@ use super::super::ledger::Loss;
 use super::LINE;
 use super::group::{Group, Id, Launched};
 use crate::aws::{AwsError, Hook, Lifecycle, Outcome, TargetState};
+use crate::daemon::ending::Next;
 use crate::daemon::life::{self, Fate};
-use crate::daemon::service::Next;
 
 /// What an image is like.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

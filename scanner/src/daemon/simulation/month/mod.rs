@@ -95,12 +95,12 @@ async fn run(seed: u64, days: u32) -> (String, Vec<String>) {
         group.close();
         (account.now() - SLACK, account.overdue(SWEPT))
     };
-    let ((end, mut violations), seen) = tokio::join!(story, watch(&fleet, &images));
+    let ((end, mut violations), watched) = tokio::join!(story, watch(&fleet, &images));
 
     violations.extend(account.left().into_iter().map(|(id, tags)| format!("{id} is left: {tags:?}")));
     let (tally, broken) = ledger.close(&[LINE], Schedule::new(INTERVAL), (begin, end));
     violations.extend(broken);
-    violations.extend(seen.violations(&images));
+    violations.extend(watched.violations(&images));
     let launches = group.launches();
     let in_a_day = launches_in_a_day(&launches);
     if in_a_day > LAUNCHES {
@@ -120,7 +120,7 @@ async fn run(seed: u64, days: u32) -> (String, Vec<String>) {
         launches.len(),
         group.aged(),
         fleet.failed(),
-        seen.longest_gap,
+        watched.longest_gap,
     );
     (summary, violations)
 }
