@@ -159,9 +159,10 @@ impl Marks {
         let at = time(lines.next()?)?;
         let mut behind = BTreeMap::new();
         for line in lines.take(MOST) {
-            match part(line) {
-                Some((part, time)) => _ = behind.insert(part, time),
-                None => tracing::warn!(line, "a line of the heartbeat is not understood"),
+            if let Some((part, time)) = part(line) {
+                behind.insert(part, time);
+            } else {
+                tracing::warn!(line, "a line of the heartbeat is not understood");
             }
         }
         Some(Self { at, behind })
