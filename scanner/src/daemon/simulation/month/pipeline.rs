@@ -67,14 +67,20 @@ pub(super) async fn deliver(fleet: &Fleet, images: &Images, days: u32, mut rando
             Quality::Good
         };
         let version = images.publish(quality);
-        while !group.is_settled() || !group.has_capacity() || !group.start_refresh(version) {
-            sleep(LOOK).await;
-        }
-        let is_success = loop {
-            match group.refreshed() {
-                Some(is_success) => break is_success,
-                None => sleep(LOOK).await,
+        let refresh = async {
+            while !group.is_settled() || !group.has_capacity() || !group.start_refresh(version) {
+                sleep(LOOK).await;
             }
+            loop {
+                match group.refreshed() {
+                    Some(is_success) => break is_success,
+                    None => sleep(LOOK).await,
+                }
+            }
+        };
+        let Ok(is_success) = tokio::time::timeout(DAY, refresh).await else {
+            ledger.violation(format!("the refresh to image {version}, {quality:?}, does not end"));
+            return;
         };
         if is_success != (quality == Quality::Good) {
             ledger.violation(format!("image {version} is {quality:?}; its refresh succeeded: {is_success}"));
