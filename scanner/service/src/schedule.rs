@@ -2,7 +2,7 @@
 //!
 //! Nothing is drawn and nothing is remembered: every instance of the scanner, now and later, finds the same slots, so that a
 //! fresh one needs no state to know what is due, and load is spread over the interval as hashes are. The one thing on disk is
-//! the [`Watermark`], the time up to which everything due was queued; what was due while no instance ran is found from it.
+//! the [`Watermark`], the time up to which everything due was done; what was due while no instance ran is found from it.
 
 mod watermark;
 
@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use crate::target::Target;
 
-pub use watermark::{LOOK_BACK, Watermark, WatermarkError, Window};
+pub use watermark::{LOOK_BACK, Part, Watermark, WatermarkError, look_back};
 
 /// The slots of all targets, for one interval.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

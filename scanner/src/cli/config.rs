@@ -45,6 +45,11 @@ impl Given {
     pub(super) fn load(&self) -> Result<Settings, Mistakes> {
         Settings::load_here(self.config.as_deref(), &self.sets)
     }
+
+    /// What of it is understood, whatever is wrong with the rest.
+    pub(super) fn understood(&self) -> Settings {
+        Settings::understood_here(self.config.as_deref(), &self.sets)
+    }
 }
 
 impl Config {

@@ -40,7 +40,35 @@ struct NoDirectory {
 
 impl Run {
     pub(super) fn run(self, log: &Started, catalogue: &Catalogue) -> Result<Exit, Box<dyn Error>> {
-        let settings = self.given.load()?;
+        let settings = match self.given.load() {
+            Ok(settings) => settings,
+            Err(mistakes) => {
+                abandon(&self.given.understood());
+                return Err(mistakes.into());
+            }
+        };
+        let start = match self.prepare(settings.clone(), log, catalogue) {
+            Ok(start) => start,
+            Err(error) => {
+                abandon(&settings);
+                return Err(error);
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let result = runtime.block_on(run::run(start));
+        // A thread that still reads a cancelled target is not waited for.
+        runtime.shutdown_background();
+        result?;
+        Ok(Exit::Complete)
+    }
+
+    /// Makes what the service starts with, and gives up what it does not need.
+    fn prepare(
+        self,
+        settings: Settings,
+        log: &Started,
+        catalogue: &Catalogue,
+    ) -> Result<Start, Box<dyn Error>> {
         settings.require_sinks()?;
         log.set_level(super::log::level(settings.log_level));
         let mode = settings.sandbox.map_or(Mode::Required, sandbox_mode);
@@ -54,7 +82,7 @@ impl Run {
         protect(&settings, directories, mode)?;
         let sandbox = Sandbox { program: Program::own()?, mode, limits: settings.limits.clone() };
         let (given, log) = (self.given, log.clone());
-        let start = Start {
+        Ok(Start {
             settings,
             reread: Box::new(move || {
                 let settings = given.load()?;
@@ -64,13 +92,15 @@ impl Run {
             socket,
             sandbox,
             catalogue: catalogue.clone(),
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let result = runtime.block_on(run::run(start));
-        // A thread that still reads a cancelled target is not waited for.
-        runtime.shutdown_background();
-        result?;
-        Ok(Exit::Complete)
+        })
+    }
+}
+
+/// The service cannot start: an instance that waits to be admitted into its group is given up, rather than waited for.
+fn abandon(settings: &Settings) {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run::abandon(settings)),
+        Err(error) => tracing::warn!(%error, "the launch hook was not answered"),
     }
 }
 

@@ -1,11 +1,12 @@
 //! The service: `agentless-scanner run`.
 //!
-//! [`service`] says what is done again and again, whoever answers; [`cloud`] is AWS as that needs it. [`run`] makes all parts of
-//! the configuration and joins them. What knows nothing of AWS is in the crate `agentless_service`.
+//! [`service`] says what is done again and again, whoever answers, and [`ending`] how that ends; [`cloud`] is AWS as it needs it.
+//! [`run`] makes all parts of the configuration and joins them. What knows nothing of AWS is in the crate `agentless_service`.
 
 pub mod cloud;
 pub mod control;
 pub mod discovery;
+pub mod ending;
 mod figures;
 pub mod inventory;
 pub mod life;

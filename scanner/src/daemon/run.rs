@@ -31,9 +31,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::cloud::{Cloud, places};
 use super::control::Orders;
+use super::ending::Next;
 use super::inventory::Inventory;
 use super::running::Running;
-use super::service::{Next, Service, Times};
+use super::service::{Service, Times};
 use super::sinks::{SinkError, sinks};
 use super::tasks::{self, Admission, TaskError};
 use super::{figures, life};
@@ -128,8 +129,8 @@ pub enum RunError {
     },
 }
 
-/// How long scans that run may go on when the service is stopped by hand.
-const STOPPED: Duration = Duration::from_mins(1);
+/// How much more time systemd is asked for, again and again, while the service ends.
+const ENDING: Duration = Duration::from_mins(15);
 /// How long the snapshots that were kept may take to be deleted when the instance is replaced.
 const FORGET: Duration = Duration::from_mins(3);
 /// How often the figures of requests are shown anew.
@@ -145,15 +146,28 @@ pub async fn run(start: Start) -> Result<(), RunError> {
     match Parts::new(start, home, instance.as_ref()).await {
         Ok(parts) => Box::pin(parts.run(signals, notifier, instance)).await,
         Err(error) => {
-            // An instance that cannot do its work is never admitted into its group.
-            if let Some((instance, hook)) =
-                instance.as_ref().and_then(|instance| Some((instance, instance.launch.as_ref()?)))
-                && let Err(failed) = life::complete(&instance.group, hook, Outcome::Abandon).await
-            {
-                tracing::warn!(error = crate::chain(&failed), "the launch hook was not answered");
+            if let Some(instance) = &instance {
+                instance.abandon().await;
             }
             Err(error)
         }
+    }
+}
+
+/// Tells the group to give this instance up, as the service cannot even start on it: where the configuration says that it waits
+/// for that, and who it is can be found out.
+pub async fn abandon(settings: &Settings) {
+    if settings.lifecycle.as_ref().is_none_or(|lifecycle| lifecycle.launch_hook.is_none()) {
+        return;
+    }
+    let instance = async {
+        let home = Arc::new(connect(settings).await?);
+        Instance::find(settings, &home).await
+    };
+    match instance.await {
+        Ok(Some(instance)) => instance.abandon().await,
+        Ok(None) => {}
+        Err(error) => tracing::warn!(error = crate::chain(&error), "the launch hook was not answered"),
     }
 }
 
@@ -197,6 +211,15 @@ impl Instance {
             launch: lifecycle.launch_hook.clone().map(Hook),
             termination: lifecycle.termination_hook.clone().map(Hook),
         }))
+    }
+
+    /// An instance that cannot do its work is never admitted into its group.
+    async fn abandon(&self) {
+        if let Some(hook) = &self.launch
+            && let Err(error) = life::complete(&self.group, hook, Outcome::Abandon).await
+        {
+            tracing::warn!(error = crate::chain(&error), "the launch hook was not answered");
+        }
     }
 }
 
@@ -294,6 +317,7 @@ impl Parts {
             times: times_receiver,
             state_directory,
             clock,
+            scheduled: watch::Sender::default(),
             stop: CancellationToken::new(),
         });
         let server = socket.map(|socket| {
@@ -370,14 +394,9 @@ impl Parts {
                 Told::Reload => self.reload(&notifier).await,
             }
         };
-        // In a group the hook can be asked to wait for as long as a scan may take.
-        let (grace, next) = if is_replaced {
-            (self.settings.borrow().scan_timeout, Next::FreshDisk)
-        } else {
-            (STOPPED, Next::SameDisk)
-        };
+        // In a group the hook can be asked to wait until everything is done.
+        let next = if is_replaced { Next::FreshDisk } else { Next::SameDisk };
         tracing::info!(is_replaced, "the service ends");
-        notifier.stopping(grace + Duration::from_mins(5));
         let waiting = CancellationToken::new();
         let hook = instance.as_ref().and_then(|instance| Some((instance, instance.termination.as_ref()?)));
         let keep = async {
@@ -388,9 +407,15 @@ impl Parts {
                 _ => {}
             }
         };
+        let extend = async {
+            notifier.stopping(ENDING);
+            while waiting.run_until_cancelled(sleep(ENDING / 3)).await.is_some() {
+                notifier.stopping(ENDING);
+            }
+        };
         let drain = async {
             tokio::select! {
-                () = service.drain(grace, next) => {}
+                () = service.drain(next) => {}
                 () = signals.end() => tracing::warn!("told to end again: the journal knows what may be left"),
             }
             if is_replaced && tokio::time::timeout(FORGET, forget_kept(&service)).await.is_err() {
@@ -398,7 +423,7 @@ impl Parts {
             }
             waiting.cancel();
         };
-        tokio::join!(keep, drain);
+        tokio::join!(keep, extend, drain);
         if let Some((instance, hook)) = hook.filter(|_| is_replaced)
             && let Err(error) = life::complete(&instance.group, hook, Outcome::Continue).await
         {

@@ -14,11 +14,12 @@ use agentless_service::board::{self, Board, Severity};
 use agentless_service::delivery::{Clock, Delivery};
 use agentless_service::queue::{Cause, Job, Order, Queue, Refused};
 use agentless_service::report::{Outcome, Report};
-use agentless_service::schedule::{LOOK_BACK, Schedule, Watermark};
+use agentless_service::schedule::{Part, Schedule, Watermark, look_back};
 use agentless_service::span;
-use agentless_service::target::{Kind, Place, Target};
+use agentless_service::target::{Place, Target};
 use futures_util::{StreamExt, stream};
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -53,17 +54,19 @@ pub struct Service<W> {
     /// The scans that run.
     pub running: Running,
     /// When things are done; read again whenever it counts.
-    pub times: tokio::sync::watch::Receiver<Times>,
+    pub times: watch::Receiver<Times>,
     /// Where the heartbeat is.
     pub state_directory: PathBuf,
     /// The time of the day.
     pub clock: Clock,
+    /// When the schedule began, and up to when everything that is due everywhere is queued.
+    pub scheduled: watch::Sender<Option<(Instant, OffsetDateTime)>>,
     /// Ends the loops that begin something.
     pub stop: CancellationToken,
 }
 
 /// How often it is looked what is due.
-const TICK: Duration = Duration::from_secs(30);
+pub(super) const TICK: Duration = Duration::from_secs(30);
 /// How often places are swept.
 const SWEEP: Duration = Duration::from_hours(1);
 /// Places that are looked at at a time.
@@ -74,7 +77,7 @@ const RETRY: Duration = Duration::from_mins(2);
 const KEEP: Duration = Duration::from_secs(30);
 
 impl<W: World> Service<W> {
-    fn now(&self) -> OffsetDateTime {
+    pub(super) fn now(&self) -> OffsetDateTime {
         self.clock.now()
     }
 
@@ -161,16 +164,17 @@ impl<W: World> Service<W> {
     pub async fn schedule(&self) {
         let interval = self.times.borrow().scan_interval;
         let mut watermark = Watermark::open(&self.state_directory, interval, self.now());
-        let start = watermark.window(self.now()).from;
         // At once: a crash before the first survey must not move the time from which on everything is looked for.
-        if let Err(error) = watermark.advance(start) {
+        if let Err(error) = watermark.keep(self.now()) {
             self.board.problem("heartbeat", Severity::Warning, &crate::chain(&error), self.now());
         }
+        let begin = Instant::now();
+        self.scheduled.send_replace(Some((begin, look_back(self.now(), interval))));
         // Up to when each kind of targets of each place was queued: one that cannot be surveyed yet misses nothing by it, also
-        // when the service is started again, since the heartbeat waits for it.
-        let mut covered: BTreeMap<(Place, Kind), OffsetDateTime> = BTreeMap::new();
+        // when the service is started again, since its heartbeat waits for it.
+        let mut covered: BTreeMap<Part, OffsetDateTime> = BTreeMap::new();
         // The slots of what is queued and not yet scanned, by target: the queue does not survive a crash.
-        let mut outstanding: BTreeMap<String, OffsetDateTime> = BTreeMap::new();
+        let mut outstanding: BTreeMap<String, (Part, OffsetDateTime)> = BTreeMap::new();
         let mut seen = self.now();
         loop {
             self.board.beat();
@@ -178,35 +182,38 @@ impl<W: World> Service<W> {
             let now = self.now();
             if now + TICK * 2 < seen {
                 tracing::warn!(before = %seen, %now, "the clock was set back");
-                let window = watermark.window(now);
                 for at in covered.values_mut() {
-                    *at = (*at).min(window.from);
+                    *at = (*at).min(look_back(now, schedule.interval()));
                 }
             }
             seen = now;
             let places = self.inventory.places();
             covered.retain(|(place, _), _| places.contains(place));
-            for (place, kind) in places.iter().flat_map(|place| KINDS.map(|kind| (place, kind))) {
-                let up_to = covered.entry((place.clone(), kind)).or_insert(start);
-                if !self.inventory.is_surveyed(place, kind) {
+            for part in places.iter().flat_map(|place| KINDS.map(|kind| (place.clone(), kind))) {
+                let up_to = covered.entry(part.clone()).or_insert_with(|| watermark.since(&part, now));
+                let (place, kind) = &part;
+                if !self.inventory.is_surveyed(place, *kind) {
                     continue;
                 }
                 let from = (*up_to).min(now);
-                for target in self.inventory.due(place, kind, schedule, (from, now)) {
+                for target in self.inventory.due(place, *kind, schedule, (from, now)) {
                     let (arn, slot) = (target.arn.clone(), schedule.slot(&target.arn, now));
                     self.push(target).await;
-                    outstanding.entry(arn).or_insert(slot);
+                    outstanding.entry(arn).or_insert_with(|| (part.clone(), slot));
                 }
-                *up_to = now;
+                *up_to = (*up_to).max(now);
+            }
+            if let Some(up_to) = covered.values().min() {
+                self.scheduled.send_replace(Some((begin, *up_to)));
             }
             outstanding.retain(|arn, _| self.queue.holds(arn));
             // Asked after the queue: what a queue that was closed does not hold is not scanned.
             if self.stop.is_cancelled() {
                 return;
             }
-            let undone = outstanding.values().min().map(|slot| *slot - Duration::from_secs(1));
-            if let Some(up_to) = covered.values().copied().chain(undone).min() {
-                match watermark.advance(up_to) {
+            // Before it is known what is scanned at all, nothing is done.
+            if !places.is_empty() {
+                match watermark.advance(now, behind(&covered, outstanding.values())) {
                     Ok(()) => self.board.solved("heartbeat"),
                     Err(error) => {
                         self.board.problem("heartbeat", Severity::Warning, &crate::chain(&error), now);
@@ -384,58 +391,18 @@ impl<W: World> Service<W> {
         self.board.swept(sweep);
         is_done
     }
-
-    /// Takes no more work, lets what runs go on for `grace`, then cancels it, and sends what can be sent. Whoever comes next
-    /// finds what is handed back due.
-    pub async fn drain(&self, grace: Duration, next: Next) {
-        self.board.phase(board::Phase::Draining);
-        self.stop.cancel();
-        let handed = match next {
-            Next::SameDisk => {
-                self.queue.close();
-                self.queue.drain().len()
-            }
-            Next::FreshDisk => self.hand_back(),
-        };
-        tracing::info!(handed, "no more is taken on; what the next scanner finds due is handed back");
-        if tokio::time::timeout(grace, self.queue.idle()).await.is_err() {
-            tracing::warn!("scans still run: they are cancelled, and what they made is deleted");
-            self.queue.close();
-            self.queue.drain();
-            self.queue.cancel_running();
-            if tokio::time::timeout(CLEANUP, self.queue.idle()).await.is_err() {
-                tracing::error!("scans did not end: the journal knows what they may have left");
-            }
-        }
-        let left = self.delivery.flush(FLUSH).await;
-        for (sink, count) in left {
-            tracing::warn!(sink, count, "reports are not sent yet; they stay in the spool");
-        }
-        self.board.phase(board::Phase::Stopping);
-        self.queue.close();
-    }
-
-    /// Hands back what a scanner without this disk finds due, which looks back from its own start; returns how much. The rest
-    /// is scanned here.
-    fn hand_back(&self) -> usize {
-        let (schedule, now) = (Schedule::new(self.times.borrow().scan_interval), self.now());
-        let is_found = |order: &Order| {
-            order.cause == Cause::Schedule && schedule.slot(&order.target.arn, now) > now - LOOK_BACK / 2
-        };
-        self.queue.hand_back(is_found).len()
-    }
 }
 
-/// Who comes after a service that ends.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Next {
-    /// The same service, started again: the heartbeat says what is due.
-    SameDisk,
-    /// Another instance, which knows nothing of this one. It has started, or will within half of the time that it looks back.
-    FreshDisk,
+/// Up to when each part is done: as far as it was queued, and not as far as the first slot of what is not scanned yet.
+fn behind<'a>(
+    covered: &BTreeMap<Part, OffsetDateTime>,
+    outstanding: impl Iterator<Item = &'a (Part, OffsetDateTime)>,
+) -> BTreeMap<Part, OffsetDateTime> {
+    let mut done = covered.clone();
+    for (part, slot) in outstanding {
+        if let Some(at) = done.get_mut(part) {
+            *at = (*at).min(*slot - Duration::from_secs(1));
+        }
+    }
+    done
 }
-
-/// How long cancelled scans have for deleting what they made.
-const CLEANUP: Duration = Duration::from_mins(3);
-/// How long the sinks have for what waits.
-const FLUSH: Duration = Duration::from_mins(1);

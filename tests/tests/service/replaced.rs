@@ -52,3 +52,19 @@ async fn an_instance_that_cannot_do_its_work_is_not_admitted() {
     assert!(finished.stderr.contains("secretsmanager:GetSecretValue"), "{}", finished.stderr);
     assert_eq!(scene.told(), ["launched ABANDON"]);
 }
+
+#[tokio::test]
+async fn an_instance_whose_configuration_is_not_understood_is_not_admitted_either() {
+    let scene = Scene::new("eu-south-1").await;
+    let metadata = scene.metadata().await;
+    let machine = Machine::instance(&scene.aws, &metadata).unwrap();
+    let unknown = format!("{LIFECYCLE}scan_intervall_hours: 12\n");
+    for (keys, code, reason) in [(LIFECYCLE, 2, "sinks: there is none"), (&unknown, 2, "scan_interval")] {
+        machine.configure(keys).unwrap();
+        let told = scene.told().len();
+        let finished = machine.start().await.unwrap().wait().await.unwrap();
+        assert_eq!(finished.code, Some(code), "{}", finished.stderr);
+        assert!(finished.stderr.contains(reason), "{}", finished.stderr);
+        assert_eq!(scene.told()[told..], ["launched ABANDON"]);
+    }
+}

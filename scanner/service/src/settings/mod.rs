@@ -48,6 +48,25 @@ impl Settings {
         env: impl Iterator<Item = (String, String)>,
         sets: &[String],
     ) -> Result<Self, Mistakes> {
+        unless_mistaken(Self::understood(path, env, sets))
+    }
+
+    /// As [`load`](Self::load), with the environment of this process.
+    pub fn load_here(path: Option<&Path>, sets: &[String]) -> Result<Self, Mistakes> {
+        Self::load(path, variables(), sets)
+    }
+
+    /// What of the configuration is understood, with the environment of this process, whatever else is wrong with it. Nothing is
+    /// scanned with it; it says whom to tell that the scanner cannot start.
+    pub fn understood_here(path: Option<&Path>, sets: &[String]) -> Self {
+        Self::understood(path, variables(), sets).0
+    }
+
+    fn understood(
+        path: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+        sets: &[String],
+    ) -> (Self, Mistakes) {
         let env: Vec<_> = env.collect();
         let named = env.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
         let path = match (path, named) {
@@ -66,28 +85,21 @@ impl Settings {
                         mistake::shown(&path.to_string_lossy())
                     )
                 });
-                Err(mistakes)
+                (Self::default(), mistakes)
             }
         }
     }
 
-    /// As [`load`](Self::load), with the environment of this process.
-    pub fn load_here(path: Option<&Path>, sets: &[String]) -> Result<Self, Mistakes> {
-        let env = std::env::vars_os();
-        let env = env.map(|(name, value)| (name.to_string_lossy().into(), value.to_string_lossy().into()));
-        Self::load(path, env, sets)
-    }
-
     /// Reads a configuration from its text.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Mistakes> {
-        Self::read(Some((file, text)), std::iter::empty(), &[])
+        unless_mistaken(Self::read(Some((file, text)), std::iter::empty(), &[]))
     }
 
     fn read(
         file: Option<(&Path, &str)>,
         env: impl Iterator<Item = (String, String)>,
         sets: &[String],
-    ) -> Result<Self, Mistakes> {
+    ) -> (Self, Mistakes) {
         let (mut given, mut mistakes) = (Given::default(), Mistakes::default());
         if let Some((file, text)) = file {
             let file: Arc<Path> = Arc::from(file);
@@ -102,7 +114,7 @@ impl Settings {
         given.derive();
         let settings = Self::from_values(&Values(&given), print::effective(&given));
         agree::check(&settings, &Values(&given), &mut mistakes);
-        if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
+        (settings, mistakes)
     }
 
     /// The complete configuration that is in effect, in YAML, with where each value comes from; without secrets.
@@ -122,6 +134,15 @@ impl Settings {
         });
         Err(mistakes)
     }
+}
+
+fn unless_mistaken((settings, mistakes): (Settings, Mistakes)) -> Result<Settings, Mistakes> {
+    if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
+}
+
+/// The environment of this process.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into(), value.to_string_lossy().into()))
 }
 
 /// The defaults.

@@ -14,7 +14,7 @@ fn parse(text: &str) -> Result<Settings, Vec<String>> {
 fn given(text: &str, env: &[(&str, &str)], sets: &[&str]) -> Result<Settings, Vec<String>> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let sets: Vec<_> = sets.iter().map(|&set| set.to_owned()).collect();
-    let read = Settings::read(Some((Path::new("config.yaml"), text)), env, &sets);
+    let read = unless_mistaken(Settings::read(Some((Path::new("config.yaml"), text)), env, &sets));
     read.map_err(|mistakes| mistakes.to_string().lines().map(str::to_owned).collect())
 }
 
@@ -530,4 +530,17 @@ proptest! {
         prop_assert_eq!(&settings.include_tags, &tags);
         prop_assert_eq!(parse(settings.print()).unwrap(), settings);
     }
+}
+
+#[test]
+fn what_is_understood_stays_so_beside_mistakes() {
+    let understood = |text| Settings::read(Some((Path::new("c.yaml"), text)), std::iter::empty(), &[]);
+    let text = "lifecycle: {group: g, launch_hook: h}\nqueue: {workers: many}\nscan_intervall_hours: 1\n";
+    let (settings, mistakes) = understood(text);
+    assert!(!mistakes.is_empty());
+    let lifecycle = settings.lifecycle.unwrap();
+    assert_eq!((lifecycle.group.as_str(), lifecycle.launch_hook.as_deref()), ("g", Some("h")));
+    let (settings, mistakes) = understood("lifecycle: {group: [g");
+    assert!(!mistakes.is_empty());
+    assert_eq!(settings.lifecycle, None);
 }

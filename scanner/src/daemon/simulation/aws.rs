@@ -129,7 +129,7 @@ impl Account {
     pub(super) fn appear(&self, place: &Place, id: &str, volumes: usize) {
         let volumes = (0..volumes).map(|number| format!("vol-{number}-of-{id}")).collect();
         self.lock().hosts.insert((place.clone(), id.to_owned()), volumes);
-        self.ledger.appeared(arn(place, id), self.now());
+        self.ledger.appeared(arn(place, id), place.clone(), self.now());
     }
 
     pub(super) fn vanish(&self, place: &Place, id: &str) {

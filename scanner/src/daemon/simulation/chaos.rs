@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use agentless_service::schedule::Schedule;
 use scanner_policy::tags;
-use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::aws::Account;
-use super::instance::{DEADLINE, Disk, INTERVAL, Instance};
-use super::ledger::{Handover, Ledger};
-use crate::daemon::service::Next;
+use super::instance::{Disk, INTERVAL, Instance};
+use super::ledger::{Ledger, Loss};
+use crate::daemon::ending::Next;
 
 /// The scanners that run side by side.
 const LINES: [&str; 2] = ["one", "two"];
@@ -23,8 +22,6 @@ const TROUBLE: Duration = Duration::from_hours(72);
 const CALM: Duration = Duration::from_hours(8);
 /// So long before the end is the last slot that must be scanned.
 const SLACK: Duration = Duration::from_hours(2);
-/// The grace of a service that is stopped. One that is replaced has the time of a scan.
-const STOPPED: Duration = Duration::from_mins(1);
 /// From a snapshot's expiry until it must be gone, when nothing goes wrong and when things do.
 const SWEPT: Duration = Duration::from_mins(70);
 const SWEPT_IN_TROUBLE: Duration = Duration::from_hours(8);
@@ -51,11 +48,13 @@ pub(super) async fn run(seed: u64) -> (String, Vec<String>) {
         trouble(&account, random.fork(), percent, start + TROUBLE),
     );
     account.set_faults(0);
-    sleep_until(start + TROUBLE + CALM).await;
+    // Whoever was being replaced then had its time.
+    sleep(CALM).await;
 
     let mut violations = account.overdue(SWEPT);
     let ids = [one.id.clone(), two.id.clone()];
-    let (one, two) = tokio::join!(one.drain(DEADLINE, Next::FreshDisk), two.drain(DEADLINE, Next::FreshDisk));
+    let end = account.now() - SLACK;
+    let (one, two) = tokio::join!(one.drain(Next::FreshDisk), two.drain(Next::FreshDisk));
     for disk in [one, two] {
         let open = disk.journal().await.open_items();
         if !open.is_empty() {
@@ -66,7 +65,6 @@ pub(super) async fn run(seed: u64) -> (String, Vec<String>) {
         let is_of_drained = ids.contains(&tags[tags::SCANNER_ID]);
         violations.push(format!("{id} is left; of a scanner that drained: {is_of_drained}: {tags:?}"));
     }
-    let end = begin + TROUBLE + CALM - SLACK;
     let (tally, broken) = ledger.close(&LINES, Schedule::new(INTERVAL), (begin, end));
     violations.extend(broken);
     let (created, faults) = account.counts();
@@ -166,7 +164,9 @@ impl Line {
         let disk = instance.kill().await;
         sleep(self.minutes(1..90)).await;
         let successor = self.fresh().await;
-        self.hand_over(disk.done(started), &disk, &successor, false);
+        let done = Account::places().map(|place| (place.clone(), disk.done(&place, started))).into();
+        let lost = Loss { line: self.name, disk: disk.number, done, started: successor.started };
+        self.account.ledger.lost(lost);
         successor
     }
 
@@ -174,26 +174,24 @@ impl Line {
     async fn rotate(&mut self, instance: Instance) -> Instance {
         let successor = self.fresh().await;
         sleep(self.minutes(0..10)).await;
-        let started = instance.started;
-        let disk = instance.drain(DEADLINE, Next::FreshDisk).await;
-        self.hand_over(disk.done(started), &disk, &successor, true);
+        instance.drain(Next::FreshDisk).await;
         successor
     }
 
-    /// The successor comes when the instance is gone.
+    /// The successor comes when the instance was told to go.
     async fn replace(&mut self, instance: Instance) -> Instance {
-        let started = instance.started;
-        let disk = instance.drain(DEADLINE, Next::FreshDisk).await;
-        sleep(self.minutes(1..10)).await;
-        let successor = self.fresh().await;
-        self.hand_over(disk.done(started), &disk, &successor, true);
-        successor
+        let launch = self.minutes(1..10);
+        let successor = async {
+            sleep(launch).await;
+            self.fresh().await
+        };
+        tokio::join!(instance.drain(Next::FreshDisk), successor).1
     }
 
     /// The service is stopped, and started again on the same disk.
     async fn restart(&mut self, instance: Instance) -> Instance {
         let id = instance.id.clone();
-        let disk = instance.drain(STOPPED, Next::SameDisk).await;
+        let disk = instance.drain(Next::SameDisk).await;
         sleep(Duration::from_secs(2) + self.minutes(0..60)).await;
         Instance::start(&self.account, self.name, id, disk).await
     }
@@ -203,12 +201,6 @@ impl Line {
         let id = format!("{}/i-{}", self.name, self.instances);
         let number = self.random.u64(..);
         Instance::start(&self.account, self.name, id, Disk::new(number)).await
-    }
-
-    fn hand_over(&self, done: OffsetDateTime, lost: &Disk, successor: &Instance, is_orderly: bool) {
-        let handover = Handover { line: self.name, done, started: successor.started, is_orderly };
-        self.account.ledger.disk_lost(lost.number);
-        self.account.ledger.handed_over(handover);
     }
 
     fn minutes(&mut self, range: std::ops::Range<u64>) -> Duration {

@@ -9,6 +9,7 @@ use agentless_service::delivery::{Clock, Delivery, Options};
 use agentless_service::journal::{Journal, JournalError};
 use agentless_service::queue::{Bounds, Queue};
 use agentless_service::schedule::Watermark;
+use agentless_service::target::{Kind, Place};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -19,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use super::aws::Account;
 use super::sink::Recorder;
 use super::world::Simulated;
+use crate::daemon::ending::Next;
 use crate::daemon::inventory::Inventory;
 use crate::daemon::running::Running;
-use crate::daemon::service::{Next, Service, Times};
+use crate::daemon::service::{Service, Times};
 
 /// How often a target is scanned.
 pub(super) const INTERVAL: Duration = Duration::from_hours(12);
@@ -54,9 +56,9 @@ impl Disk {
         Arc::new(Self { number, folder })
     }
 
-    /// Up to where all was done, by the heartbeat of a service that was started then.
-    pub(super) fn done(&self, started: OffsetDateTime) -> OffsetDateTime {
-        Watermark::open(self.folder.path(), INTERVAL, started).at()
+    /// Up to where all was done in a place, by the heartbeat of a service that was started then.
+    pub(super) fn done(&self, place: &Place, started: OffsetDateTime) -> OffsetDateTime {
+        Watermark::open(self.folder.path(), INTERVAL, started).up_to(&(place.clone(), Kind::Instance))
     }
 
     /// What the journal holds.
@@ -113,6 +115,7 @@ impl Instance {
             times,
             state_directory: disk.folder.path().to_owned(),
             clock,
+            scheduled: watch::Sender::default(),
             stop: CancellationToken::new(),
         });
         let mut tasks = JoinSet::new();
@@ -143,8 +146,8 @@ impl Instance {
     }
 
     /// Ends as it is told to when it is replaced or stopped.
-    pub(super) async fn drain(self, grace: Duration, next: Next) -> Arc<Disk> {
-        self.service.drain(grace, next).await;
+    pub(super) async fn drain(self, next: Next) -> Arc<Disk> {
+        self.service.drain(next).await;
         self.kill().await
     }
 }

@@ -1,12 +1,13 @@
 //! What was promised, and what became of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use agentless_service::report::Report;
 use agentless_service::schedule::{LOOK_BACK, Schedule};
+use agentless_service::target::Place;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -24,8 +25,7 @@ pub(super) struct Ledger(Mutex<Book>);
 struct Book {
     targets: BTreeMap<String, Target>,
     reports: BTreeMap<Uuid, Record>,
-    handovers: Vec<Handover>,
-    lost_disks: BTreeSet<u64>,
+    losses: Vec<Loss>,
     violations: Vec<String>,
     /// What happened to the scanners, for whoever looks for a reason.
     events: Vec<(&'static str, OffsetDateTime, String)>,
@@ -33,6 +33,7 @@ struct Book {
 
 #[derive(Debug)]
 struct Target {
+    place: Place,
     appeared: OffsetDateTime,
     vanished: Option<OffsetDateTime>,
 }
@@ -50,17 +51,16 @@ struct Record {
     is_settled: bool,
 }
 
-/// One scanner took over from another one without its disk.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Handover {
-    /// The pair of scanners.
+/// An instance was gone with its disk, and another one took over.
+#[derive(Clone, Debug)]
+pub(super) struct Loss {
+    /// The scanners of which it was one.
     pub(super) line: &'static str,
-    /// Up to where all was done, by the heartbeat of the first.
-    pub(super) done: OffsetDateTime,
-    /// When the second was started.
+    pub(super) disk: u64,
+    /// Up to where all was done in each place, by the heartbeat on the disk.
+    pub(super) done: BTreeMap<Place, OffsetDateTime>,
+    /// When the successor was started.
     pub(super) started: OffsetDateTime,
-    /// Whether the first was told to go, and had time for it.
-    pub(super) is_orderly: bool,
 }
 
 /// What a run was made of.
@@ -69,26 +69,23 @@ pub(super) struct Tally {
     pub(super) slots: usize,
     /// Slots of which a lost disk had the report, or the knowledge that they were still due.
     pub(super) lost_slots: usize,
-    /// Slots that an orderly replacement handed back, and that were longer ago than the successor looks back.
-    pub(super) late_slots: usize,
     pub(super) reports: usize,
     pub(super) lost_with_disk: usize,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { slots, lost_slots, late_slots, reports, lost_with_disk } = self;
+        let Self { slots, lost_slots, reports, lost_with_disk } = self;
         write!(
             f,
-            "{slots} slots ({lost_slots} lost with a disk, {late_slots} handed back too late), {reports} reports \
-             ({lost_with_disk} lost with a disk)"
+            "{slots} slots ({lost_slots} lost with a disk), {reports} reports ({lost_with_disk} lost with a disk)"
         )
     }
 }
 
 impl Ledger {
-    pub(super) fn appeared(&self, arn: String, at: OffsetDateTime) {
-        self.lock().targets.insert(arn, Target { appeared: at, vanished: None });
+    pub(super) fn appeared(&self, arn: String, place: Place, at: OffsetDateTime) {
+        self.lock().targets.insert(arn, Target { place, appeared: at, vanished: None });
     }
 
     pub(super) fn vanished(&self, arn: &str, at: OffsetDateTime) {
@@ -116,12 +113,8 @@ impl Ledger {
         }
     }
 
-    pub(super) fn disk_lost(&self, disk: u64) {
-        self.lock().lost_disks.insert(disk);
-    }
-
-    pub(super) fn handed_over(&self, handover: Handover) {
-        self.lock().handovers.push(handover);
+    pub(super) fn lost(&self, loss: Loss) {
+        self.lock().losses.push(loss);
     }
 
     pub(super) fn event(&self, line: &'static str, at: OffsetDateTime, text: String) {
@@ -146,7 +139,7 @@ impl Ledger {
             if record.is_settled {
                 continue;
             }
-            if book.lost_disks.contains(&record.disk) {
+            if book.is_lost(record.disk) {
                 tally.lost_with_disk += 1;
             } else {
                 violations.push(format!("the report of {scan} was lost: {record:?}"));
@@ -159,9 +152,8 @@ impl Ledger {
                     tally.slots += 1;
                     if !book.is_served(line, arn, slot, schedule.interval()) {
                         let of = (*line, arn.as_str(), slot, schedule.interval());
-                        if let Some(is_orderly) = book.forgotten(of) {
-                            tally.late_slots += usize::from(is_orderly);
-                            tally.lost_slots += usize::from(!is_orderly);
+                        if book.is_forgotten(&target.place, of) {
+                            tally.lost_slots += 1;
                         } else {
                             let around = book.events_around(line, slot);
                             violations.push(format!("{line} did not report {arn} of {slot}: {around}"));
@@ -201,16 +193,20 @@ impl Book {
         self.reports_of(line, arn, slot, interval).any(|record| record.is_settled)
     }
 
+    fn is_lost(&self, disk: u64) -> bool {
+        self.losses.iter().any(|loss| loss.disk == disk)
+    }
+
     /// Whether a disk was lost, with the report, or with the knowledge that the target was still due for longer than a new
-    /// scanner looks back; and whether that was in an orderly replacement.
-    fn forgotten(&self, (line, arn, slot, interval): (&str, &str, OffsetDateTime, Duration)) -> Option<bool> {
-        let is_of = |handover: &&Handover| {
-            handover.line == line && slot > handover.done && slot <= handover.started - LOOK_BACK
-        };
+    /// scanner looks back.
+    fn is_forgotten(
+        &self,
+        place: &Place,
+        (line, arn, slot, interval): (&str, &str, OffsetDateTime, Duration),
+    ) -> bool {
+        let is_of =
+            |loss: &Loss| loss.line == line && slot > loss.done[place] && slot <= loss.started - LOOK_BACK;
         let mut reports = self.reports_of(line, arn, slot, interval);
-        if reports.any(|record| self.lost_disks.contains(&record.disk)) {
-            return Some(false);
-        }
-        self.handovers.iter().filter(is_of).map(|handover| handover.is_orderly).min()
+        reports.any(|record| self.is_lost(record.disk)) || self.losses.iter().any(is_of)
     }
 }

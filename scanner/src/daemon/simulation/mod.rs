@@ -11,13 +11,15 @@ mod aws;
 mod chaos;
 mod instance;
 mod ledger;
+mod month;
 mod sink;
 mod world;
 
 use std::env;
 
-/// So many runs where nobody asks for more.
-const RUNS: u64 = 2;
+/// So many runs where nobody asks for more. The second and the third once lost what an instance had not surveyed yet that was
+/// replaced soon after its start.
+const RUNS: u64 = 3;
 
 #[test]
 fn nothing_is_left_and_nothing_is_lost() {
