@@ -70,6 +70,8 @@ const SWEEP: Duration = Duration::from_hours(1);
 const PLACES_AT_ONCE: usize = 8;
 /// How soon a place that could not be reached is tried again.
 const RETRY: Duration = Duration::from_mins(2);
+/// How long it is shown that the clock was set back.
+const SHOWN: Duration = Duration::from_hours(1);
 /// How long a report is kept that no spool could take, before it is tried again.
 const KEEP: Duration = Duration::from_secs(30);
 
@@ -161,7 +163,13 @@ impl<W: World> Service<W> {
     pub async fn schedule(&self) {
         let interval = self.times.borrow().scan_interval;
         let mut watermark = Watermark::open(&self.state_directory, interval, self.now());
-        let start = watermark.window(self.now()).from;
+        let (heartbeat, begin) = (watermark.at(), self.now());
+        let start = watermark.window(begin).from;
+        let mut set_back = None;
+        if watermark.at() < heartbeat {
+            set_back = Some(begin);
+            self.show_set_back(heartbeat, begin);
+        }
         // At once: a crash before the first survey must not move the time from which on everything is looked for.
         if let Err(error) = watermark.advance(start) {
             self.board.problem("heartbeat", Severity::Warning, &crate::chain(&error), self.now());
@@ -178,12 +186,18 @@ impl<W: World> Service<W> {
             let now = self.now();
             if now + TICK * 2 < seen {
                 tracing::warn!(before = %seen, %now, "the clock was set back");
+                set_back = Some(now);
+                self.show_set_back(seen, now);
                 let window = watermark.window(now);
                 for at in covered.values_mut() {
                     *at = (*at).min(window.from);
                 }
             }
             seen = now;
+            if set_back.is_some_and(|at| now >= at + SHOWN) {
+                set_back = None;
+                self.board.solved("clock");
+            }
             let places = self.inventory.places();
             covered.retain(|(place, _), _| places.contains(place));
             for (place, kind) in places.iter().flat_map(|place| KINDS.map(|kind| (place, kind))) {
@@ -216,9 +230,20 @@ impl<W: World> Service<W> {
             self.show(schedule, now);
             tokio::select! {
                 () = sleep(TICK) => {}
+                // What is due is found by the survey, which takes longer than the first look.
+                () = self.inventory.grown() => {}
                 () = self.stop.cancelled() => return,
             }
         }
+    }
+
+    /// Shows that the clock was set back. Nothing has to be done about it here, but perhaps about the clock.
+    fn show_set_back(&self, before: OffsetDateTime, now: OffsetDateTime) {
+        let text = format!(
+            "the clock was set back from {before} to {now}: what was due in the last half an hour is queued again, and slots come \
+             so much later; see whether the time is synchronised"
+        );
+        self.board.problem("clock", Severity::Warning, &text, now);
     }
 
     /// Queues a target that is due; waits while the queue is full.

@@ -10,7 +10,7 @@ const LIFECYCLE: &str =
     "lifecycle: {group: workers, launch_hook: launched, termination_hook: to-be-terminated}\n";
 
 #[tokio::test]
-async fn a_replaced_instance_finishes_its_scans_and_lets_itself_go() {
+async fn promise_6_a_replaced_instance_finishes_its_scans_and_lets_itself_go() {
     let scene = Scene::new("eu-west-2").await;
     let metadata = scene.metadata().await;
     metadata.set_target_state("InService");
