@@ -22,7 +22,8 @@ async fn an_instance_and_a_volume_that_went_away_fail_alone_and_come_back() {
     let (service, ()) = service.until("all three are found", found).await.unwrap();
 
     ec2.terminate_instances().instance_ids(&deleted.instance_id).send().await.unwrap();
-    ec2.detach_volume().volume_id(&detached.volume_id).send().await.unwrap();
+    let detach = ec2.detach_volume().volume_id(&detached.volume_id).instance_id(&detached.instance_id);
+    detach.device("/dev/xvda").send().await.unwrap();
     let (service, last) = service.scan(&deleted.instance_id).await.unwrap();
     assert_eq!(last.outcome, Outcome::Failed, "{last:?}");
     assert!(last.reason.unwrap().contains("terminated"));

@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use crate::everything::{make_bucket, s3};
 use crate::scene::{LISTS, Scene, configure, image};
 
-const REGION: &str = "ap-northeast-1";
+const REGION: &str = "eu-central-2";
 const BUCKET: &str = "lists-of-the-killed";
 const EVERYWHERE: &str = "AGENTLESS_KILL_EVERYWHERE";
 /// Trials at a time: they wait more than they work.
@@ -164,8 +164,9 @@ impl Trial {
         }
         let open =
             Journal::open(&self.machine.path("state").join("journal")).map_err(|error| told(&error))?;
+        // What the killed scan had begun stays known for longer than it is there: EC2 shows some snapshots late.
         match (&open.open_items()[..], &self.intake.problems()[..]) {
-            ([], []) => Ok(was_reached),
+            ([] | [_], []) => Ok(was_reached),
             (open, problems) => Err(told(&format!("open: {open:?}, breaches: {problems:?}"))),
         }
     }

@@ -96,7 +96,7 @@ async fn promise_2_nothing_listens_but_the_status_interface_and_that_takes_a_tok
     let token = std::fs::read_to_string(run.join(TOKEN)).unwrap();
     std::fs::write(stranger.join(TOKEN), token.chars().rev().collect::<String>()).unwrap();
     let refused = Client::new(stranger).status().await.map(drop);
-    assert!(matches!(&refused, Err(ClientError::Refused { status: 401, .. })), "{refused:?}");
+    assert!(matches!(&refused, Err(ClientError::Refused { status: 403, .. })), "{refused:?}");
     assert_eq!(service.end().await.unwrap().code, Some(0));
 }
 
