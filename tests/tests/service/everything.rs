@@ -136,8 +136,8 @@ sinks:
             }),
         };
         let (own, other) = (scope(ACCOUNT), scope(OTHER));
-        let own = PolicyDocument::for_scanner_of_regions(&home, &own, Feature::ALL, &service);
-        let other = PolicyDocument::for_delegate(&other, Feature::ALL);
+        let own = PolicyDocument::for_scanner_of_regions(&home, &own, Feature::OF_ROLES, &service);
+        let other = PolicyDocument::for_delegate(&other, Feature::OF_ROLES);
         [own, other].map(|policy| Policy::from_json(&policy.expect("a policy").to_json()).expect("a policy"))
     }
 
