@@ -1,4 +1,5 @@
 //! Each promise of the design has a test that is named after it, and the table in `tests/README.md` knows which.
+#![expect(clippy::expect_used, reason = "helpers of tests, outside of #[test] functions")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -46,12 +47,12 @@ fn tests() -> Tests {
     let mut tests = Tests::new();
     let mut folders: Vec<PathBuf> = CODE.iter().map(|folder| workspace().join(folder)).collect();
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                for (number, name) in named(&std::fs::read_to_string(path).unwrap()) {
+                for (number, name) in named(&std::fs::read_to_string(path).expect("code")) {
                     assert!(tests.entry(number).or_default().insert(name.clone()), "{name} is there twice");
                 }
             }
@@ -72,7 +73,7 @@ fn named(code: &str) -> Vec<(u32, String)> {
 }
 
 fn read(path: &str) -> String {
-    std::fs::read_to_string(workspace().join(path)).unwrap()
+    std::fs::read_to_string(workspace().join(path)).expect("a document")
 }
 
 fn workspace() -> PathBuf {

@@ -14,6 +14,7 @@ use agentless_service::queue::{Bounds, Job, Queue};
 use agentless_service::report::{Outcome, Report};
 use agentless_service::sink::files::Files;
 use agentless_service::target::{Kind, Place, Target};
+use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::macros::datetime;
 use tokio::sync::watch;
@@ -156,6 +157,11 @@ impl Calm {
     }
 }
 
+/// A disk that forgets quickly: no test takes the power away.
+fn disk() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 fn place() -> Place {
     Place { account: "111122223333".to_owned(), region: "eu-central-1".to_owned() }
 }
@@ -168,7 +174,7 @@ fn target(number: usize) -> Target {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_back_is_shown_and_costs_nobody_more_than_that() {
-    let disk = tempfile::tempdir().unwrap();
+    let disk = disk();
     let machine = Machine::start(disk.path(), &Calm::new(), 0);
     sleep(INTERVAL + HOUR).await;
     assert!(machine.world.longest_gap() <= INTERVAL + HOUR, "{:?}", machine.world.longest_gap());
@@ -189,7 +195,7 @@ async fn a_clock_that_is_set_back_is_shown_and_costs_nobody_more_than_that() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_was_set_back_while_the_service_was_down_is_shown_and_nothing_waits_for_it() {
-    let (disk, world) = (tempfile::tempdir().unwrap(), Calm::new());
+    let (disk, world) = (disk(), Calm::new());
     // Three days in the future.
     let machine = Machine::start(disk.path(), &world, 3 * 24 * 3600);
     sleep(HOUR).await;
@@ -204,7 +210,7 @@ async fn a_clock_that_was_set_back_while_the_service_was_down_is_shown_and_nothi
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_leaps_ahead_has_everything_scanned_once() {
-    let disk = tempfile::tempdir().unwrap();
+    let disk = disk();
     let machine = Machine::start(disk.path(), &Calm::new(), 0);
     sleep(HOUR).await;
     let before = machine.world.scans();

@@ -82,11 +82,12 @@ async fn result(service: Service, target: &str) -> (Service, (Outcome, String)) 
     service.until(&format!("{target} has a result"), result).await.expect("a result")
 }
 
-/// Random bytes, with the magic number of ext4, where the root filesystem describes itself: 1024 bytes into its partition, which
+/// Random bytes around the magic number of ext4, where the root filesystem describes itself: 1024 bytes into its partition, which
 /// begins at 4 MiB.
 fn scramble_superblock(disk: &Path) {
-    let mut block: Vec<u8> = (0..1024_u32).map(|n| u8::try_from(n * 167 % 251).expect("a byte")).collect();
-    block[0x38..0x3A].copy_from_slice(&0xEF53_u16.to_le_bytes());
+    let block: Vec<u8> = (0..1024_u32).map(|n| u8::try_from(n * 167 % 251).expect("a byte")).collect();
     let file = File::options().write(true).open(disk).expect("the disk");
-    file.write_all_at(&block, (4 << 20) + 1024).expect("a block");
+    let at = (4 << 20) + 1024;
+    file.write_all_at(&block, at).expect("a block");
+    file.write_all_at(&0xEF53_u16.to_le_bytes(), at + 0x38).expect("a number");
 }

@@ -1,6 +1,7 @@
 //! What leaves the machine, and who can come in.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -109,9 +110,9 @@ fn write_into(disk: &Path, scratch: &Path, files: &[(&str, String)]) {
         let parents = Path::new(path).ancestors().skip(1).collect::<Vec<_>>();
         for parent in parents.iter().rev().filter(|parent| parent.parent().is_some()) {
             // One that is there already stays.
-            commands.push_str(&format!("mkdir {}\n", parent.display()));
+            writeln!(commands, "mkdir {}", parent.display()).expect("a text");
         }
-        commands.push_str(&format!("write {} {path}\n", source.display()));
+        writeln!(commands, "write {} {path}", source.display()).expect("a text");
     }
     let script = scratch.join("commands");
     std::fs::write(&script, commands).expect("a file");
