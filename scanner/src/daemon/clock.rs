@@ -146,7 +146,7 @@ impl Calm {
         let gap = |id: String| {
             let times = scanned.get(&id).cloned().unwrap_or_default();
             let all: Vec<_> = [Duration::ZERO].into_iter().chain(times).chain([now]).collect();
-            all.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+            all.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default()
         };
         (0..TARGETS).map(|number| gap(target(number).id)).max().unwrap_or_default()
     }

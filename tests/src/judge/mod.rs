@@ -137,16 +137,15 @@ impl Policy {
     /// The same policy with one action taken out of the statement at this place.
     fn without_grant(&self, place: usize, action: &str) -> Result<Self, JudgeError> {
         let kept = statements(&self.document).enumerate().filter_map(|(at, statement)| {
-            let mut statement = statement.clone();
-            if at == place {
-                let left: Vec<String> =
-                    names(&statement["Action"]).into_iter().filter(|name| name != action).collect();
-                if left.is_empty() {
-                    return None;
-                }
-                statement.as_object_mut()?.insert("Action".to_owned(), left.into());
+            if at != place {
+                return Some(statement.clone());
             }
-            Some(statement)
+            let left: Vec<String> =
+                names(&statement["Action"]).into_iter().filter(|name| name != action).collect();
+            let kept = !left.is_empty();
+            let mut statement = statement.clone();
+            statement.as_object_mut()?.insert("Action".to_owned(), left.into());
+            kept.then_some(statement)
         });
         let kept: Vec<Value> = kept.collect();
         let mut document = self.document.clone();

@@ -55,7 +55,7 @@ fn assert_confined(process: Pid) {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("its status");
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.map(str::trim).unwrap_or_else(|| panic!("no {name} in {status}"))
+        line.map_or_else(|| panic!("no {name} in {status}"), str::trim)
     };
     assert_eq!(field("Seccomp"), "2", "a filter of system calls");
     assert_eq!(field("NoNewPrivs"), "1");

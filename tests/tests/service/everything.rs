@@ -219,7 +219,7 @@ impl Others {
 
 #[tokio::test]
 async fn promise_3_everything_at_once_takes_exactly_the_permissions_of_the_policies() {
-    let everything = Everything::new().await;
+    let everything = Box::pin(Everything::new()).await;
     let (scene, intake) = (&everything.scene, Intake::start().await.unwrap());
     let metadata = scene.metadata().await;
     metadata.set_target_state("InService");

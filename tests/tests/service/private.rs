@@ -64,9 +64,12 @@ async fn promise_1_nothing_but_package_lists_leaves_the_account() {
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
 
     // The files with the secret were read, or the rest says nothing.
-    let list = only_list(&machine).unwrap().to_string();
-    assert!(list.contains("pkg:pypi/quiet@1.0") && list.contains("pkg:npm/quiet-too@2.0.0"), "{list}");
-    let mut left: Vec<String> = vec![list, finished.stderr];
+    let document = only_list(&machine).unwrap().to_string();
+    assert!(
+        document.contains("pkg:pypi/quiet@1.0") && document.contains("pkg:npm/quiet-too@2.0.0"),
+        "{document}"
+    );
+    let mut left: Vec<String> = vec![document, finished.stderr];
     left.extend(stored);
     left.extend(intake.received().iter().map(|request| format!("{:?} {}", request.headers, request.body)));
     let calls = scene.aws.calls();

@@ -150,14 +150,14 @@ async fn promise_7_a_partial_list_says_what_is_missing_and_why() {
 
     // The list itself says so, to whoever reads no more than that.
     let arrived = || async { only_list(&machine).filter(|_| intake.received().len() == 1) };
-    let list = eventually("the list arrives", arrived).await.unwrap();
+    let document = eventually("the list arrives", arrived).await.unwrap();
     let aggregates: Vec<_> =
-        list["compositions"].as_array().unwrap().iter().map(|part| &part["aggregate"]).collect();
+        document["compositions"].as_array().unwrap().iter().map(|part| &part["aggregate"]).collect();
     assert!(aggregates.iter().any(|it| it.as_str() != Some("complete")), "{aggregates:?}");
-    let list = list.to_string();
+    let text = document.to_string();
     assert!(
-        list.contains(&volume) && list.contains(tags::SCANNER),
-        "the volume, and why it was not read: {list}"
+        text.contains(&volume) && text.contains(tags::SCANNER),
+        "the volume, and why it was not read: {text}"
     );
     let received = intake.received();
     assert_eq!(received[0].headers["x-agentless-complete"], "false");
