@@ -127,6 +127,11 @@ impl Running {
             .map_err(|error| ProcessError::Run { command: self.command.clone(), source: error.into() })
     }
 
+    /// Its process, and that of its group.
+    pub fn id(&self) -> Pid {
+        self.group
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use agentless_service::board::{Last, View};
 use agentless_service::status::client::{Client, ClientError};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -92,6 +93,14 @@ impl Machine {
             ("AWS_REGION", aws.region().to_owned()),
             ("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint().to_owned()),
         ])
+    }
+
+    /// The same, with one more variable in the environment, or another value of it.
+    #[must_use]
+    pub fn with_variable(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.retain(|(known, _)| *known != name);
+        self.environment.push((name, value.to_owned()));
+        self
     }
 
     fn new(mut environment: Vec<(&'static str, String)>) -> Result<Self, ServiceError> {
@@ -197,16 +206,18 @@ impl Service {
         self.wait_for(what, async |service| service.view().await.ok().as_ref().and_then(&look)).await
     }
 
-    /// Has a target scanned, as soon as it is known, and waits for the result.
+    /// Has a target scanned, as soon as it is known, and waits for the result, if need be for another than it had before.
     ///
     /// # Errors
     /// When there is none, with what it logged.
     pub async fn scan(self, target: &str) -> Result<(Self, Last), ServiceError> {
-        let service = self.order(target).await?;
-        let result = |view: &View| {
+        let newest = |view: &View| {
             let of_target = |last: &&Last| last.target.id == target || last.target.arn == target;
             view.results.iter().find(of_target).cloned()
         };
+        let before = self.view().await.ok().as_ref().and_then(newest).map(|last| last.scan);
+        let service = self.order(target).await?;
+        let result = |view: &View| newest(view).filter(|last| before.as_ref() != Some(&last.scan));
         service.until(&format!("{target} is scanned"), result).await
     }
 
@@ -226,6 +237,16 @@ impl Service {
     /// When it refuses.
     pub async fn cancel(&self, target: &str) -> Result<(), ServiceError> {
         Ok(self.client.cancel(target).await.map(drop)?)
+    }
+
+    /// Its process.
+    pub fn id(&self) -> Pid {
+        self.running.id()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.running.has_ended()
     }
 
     /// Sends its process a signal.

@@ -7,12 +7,17 @@ use agentless_service::board::Due;
 use agentless_service::schedule::Schedule;
 use agentless_service::target::{Kind, Place, Target};
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 
 use super::discovery::{Skipped, Survey};
 
 /// What is known of all places.
 #[derive(Debug, Default)]
-pub struct Inventory(Mutex<BTreeMap<Place, Known>>);
+pub struct Inventory {
+    places: Mutex<BTreeMap<Place, Known>>,
+    /// A survey found a kind for the first time.
+    grown: Notify,
+}
 
 /// What is known of one place.
 #[derive(Debug, Default)]
@@ -56,8 +61,18 @@ impl Inventory {
             known.skipped.clear();
         }
         known.skipped.extend(survey.skipped.iter().map(|skipped| (skipped.arn.clone(), skipped.clone())));
+        let before = known.surveyed.len();
         known.surveyed.extend(KINDS.into_iter().filter(|kind| !failed.contains(kind)));
+        if known.surveyed.len() > before {
+            self.grown.notify_one();
+        }
         appeared
+    }
+
+    /// Waits until there is a kind of targets that was not surveyed before, since this was last asked: what is due of it can be
+    /// queued. For one who waits.
+    pub async fn grown(&self) {
+        self.grown.notified().await;
     }
 
     /// These places are scanned, whether or not they can be surveyed yet.
@@ -135,12 +150,14 @@ impl Inventory {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::daemon::discovery::{PartError, Reason};
 
@@ -190,12 +207,18 @@ mod tests {
         let inventory = Inventory::default();
         inventory.expect(&[place()]);
         assert_eq!(inventory.places(), [place()]);
+        let has_grown = || inventory.grown().now_or_never().is_some();
+        assert!(!has_grown());
         let error = PartError { kind: Kind::Function, place: place(), message: "denied".to_owned() };
         inventory.take(&place(), &Survey { errors: vec![error], ..survey(&[]) });
         assert!(inventory.is_surveyed(&place(), Kind::Instance));
         assert!(!inventory.is_surveyed(&place(), Kind::Function));
+        assert!(has_grown() && !has_grown());
         inventory.take(&place(), &survey(&[]));
         assert!(inventory.is_surveyed(&place(), Kind::Function));
+        assert!(has_grown());
+        inventory.take(&place(), &survey(&[]));
+        assert!(!has_grown());
     }
 
     #[test]

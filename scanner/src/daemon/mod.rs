@@ -3,6 +3,8 @@
 //! [`service`] says what is done again and again, whoever answers, and [`ending`] how that ends; [`cloud`] is AWS as it needs it.
 //! [`run`] makes all parts of the configuration and joins them. What knows nothing of AWS is in the crate `agentless_service`.
 
+#[cfg(test)]
+mod clock;
 pub mod cloud;
 pub mod control;
 pub mod discovery;

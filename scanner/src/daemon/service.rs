@@ -73,6 +73,8 @@ const SWEEP: Duration = Duration::from_hours(1);
 const PLACES_AT_ONCE: usize = 8;
 /// How soon a place that could not be reached is tried again.
 const RETRY: Duration = Duration::from_mins(2);
+/// How long it is shown that the clock was set back.
+const SHOWN: Duration = Duration::from_hours(1);
 /// How long a report is kept that no spool could take, before it is tried again.
 const KEEP: Duration = Duration::from_secs(30);
 
@@ -164,6 +166,11 @@ impl<W: World> Service<W> {
     pub async fn schedule(&self) {
         let interval = self.times.borrow().scan_interval;
         let mut watermark = Watermark::open(&self.state_directory, interval, self.now());
+        let mut set_back = None;
+        if let Some(heartbeat) = watermark.set_back(self.now()) {
+            set_back = Some(self.now());
+            self.show_set_back(heartbeat, self.now());
+        }
         // At once: a crash before the first survey must not move the time from which on everything is looked for.
         if let Err(error) = watermark.keep(self.now()) {
             self.board.problem("heartbeat", Severity::Warning, &crate::chain(&error), self.now());
@@ -182,11 +189,17 @@ impl<W: World> Service<W> {
             let now = self.now();
             if now + TICK * 2 < seen {
                 tracing::warn!(before = %seen, %now, "the clock was set back");
+                set_back = Some(now);
+                self.show_set_back(seen, now);
                 for at in covered.values_mut() {
                     *at = (*at).min(look_back(now, schedule.interval()));
                 }
             }
             seen = now;
+            if set_back.is_some_and(|at| now >= at + SHOWN) {
+                set_back = None;
+                self.board.solved("clock");
+            }
             let places = self.inventory.places();
             covered.retain(|(place, _), _| places.contains(place));
             for part in places.iter().flat_map(|place| KINDS.map(|kind| (place.clone(), kind))) {
@@ -223,9 +236,20 @@ impl<W: World> Service<W> {
             self.show(schedule, now);
             tokio::select! {
                 () = sleep(TICK) => {}
+                // What is due is found by the survey, which takes longer than the first look.
+                () = self.inventory.grown() => {}
                 () = self.stop.cancelled() => return,
             }
         }
+    }
+
+    /// Shows that the clock was set back. Nothing has to be done about it here, but perhaps about the clock.
+    fn show_set_back(&self, before: OffsetDateTime, now: OffsetDateTime) {
+        let text = format!(
+            "the clock was set back from {before} to {now}: what was due in the last half an hour is queued again, and slots come \
+             so much later; see whether the time is synchronised"
+        );
+        self.board.problem("clock", Severity::Warning, &text, now);
     }
 
     /// Queues a target that is due; waits while the queue is full.

@@ -77,6 +77,8 @@ pub struct Received {
     pub subject: String,
     /// Whether it says that a list is still right.
     pub is_heartbeat: bool,
+    /// Its body, without compression, as text wherever it is some.
+    pub body: String,
 }
 
 #[derive(Debug, Default)]
@@ -183,16 +185,23 @@ impl Drop for Intake {
 
 async fn sbom_handler(State(shared): State<Handle>, headers: HeaderMap, body: Bytes) -> Response {
     let checked = sbom::check(&lock(&shared).known, &headers, &body);
-    respond(&shared, SBOM, headers, checked).await
+    let plain = sbom::plain(&body).unwrap_or_default();
+    respond(&shared, SBOM, (headers, &plain), checked).await
 }
 
 async fn lists_handler(State(shared): State<Handle>, headers: HeaderMap, body: Bytes) -> Response {
     let checked = lists::check(&headers, &body);
-    respond(&shared, LISTS, headers, checked).await
+    respond(&shared, LISTS, (headers, &body), checked).await
 }
 
-async fn respond(shared: &Handle, path: &'static str, headers: HeaderMap, checked: Checked) -> Response {
-    let answer = note(&mut lock(shared), path, headers, checked);
+async fn respond(
+    shared: &Handle,
+    path: &'static str,
+    (headers, body): (HeaderMap, &[u8]),
+    checked: Checked,
+) -> Response {
+    let body = String::from_utf8_lossy(body).into_owned();
+    let answer = note(&mut lock(shared), path, (headers, body), checked);
     match answer {
         Some((status, retry_after, text)) => {
             let mut response = Response::new(Body::from(text));
@@ -210,7 +219,7 @@ async fn respond(shared: &Handle, path: &'static str, headers: HeaderMap, checke
 fn note(
     shared: &mut Shared,
     path: &'static str,
-    headers: HeaderMap,
+    (headers, body): (HeaderMap, String),
     checked: Checked,
 ) -> Option<(StatusCode, Option<u64>, String)> {
     let Checked { subject, is_heartbeat, verdict, news } = checked;
@@ -232,7 +241,7 @@ fn note(
         learn(shared, &subject, is_heartbeat, news);
     }
     let status = answer.as_ref().map(|(status, ..)| status.as_u16());
-    shared.received.push(Received { path, headers, status, subject, is_heartbeat });
+    shared.received.push(Received { path, headers, status, subject, is_heartbeat, body });
     answer
 }
 

@@ -62,7 +62,8 @@ fn check_headers(headers: &HeaderMap) -> Result<(), String> {
     Ok(())
 }
 
-fn decode(body: &[u8]) -> Result<Payload, String> {
+/// What a body is without its compression.
+pub(super) fn plain(body: &[u8]) -> Result<Vec<u8>, String> {
     let decoder = StreamingDecoder::new(body).map_err(|error| format!("not zstd: {error}"))?;
     let mut plain = Vec::new();
     let mut bounded = decoder.take(LONGEST);
@@ -70,6 +71,11 @@ fn decode(body: &[u8]) -> Result<Payload, String> {
     if bounded.limit() == 0 {
         return Err(format!("it is longer than {LONGEST} bytes"));
     }
+    Ok(plain)
+}
+
+fn decode(body: &[u8]) -> Result<Payload, String> {
+    let plain = plain(body)?;
     let payload =
         Payload::decode(plain.as_slice()).map_err(|error| format!("not an SBOMPayload: {error}"))?;
     // What is not known is dropped when it is decoded.

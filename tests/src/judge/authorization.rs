@@ -2,13 +2,15 @@
 //!
 //! One request may be checked several times: `CreateSnapshot` with tags needs `ec2:CreateSnapshot` on the volume and on
 //! the snapshot to be, and `ec2:CreateTags` on that snapshot. The mapping follows "Actions, resources, and condition
-//! keys for Amazon EC2", "… for Amazon Elastic Block Store", "… for AWS Key Management Service", "… for AWS Lambda" and "… for Amazon Elastic
-//! Container Registry" of the Service Authorization Reference.
+//! keys for Amazon EC2", "… for Amazon Elastic Block Store", "… for AWS Key Management Service", "… for AWS Lambda", "… for Amazon Elastic
+//! Container Registry" and "… for Amazon S3" of the Service Authorization Reference. What a service asks of KMS in the caller's name
+//! is in that service's own guide: "Using server-side encryption with AWS KMS keys" of S3, "Secret encryption and decryption" of
+//! Secrets Manager.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::local_aws::Call;
+use crate::local_aws::{Call, ENCRYPTION, ENCRYPTION_KEY};
 
 /// One check that AWS makes before it serves a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Account {
     pub snapshots: BTreeMap<String, Disk>,
     /// The tags of its functions, by ARN.
     pub functions: BTreeMap<String, BTreeMap<String, String>>,
+    /// The ARN of the customer's key that encrypts a secret, by the secret's ARN, if one does.
+    pub secret_keys: BTreeMap<String, String>,
     /// The tags of its machine images, by id.
     pub images: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -104,6 +108,7 @@ pub fn authorizations(call: &Call, account: &Account) -> Result<Vec<Authorizatio
         "ssm:GetParameters" => checks.on_parameters("Names"),
         "ssm:PutParameter" => checks.put_parameter(),
         "ebs:ListSnapshotBlocks" => Ok(vec![checks.on_snapshot("snapshotId")?.1]),
+        "ebs:ListChangedBlocks" => checks.list_changed_blocks(),
         "ebs:GetSnapshotBlock" => checks.get_snapshot_block(),
         "lambda:GetFunction" | "lambda:ListAliases" => Ok(vec![checks.on_function("FunctionName")?]),
         "lambda:ListTags" => Ok(vec![checks.on_function("Resource")?]),
@@ -112,9 +117,9 @@ pub fn authorizations(call: &Call, account: &Account) -> Result<Vec<Authorizatio
         "autoscaling:CompleteLifecycleAction" | "autoscaling:RecordLifecycleActionHeartbeat" => {
             Ok(vec![checks.on_scaling_group()?])
         }
-        "secretsmanager:GetSecretValue" => Ok(vec![checks.on_named("SecretId")?]),
+        "secretsmanager:GetSecretValue" => checks.get_secret_value(),
         "sts:AssumeRole" => Ok(vec![checks.on_named("RoleArn")?]),
-        "s3:PutObject" => Ok(vec![checks.on_object()?]),
+        "s3:PutObject" => checks.put_object(),
         // The URL is the permission, of the service that gave it out; and who one is, everybody may ask.
         "presigned:GetObject" | "sts:GetCallerIdentity" => Ok(Vec::new()),
         _ => Err(checks.unknown("the judge has not been taught how AWS authorizes it; see tests/src/judge")),
@@ -219,9 +224,35 @@ impl Checks<'_> {
         Ok(self.check(&self.call.permission(), arn, []))
     }
 
-    fn on_object(&self) -> Result<Authorization, Unknown> {
+    /// Against the object, with what the request says of encryption. With a key of KMS, S3 asks for a data key in the caller's
+    /// name.
+    fn put_object(&self) -> Result<Vec<Authorization>, Unknown> {
         let arn = format!("arn:aws:s3:::{}/{}", self.parameter("Bucket")?, self.parameter("Key")?);
-        Ok(self.check(&self.call.permission(), arn, []))
+        let encryption = [ENCRYPTION, ENCRYPTION_KEY]
+            .into_iter()
+            .filter_map(|name| Some((format!("s3:{name}"), self.call.parameters.get(name)?.clone())))
+            .map(|(name, value)| (name, KeyValue::One(value)));
+        let mut checks = vec![self.check(&self.call.permission(), arn, encryption)];
+        if self.call.parameters.get(ENCRYPTION).is_some_and(|method| method == "aws:kms") {
+            let key = self.parameter(ENCRYPTION_KEY)?.to_owned();
+            checks.push(self.check("kms:GenerateDataKey", key, self.through("s3", "aws:s3:arn")));
+        }
+        Ok(checks)
+    }
+
+    /// Against the secret. One that a customer's key encrypts is decrypted in the caller's name.
+    fn get_secret_value(&self) -> Result<Vec<Authorization>, Unknown> {
+        let secret = self.on_named("SecretId")?;
+        let key = self.account.secret_keys.get(&secret.resource);
+        let decrypt = key
+            .map(|key| self.check("kms:Decrypt", key.clone(), self.through("secretsmanager", "SecretARN")));
+        Ok([secret].into_iter().chain(decrypt).collect())
+    }
+
+    /// Against both snapshots.
+    fn list_changed_blocks(&self) -> Result<Vec<Authorization>, Unknown> {
+        let snapshots = ["firstSnapshotId", "secondSnapshotId"];
+        snapshots.into_iter().map(|snapshot| Ok(self.on_snapshot(snapshot)?.1)).collect()
     }
 
     fn create_snapshot(&self) -> Result<Vec<Authorization>, Unknown> {
@@ -276,10 +307,15 @@ impl Checks<'_> {
 
     /// What KMS sees of a request that EC2 sends it.
     fn through_ec2(&self) -> [(String, KeyValue); 2] {
-        let service = format!("ec2.{}.amazonaws.com", self.call.region);
+        self.through("ec2", "aws:ebs:id")
+    }
+
+    /// What KMS sees of a request that a service sends it, with a value of this name in the encryption context.
+    fn through(&self, service: &str, context: &str) -> [(String, KeyValue); 2] {
+        let service = format!("{service}.{}.amazonaws.com", self.call.region);
         [
             ("kms:ViaService".to_owned(), KeyValue::One(service)),
-            ("kms:EncryptionContextKeys".to_owned(), KeyValue::Many(vec!["aws:ebs:id".to_owned()])),
+            ("kms:EncryptionContextKeys".to_owned(), KeyValue::Many(vec![context.to_owned()])),
         ]
     }
 

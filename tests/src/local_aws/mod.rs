@@ -58,7 +58,11 @@ pub use metadata::InstanceMetadata;
 pub use moto::MotoError;
 pub use python::{PythonError, environment_of, target_directory};
 pub use record::Call;
-pub use seed::{FunctionCode, Network, RunningInstance, SeedError};
+pub(crate) use request::{ENCRYPTION, ENCRYPTION_KEY};
+pub use seed::{
+    FunctionCode, Network, RunningInstance, SeedError, create_function, image_of_volume, publish_function,
+    publish_layer,
+};
 pub use server::ServerError;
 
 /// How the local AWS behaves.
@@ -299,9 +303,18 @@ impl LocalAws {
 
     /// Put a container image of these layers into a repository of ECR. Returns its URI.
     pub fn push_image(&self, repository: &str, layers: &[bytes::Bytes]) -> String {
+        self.push_image_to((ACCOUNT, self.options.region), repository, layers)
+    }
+
+    /// The same in another account or region.
+    pub fn push_image_to(
+        &self,
+        (account, region): (&str, &str),
+        repository: &str,
+        layers: &[bytes::Bytes],
+    ) -> String {
         let digest = self.proxy.functions.push(repository, layers);
-        let host = format!("{ACCOUNT}.dkr.ecr.{}.amazonaws.com", self.options.region);
-        format!("{host}/{repository}@{digest}")
+        format!("{account}.dkr.ecr.{region}.amazonaws.com/{repository}@{digest}")
     }
 
     /// How the snapshots that are made from now on go. At first: pending in the reply, completed when described.

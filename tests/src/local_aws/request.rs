@@ -133,7 +133,7 @@ fn ebs_action(parts: &Parts, mut parameters: BTreeMap<String, String>) -> (Strin
     (action.to_owned(), parameters)
 }
 
-/// The routes of S3 that are used here: objects, with the bucket in the path.
+/// The routes of S3 that are used here: objects, with the bucket in the path, and how they are to be encrypted.
 fn s3_action(parts: &Parts, mut parameters: BTreeMap<String, String>) -> (String, BTreeMap<String, String>) {
     let path = parts.uri.path().trim_start_matches('/');
     let (action, (bucket, key)) = match (parts.method.as_str(), path.split_once('/')) {
@@ -143,8 +143,18 @@ fn s3_action(parts: &Parts, mut parameters: BTreeMap<String, String>) -> (String
     };
     parameters.insert("Bucket".to_owned(), bucket.to_owned());
     parameters.insert("Key".to_owned(), percent_decode(key));
+    for name in [ENCRYPTION, ENCRYPTION_KEY] {
+        if let Some(value) = parts.headers.get(name).and_then(|value| value.to_str().ok()) {
+            parameters.insert(name.to_owned(), value.to_owned());
+        }
+    }
     (action.to_owned(), parameters)
 }
+
+/// The header of `PutObject` that says how S3 is to encrypt, which is also the name of its condition key behind `s3:`.
+pub(crate) const ENCRYPTION: &str = "x-amz-server-side-encryption";
+/// The same of the key.
+pub(crate) const ENCRYPTION_KEY: &str = "x-amz-server-side-encryption-aws-kms-key-id";
 
 /// The routes of Lambda that are used here (`service-2.json`).
 fn lambda_action(

@@ -173,14 +173,7 @@ impl LocalAws {
         volume: &str,
         tags: &[(&str, &str)],
     ) -> Result<(String, String), SeedError> {
-        let ec2 = self.harness_ec2();
-        let made = ec2.create_snapshot().volume_id(volume).description("Of an image").send().await?;
-        let snapshot = named(made.snapshot_id(), "CreateSnapshot")?;
-        // The first look finds it complete.
-        ec2.describe_snapshots().snapshot_ids(&snapshot).send().await?;
-        let of = Some(snapshot.as_str());
-        let image = register(&ec2, "backup", ArchitectureValues::X8664, tags, of).await?;
-        Ok((image, snapshot))
+        image_of_volume(&self.harness_sdk_config(), volume, tags).await
     }
 
     /// Publish a layer of functions. Returns the ARN of its version.
@@ -188,10 +181,7 @@ impl LocalAws {
     /// # Errors
     /// When a call fails.
     pub async fn publish_layer(&self, name: &str, zip: Vec<u8>) -> Result<String, SeedError> {
-        let content = LayerVersionContentInput::builder().zip_file(Blob::new(zip)).build();
-        let lambda = aws_sdk_lambda::Client::new(&self.harness_sdk_config());
-        let published = lambda.publish_layer_version().layer_name(name).content(content).send().await?;
-        named(published.layer_version_arn(), "PublishLayerVersion")
+        publish_layer(&self.harness_sdk_config(), name, zip).await
     }
 
     /// Publish a version of a function, and let an alias point to it. Returns the version.
@@ -199,11 +189,7 @@ impl LocalAws {
     /// # Errors
     /// When a call fails.
     pub async fn publish_function(&self, name: &str, alias: &str) -> Result<String, SeedError> {
-        let lambda = aws_sdk_lambda::Client::new(&self.harness_sdk_config());
-        let published = lambda.publish_version().function_name(name).send().await?;
-        let version = named(published.version(), "PublishVersion")?;
-        lambda.create_alias().function_name(name).name(alias).function_version(&version).send().await?;
-        Ok(version)
+        publish_function(&self.harness_sdk_config(), name, alias).await
     }
 
     /// Create a function. Returns its ARN.
@@ -217,33 +203,89 @@ impl LocalAws {
         layers: &[String],
         tags: &[(&str, &str)],
     ) -> Result<String, SeedError> {
-        let config = self.harness_sdk_config();
-        let role = format!("function-{name}");
-        let trust = r#"{"Version":"2012-10-17","Statement":[]}"#;
-        let iam = aws_sdk_iam::Client::new(&config);
-        let role = iam.create_role().role_name(role).assume_role_policy_document(trust).send().await?;
-        let role = role.role().map(|role| role.arn().to_owned());
-        let request = aws_sdk_lambda::Client::new(&config)
-            .create_function()
-            .function_name(name)
-            .set_role(role)
-            .set_layers(Some(layers.to_vec()))
-            .set_tags(Some(tags.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()));
-        let request = match code {
-            FunctionCode::Python(zip) => request
-                .runtime(Runtime::Python312)
-                .handler("handler.handle")
-                .code(aws_sdk_lambda::types::FunctionCode::builder().zip_file(Blob::new(zip)).build()),
-            FunctionCode::Image(uri) => request
-                .package_type(PackageType::Image)
-                .code(aws_sdk_lambda::types::FunctionCode::builder().image_uri(uri).build()),
-        };
-        named(request.send().await?.function_arn(), "CreateFunction")
+        create_function(&self.harness_sdk_config(), name, code, layers, tags).await
     }
 
     fn harness_ec2(&self) -> aws_sdk_ec2::Client {
         aws_sdk_ec2::Client::new(&self.harness_sdk_config())
     }
+}
+
+/// Makes an image of a volume in the account and region of `config`, as its owner would. Returns `ami-…` and the `snap-…` that it
+/// consists of.
+///
+/// # Errors
+/// When a call fails.
+pub async fn image_of_volume(
+    config: &SdkConfig,
+    volume: &str,
+    tags: &[(&str, &str)],
+) -> Result<(String, String), SeedError> {
+    let ec2 = aws_sdk_ec2::Client::new(config);
+    let made = ec2.create_snapshot().volume_id(volume).description("Of an image").send().await?;
+    let snapshot = named(made.snapshot_id(), "CreateSnapshot")?;
+    // The first look finds it complete.
+    ec2.describe_snapshots().snapshot_ids(&snapshot).send().await?;
+    let of = Some(snapshot.as_str());
+    let image = register(&ec2, "backup", ArchitectureValues::X8664, tags, of).await?;
+    Ok((image, snapshot))
+}
+
+/// Publishes a layer of functions there. Returns the ARN of its version.
+///
+/// # Errors
+/// When a call fails.
+pub async fn publish_layer(config: &SdkConfig, name: &str, zip: Vec<u8>) -> Result<String, SeedError> {
+    let content = LayerVersionContentInput::builder().zip_file(Blob::new(zip)).build();
+    let lambda = aws_sdk_lambda::Client::new(config);
+    let published = lambda.publish_layer_version().layer_name(name).content(content).send().await?;
+    named(published.layer_version_arn(), "PublishLayerVersion")
+}
+
+/// Publishes a version of a function there, and lets an alias point to it. Returns the version.
+///
+/// # Errors
+/// When a call fails.
+pub async fn publish_function(config: &SdkConfig, name: &str, alias: &str) -> Result<String, SeedError> {
+    let lambda = aws_sdk_lambda::Client::new(config);
+    let published = lambda.publish_version().function_name(name).send().await?;
+    let version = named(published.version(), "PublishVersion")?;
+    lambda.create_alias().function_name(name).name(alias).function_version(&version).send().await?;
+    Ok(version)
+}
+
+/// Creates a function there. Returns its ARN.
+///
+/// # Errors
+/// When a call fails.
+pub async fn create_function(
+    config: &SdkConfig,
+    name: &str,
+    code: FunctionCode,
+    layers: &[String],
+    tags: &[(&str, &str)],
+) -> Result<String, SeedError> {
+    let role = format!("function-{name}");
+    let trust = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    let iam = aws_sdk_iam::Client::new(config);
+    let role = iam.create_role().role_name(role).assume_role_policy_document(trust).send().await?;
+    let role = role.role().map(|role| role.arn().to_owned());
+    let request = aws_sdk_lambda::Client::new(config)
+        .create_function()
+        .function_name(name)
+        .set_role(role)
+        .set_layers(Some(layers.to_vec()))
+        .set_tags(Some(tags.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()));
+    let request = match code {
+        FunctionCode::Python(zip) => request
+            .runtime(Runtime::Python312)
+            .handler("handler.handle")
+            .code(aws_sdk_lambda::types::FunctionCode::builder().zip_file(Blob::new(zip)).build()),
+        FunctionCode::Image(uri) => request
+            .package_type(PackageType::Image)
+            .code(aws_sdk_lambda::types::FunctionCode::builder().image_uri(uri).build()),
+    };
+    named(request.send().await?.function_arn(), "CreateFunction")
 }
 
 async fn register(

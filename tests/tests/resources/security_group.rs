@@ -52,7 +52,7 @@ async fn the_life_of_a_security_group() {
 }
 
 #[tokio::test]
-async fn rules_that_somebody_adds_are_shown_and_revoked() {
+async fn promise_2_rules_that_somebody_adds_are_shown_and_revoked() {
     let (name, vpc_id) = (unique("group"), network().await.vpc_id);
     let terraform = terraform(&config(&name, &vpc_id, "")).await;
     terraform.apply().await.unwrap();

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::scene::{LISTS, Scene};
 
 #[tokio::test]
-async fn told_to_end_it_finishes_its_scans_and_leaves_nothing() {
+async fn promise_4_told_to_end_it_finishes_its_scans_and_leaves_nothing() {
     let scene = Scene::new("us-east-2").await;
     let machine = scene.machine("");
     let hold = scene.hold();
@@ -24,7 +24,7 @@ async fn told_to_end_it_finishes_its_scans_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_cancelled_scan_leaves_nothing() {
+async fn promise_4_a_cancelled_scan_leaves_nothing() {
     let scene = Scene::new("us-west-1").await;
     let machine = scene.machine("");
     let hold = scene.hold();
@@ -41,7 +41,7 @@ async fn a_cancelled_scan_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_killed_service_left_its_successor_deletes() {
+async fn promise_4_what_a_killed_service_left_its_successor_deletes() {
     let scene = Scene::new("us-west-2").await;
     let machine = scene.machine("");
     let hold = scene.hold();

@@ -5,7 +5,7 @@ use agentless_service::board::{Outcome, View};
 use crate::scene::Scene;
 
 #[tokio::test]
-async fn two_scanners_never_delete_each_others_live_snapshots() {
+async fn promise_4_two_scanners_never_delete_each_others_live_snapshots() {
     let scene = Scene::new("eu-west-1").await;
     let (one, other) = (scene.machine("scanner_id: one\n"), scene.machine("scanner_id: other\n"));
     let id = &scene.instance.instance_id;

@@ -6,7 +6,7 @@ use agentless_tests::packages;
 use crate::scene::{LISTS, Scene};
 
 #[tokio::test]
-async fn one_instance_is_scanned_and_reported() {
+async fn promise_4_one_instance_is_scanned_and_reported_and_nothing_is_left() {
     let scene = Scene::new("us-east-1").await;
     let machine = scene.machine("");
     let service = machine.ready().await.unwrap();

@@ -1,9 +1,12 @@
 //! What the tests have in common: a region of its own for each in one local AWS, an instance to scan, and the service's machine.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use agentless_tests::leftovers;
-use agentless_tests::local_aws::{Effect, Fault, Hold, InstanceMetadata, LocalAws, Options, RunningInstance};
+use agentless_tests::local_aws::{
+    Effect, Fault, Hold, InstanceMetadata, LocalAws, Network, Options, RunningInstance,
+};
 use agentless_tests::machine_image::{self, Size};
 use agentless_tests::service::{Machine, eventually};
 use tempfile::TempDir;
@@ -13,18 +16,34 @@ use tokio::sync::OnceCell;
 pub(crate) struct Scene {
     pub(crate) aws: LocalAws,
     pub(crate) instance: RunningInstance,
+    network: Network,
 }
 
 impl Scene {
     /// No two tests have the same region: what one leaves behind is not another's.
     pub(crate) async fn new(region: &'static str) -> Self {
+        Self::with_disk(region, image().await).await
+    }
+
+    /// The same, with another disk.
+    pub(crate) async fn with_disk(region: &'static str, disk: &Path) -> Self {
         static AWS: OnceCell<LocalAws> = OnceCell::const_new();
         let start = || async { LocalAws::start(Options::default()).await.expect("the local AWS starts") };
         let options = Options { region, ..Options::default() };
         let aws = AWS.get_or_init(start).await.share(options).expect("a local AWS of its own");
         let network = aws.create_network().await.expect("a network");
-        let instance = aws.run_instance(&network, image().await, true, &[]).await.expect("an instance");
-        Self { aws, instance }
+        let instance = aws.run_instance(&network, disk, true, &[]).await.expect("an instance");
+        Self { aws, instance, network }
+    }
+
+    /// One more instance.
+    pub(crate) async fn another(&self, disk: &Path) -> RunningInstance {
+        self.aws.run_instance(&self.network, disk, true, &[]).await.expect("an instance")
+    }
+
+    /// EC2 behind the service's back.
+    pub(crate) fn ec2(&self) -> aws_sdk_ec2::Client {
+        aws_sdk_ec2::Client::new(&self.aws.harness_sdk_config())
     }
 
     /// A machine with the account's key, and a service with these keys beside the sink for files.
@@ -94,6 +113,38 @@ pub(crate) async fn image() -> &'static Path {
         (folder, image.expect("an image of this machine").path)
     };
     &IMAGE.get_or_init(make).await.1
+}
+
+/// A copy of that image, as sparse as it is, for a test that changes it.
+pub(crate) async fn copy_of_image(to: &Path) {
+    copy(image().await, to);
+}
+
+/// A copy of a disk image, as sparse as it is.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args(["--sparse=always", "--reflink=auto"]).args([from, to]).status();
+    assert!(copied.expect("cp").success());
+}
+
+/// Skips a test that needs root, where that is allowed: not on CI. What for is `what`.
+pub(crate) fn is_root_for(what: &str) -> bool {
+    if rustix::process::geteuid().is_root() {
+        return true;
+    }
+    let set = |name: &str, to: &str| std::env::var_os(name).is_some_and(|value| value == to);
+    assert!(
+        set("AGENTLESS_TESTS_WITHOUT_ROOT", "1") && !set("CI", "true"),
+        "this test needs root {what}; AGENTLESS_TESTS_WITHOUT_ROOT=1 leaves it out"
+    );
+    eprintln!("left out: needs root {what}");
+    false
+}
+
+/// The newest list of packages on a machine.
+pub(crate) fn only_list(machine: &Machine) -> Option<serde_json::Value> {
+    let lists = machine.lists(LISTS).ok()?;
+    let [only] = &lists[..] else { return None };
+    serde_json::from_slice(&std::fs::read(only).ok()?).ok()
 }
 
 /// Where the sink for files writes on each machine.

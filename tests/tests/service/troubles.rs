@@ -3,10 +3,12 @@
 use agentless_service::board::{Outcome, Severity, View};
 use agentless_tests::intake::{self, Answer, Intake};
 use agentless_tests::service::eventually;
+use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification, VolumeType};
 use nix::sys::signal::Signal;
+use scanner_policy::tags;
 use serde_json::json;
 
-use crate::scene::{LISTS, Scene, configure};
+use crate::scene::{LISTS, Scene, configure, only_list};
 
 #[tokio::test]
 async fn a_sink_that_hangs_hurts_no_other_and_loses_nothing() {
@@ -122,4 +124,43 @@ async fn a_denied_delegate_role_is_a_problem_of_its_account_only() {
         scene.aws.calls().into_iter().filter(|call| call.service == "sts" && call.action == "AssumeRole");
     assert!(own.count() >= 1);
     assert_eq!(service.end().await.unwrap().code, Some(0));
+}
+
+#[tokio::test]
+async fn promise_7_a_partial_list_says_what_is_missing_and_why() {
+    let scene = Scene::new("ap-southeast-3").await;
+    let ec2 = scene.ec2();
+    let opted_out = Tag::builder().key(tags::SCANNER).value(tags::FALSE).build();
+    let tagged = TagSpecification::builder().resource_type(ResourceType::Volume).tags(opted_out).build();
+    let zone = format!("{}a", scene.aws.region());
+    let made = ec2.create_volume().availability_zone(zone).size(1).volume_type(VolumeType::Gp3);
+    let volume = made.tag_specifications(tagged).send().await.unwrap().volume_id.unwrap();
+    let instance = &scene.instance.instance_id;
+    ec2.attach_volume().volume_id(&volume).instance_id(instance).device("/dev/xvdb").send().await.unwrap();
+    let intake = Intake::start().await.unwrap();
+    let machine = scene.machine(&format!(
+        "sinks:\n  https: {{url: \"{}\", authorization: \"{}\"}}\n",
+        intake.lists_url(),
+        intake::AUTHORIZATION,
+    ));
+    let service = machine.ready().await.unwrap();
+    let (service, last) = service.scan(instance).await.unwrap();
+    assert_eq!(last.outcome, Outcome::Incomplete, "{last:?}");
+    assert!(last.packages > 0 && last.unknowns > 0, "{last:?}");
+
+    // The list itself says so, to whoever reads no more than that.
+    let arrived = || async { only_list(&machine).filter(|_| intake.received().len() == 1) };
+    let document = eventually("the list arrives", arrived).await.unwrap();
+    let aggregates: Vec<_> =
+        document["compositions"].as_array().unwrap().iter().map(|part| &part["aggregate"]).collect();
+    assert!(aggregates.iter().any(|it| it.as_str() != Some("complete")), "{aggregates:?}");
+    let text = document.to_string();
+    assert!(
+        text.contains(&volume) && text.contains(tags::SCANNER),
+        "the volume, and why it was not read: {text}"
+    );
+    let received = intake.received();
+    assert_eq!(received[0].headers["x-agentless-complete"], "false");
+    assert_eq!(service.end().await.unwrap().code, Some(0));
+    assert!(scene.left().await.is_empty());
 }
