@@ -7,12 +7,17 @@ use agentless_service::board::Due;
 use agentless_service::schedule::Schedule;
 use agentless_service::target::{Kind, Place, Target};
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 
 use super::discovery::{Skipped, Survey};
 
 /// What is known of all places.
 #[derive(Debug, Default)]
-pub struct Inventory(Mutex<BTreeMap<Place, Known>>);
+pub struct Inventory {
+    known: Mutex<BTreeMap<Place, Known>>,
+    /// There is a kind of targets in a place of which nothing was known before.
+    learned: Notify,
+}
 
 /// What is known of one place.
 #[derive(Debug, Default)]
@@ -56,8 +61,17 @@ impl Inventory {
             known.skipped.clear();
         }
         known.skipped.extend(survey.skipped.iter().map(|skipped| (skipped.arn.clone(), skipped.clone())));
+        let before = known.surveyed.len();
         known.surveyed.extend(KINDS.into_iter().filter(|kind| !failed.contains(kind)));
+        if known.surveyed.len() > before {
+            self.learned.notify_one();
+        }
         appeared
+    }
+
+    /// Waits until a survey found out what there is of a kind in a place, and that was not known before.
+    pub async fn learned(&self) {
+        self.learned.notified().await;
     }
 
     /// These places are scanned, whether or not they can be surveyed yet.
@@ -135,7 +149,7 @@ impl Inventory {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -196,6 +210,16 @@ mod tests {
         assert!(!inventory.is_surveyed(&place(), Kind::Function));
         inventory.take(&place(), &survey(&[]));
         assert!(inventory.is_surveyed(&place(), Kind::Function));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_is_known_for_the_first_time_is_news_and_later_it_is_not() {
+        let inventory = Inventory::default();
+        let is_news = || tokio::time::timeout(std::time::Duration::from_secs(1), inventory.learned());
+        inventory.take(&place(), &survey(&[]));
+        is_news().await.unwrap();
+        inventory.take(&place(), &survey(&[target(Kind::Instance, "i-1")]));
+        is_news().await.unwrap_err();
     }
 
     #[test]

@@ -216,6 +216,8 @@ impl<W: World> Service<W> {
             self.show(schedule, now);
             tokio::select! {
                 () = sleep(TICK) => {}
+                // What is due there need not wait for the next look.
+                () = self.inventory.learned() => {}
                 () = self.stop.cancelled() => return,
             }
         }
