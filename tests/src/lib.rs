@@ -6,6 +6,7 @@ pub mod demo;
 pub mod intake;
 pub mod judge;
 pub mod leftovers;
+pub mod load;
 pub mod local_aws;
 pub mod machine_image;
 pub mod packages;

@@ -127,6 +127,11 @@ impl Running {
             .map_err(|error| ProcessError::Run { command: self.command.clone(), source: error.into() })
     }
 
+    /// The id of the program's process.
+    pub fn id(&self) -> i32 {
+        self.group.as_raw()
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))

@@ -3,6 +3,7 @@
 
 mod ends;
 mod everything;
+mod load;
 mod neighbours;
 mod one_instance;
 mod replaced;
