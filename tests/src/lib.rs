@@ -7,6 +7,7 @@ pub mod image_template;
 pub mod intake;
 pub mod judge;
 pub mod leftovers;
+pub mod load;
 pub mod local_aws;
 pub mod machine_image;
 pub mod packages;

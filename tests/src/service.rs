@@ -25,6 +25,7 @@ pub struct Machine {
     folder: TempDir,
     environment: Vec<(&'static str, String)>,
     port: u16,
+    log_level: &'static str,
 }
 
 /// A service that runs. Dropping it kills it and its analysers.
@@ -107,7 +108,14 @@ impl Machine {
         let nowhere = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
         environment.extend(nowhere.map(|name| (name, "/dev/null".to_owned())));
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        Ok(Self { folder: tempfile::tempdir()?, environment, port })
+        Ok(Self { folder: tempfile::tempdir()?, environment, port, log_level: "debug" })
+    }
+
+    /// The same, but its service logs at this level and not at `debug`.
+    #[must_use]
+    pub fn logging(mut self, level: &'static str) -> Self {
+        self.log_level = level;
+        self
     }
 
     /// A file or directory of its own.
@@ -144,7 +152,8 @@ impl Machine {
             interrupt: CancellationToken::new(),
         };
         let config = self.path(CONFIG).display().to_string();
-        let running = program.start(&["run", "--config", &config, "--set", "log_level=debug"])?;
+        let level = format!("log_level={}", self.log_level);
+        let running = program.start(&["run", "--config", &config, "--set", &level])?;
         Ok(Service { running, client: Client::new(self.path("run")) })
     }
 

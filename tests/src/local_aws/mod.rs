@@ -50,6 +50,8 @@ use moto::Moto;
 use proxy::Proxy;
 use server::Server;
 
+pub(crate) use seed::named;
+
 pub use clock::Clock;
 pub use credentials::{ACCOUNT, Principal, SessionCredentials, StaticKey, TEST_KEY};
 pub use ebs::BLOCK_SIZE;

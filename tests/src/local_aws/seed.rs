@@ -321,7 +321,8 @@ fn specification(resource: ResourceType, tags: &[(&str, &str)]) -> Option<Vec<Ta
     Some(vec![TagSpecification::builder().resource_type(resource).set_tags(Some(tags)).build()])
 }
 
-fn named(id: Option<&str>, action: &str) -> Result<String, SeedError> {
+/// What a reply names.
+pub(crate) fn named(id: Option<&str>, action: &str) -> Result<String, SeedError> {
     id.map(str::to_owned).ok_or_else(|| SeedError(format!("{action} returned no id")))
 }
 

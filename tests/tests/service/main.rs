@@ -8,6 +8,7 @@ mod everything;
 mod gone;
 mod incremental;
 mod killed;
+mod load;
 mod neighbours;
 mod one_instance;
 mod private;

@@ -18,7 +18,7 @@ use scanner_policy::Feature;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::discovery::{self, DiscoverySettings, Survey, TagSelection};
+use super::discovery::{self, DiscoverySettings, Remembering, Survey, TagSelection};
 use super::sweep::{InUse, Sweeper, Swept};
 use super::world::{Scanned, World};
 use crate::aws::{Accounts, Aws};
@@ -49,6 +49,7 @@ struct Ground {
     aws: Arc<Aws>,
     shared: Arc<Shared<Aws>>,
     sweeper: Sweeper<Aws>,
+    functions: discovery::Memory,
 }
 
 impl Cloud {
@@ -94,6 +95,7 @@ impl Cloud {
         let ground = Ground {
             shared: Arc::new(Shared::new(Arc::clone(&aws), place.clone(), permits, self.journal.clone())),
             sweeper: Sweeper::new(Arc::clone(&aws), place.clone(), self.scanner.clone(), journal),
+            functions: discovery::Memory::default(),
             aws,
         };
         // Somebody else may have been faster: there must not be two counts of snapshots.
@@ -122,7 +124,8 @@ impl World for Cloud {
 
     async fn survey(&self, place: &Place) -> Result<Survey, String> {
         let ground = self.ground(place).await?;
-        Ok(Box::pin(discovery::survey(&*ground.aws, place, &wanted(&self.settings()))).await)
+        let inventory = Remembering::new(&*ground.aws, &ground.functions);
+        Ok(Box::pin(discovery::survey(&inventory, place, &wanted(&self.settings()))).await)
     }
 
     async fn scan(&self, job: &Job, step: &(dyn Fn(&str) + Sync)) -> Scanned {

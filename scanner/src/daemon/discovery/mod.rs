@@ -6,6 +6,7 @@
 mod functions;
 mod images;
 mod instances;
+mod remembered;
 mod selection;
 mod skipped;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use scanner_policy::{Feature, Partition};
 use crate::aws::inventory::{self, Inventory};
 use crate::aws::{AwsError, Tags};
 
+pub use remembered::{Memory, Remembering};
 pub use selection::{ANY, TagSelection};
 pub use skipped::{Reason, Skipped};
 
