@@ -104,6 +104,7 @@ impl Machine {
             inventory: Inventory::default(),
             running: Running::default(),
             times,
+            scheduled: watch::Sender::default(),
             state_directory: disk.to_owned(),
             clock,
             stop: CancellationToken::new(),

@@ -95,7 +95,7 @@ impl Crew {
     /// What each of them has used so far, and the anonymous memory that it has now.
     fn usage(&self) -> Result<Vec<Usage>, LoadError> {
         let services = self.scanners.iter().filter_map(|scanner| scanner.service.as_ref());
-        services.map(|service| usage(service.process_id())).collect()
+        services.map(|service| usage(service.id().as_raw())).collect()
     }
 
     /// The package lists of each.

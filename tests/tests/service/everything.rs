@@ -156,6 +156,7 @@ sinks:
             snapshots: [(others.0.snapshot.clone(), disk(others.1))].into(),
             functions: others.0.functions.iter().map(|it| (it.clone(), BTreeMap::new())).collect(),
             secret_keys: self.secrets.iter().map(|it| (it.clone(), SECRET_KEY.to_owned())).collect(),
+            images: BTreeMap::new(),
         };
         account.with_snapshots_of(calls)
     }
