@@ -98,15 +98,16 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_in_full() {
-        let told = |change: fn(&mut MachineImage)| {
+        type Change = fn(&mut MachineImage);
+        let told = |change: Change| {
             let mut image = image("ami-1", 0);
             change(&mut image);
             problems(&image, ACCOUNT, Some(Architecture::Arm64), NOW).join("; ")
         };
         assert_eq!(told(|_| ()), "");
         assert_eq!(told(|image| image.snapshots[0].1 = None), "", "EC2 does not say");
-        for (change, expected) in [
-            ((|image| image.state = "pending".to_owned()) as fn(&mut MachineImage), "it is pending"),
+        let cases: &[(Change, &str)] = &[
+            (|image| image.state = "pending".to_owned(), "it is pending"),
             (|image| image.state = "disabled".to_owned(), "it is disabled"),
             (|image| image.owner = "444455556666".to_owned(), "belongs to the account 444455556666"),
             (|image| drop(image.tags.remove(tags::IMAGE)), "lacks the tag DatadogAgentlessScannerImage=true"),
@@ -121,8 +122,9 @@ mod tests {
             (|image| drop(image.tags.insert(tags::EXPIRES_AT.to_owned(), "soon".to_owned())), "no time"),
             (|image| image.imds = None, "version 1 of the metadata service"),
             (|image| image.snapshots[0].1 = Some(false), "snap-ami-1 is not encrypted"),
-        ] {
-            assert!(told(change).contains(expected), "{expected}: {}", told(change));
+        ];
+        for (change, expected) in cases {
+            assert!(told(*change).contains(expected), "{expected}: {}", told(*change));
         }
         let mut expiring = image("ami-1", 0);
         let at = |time: OffsetDateTime| time.format(&Rfc3339).unwrap();
