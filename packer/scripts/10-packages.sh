@@ -14,8 +14,7 @@ ubuntu)
         mirror=https://ports.ubuntu.com/ubuntu-ports
         security="$mirror"
     fi
-    # minisign is in universe.
-    components="main universe"
+    components="main"
     keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg
     ;;
 debian)
@@ -68,7 +67,7 @@ if [ "${#present[@]}" -gt 0 ]; then
 fi
 
 wanted=(
-    auditd ca-certificates cloud-guest-utils cloud-init iproute2 kmod minisign nftables procps systemd-timesyncd
+    auditd ca-certificates cloud-guest-utils cloud-init iproute2 kmod nftables openssl procps systemd-timesyncd
     unattended-upgrades
     # Not for the image: the build fetches the records by `scp`, and the server that came with it is gone by then.
     openssh-client
@@ -80,6 +79,3 @@ fi
 apt-get -q --yes -o Dpkg::Options::=--force-confold dist-upgrade
 apt-get -q --yes --no-install-recommends -o Dpkg::Options::=--force-confold install "${wanted[@]}"
 apt-get -q --yes autoremove --purge
-# From here on only main: instances fetch the lists again and again, and those of universe are ten times as long. What comes from
-# there, minisign, has its updates with the next image.
-sed -i 's/^Components: .*/Components: main/' /etc/apt/sources.list.d/image.sources

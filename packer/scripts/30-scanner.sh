@@ -14,13 +14,12 @@ for file in "$name" "$name.sha256" "$name.minisig"; do
 done
 sha256sum --check --strict "$name.sha256"
 grep -qF "$name" "$name.sha256" || { echo "$name.sha256 is of another file" >&2; exit 1; }
-minisign -Vm "$name" -x "$name.minisig" -P "$RELEASE_PUBLIC_KEY"
-
 install -d -m 0755 "$settings" "$library"
-install -m 0755 -o root -g root "$name" "$binary"
-install -m 0444 -o root -g root "$name.minisig" "$library/agentless-scanner.minisig"
 printf 'untrusted comment: public key of scanner releases\n%s\n' "$RELEASE_PUBLIC_KEY" >"$settings/release.pub"
 chmod 0444 "$settings/release.pub"
+bash "$IMAGE_DIR/files$library/check-signature.sh" "$name" "$name.minisig" "$settings/release.pub"
+install -m 0755 -o root -g root "$name" "$binary"
+install -m 0444 -o root -g root "$name.minisig" "$library/agentless-scanner.minisig"
 
 reported="$("$binary" --version)"
 [ "$reported" = "agentless-scanner $SCANNER_VERSION" ] || {

@@ -7,9 +7,16 @@ use crate::made::{folder, packer};
 use crate::system::System;
 use crate::{can_boot, outcome, written};
 
-/// What holds of a system that is whole, has not even been started, and has no network.
-const HOLDS: [&str; 4] =
-    ["cloud-init is done", "no unit failed", "nothing listens beyond loopback", "packages come by https"];
+/// What holds of a system that is whole, was not even started, and has no network.
+const HOLDS: [&str; 7] = [
+    "a dry run of updates works",
+    "cloud-init is done",
+    "files of packages are theirs",
+    "no unit failed",
+    "nothing listens beyond loopback",
+    "only TLS goes out",
+    "packages come by https",
+];
 
 #[test]
 fn a_system_that_was_not_provisioned_fails() {

@@ -292,7 +292,7 @@ package_files() {
 }
 
 signature() {
-    minisign -Vq -m "$binary" -x "$library/agentless-scanner.minisig" -p "$settings/release.pub" &&
+    "$library/check-signature.sh" "$binary" "$library/agentless-scanner.minisig" "$settings/release.pub" &&
         [ "$(stat -c '%U %a' "$binary" "$settings/release.pub" | tr '\n' ' ')" = "root 755 root 444 " ]
 }
 
