@@ -65,6 +65,7 @@ impl Network {
             let address = SocketAddr::from((IMAGE, *port));
             within(&self.outside, || TcpStream::connect_timeout(&address, PATIENCE)).is_ok()
         };
+        #[expect(clippy::needless_collect, reason = "all of them are to be under way at once")]
         std::thread::scope(|scope| {
             let attempts: Vec<_> =
                 ports.iter().map(|port| (port, scope.spawn(move || attempt(port)))).collect();
