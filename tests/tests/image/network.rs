@@ -60,12 +60,12 @@ impl Network {
     }
 
     /// Those of the image's ports that accept a connection from outside.
+    #[expect(clippy::needless_collect, reason = "all of them are to be under way at once")]
     pub(crate) fn open_from_outside(&self, ports: &[u16]) -> Vec<u16> {
         let attempt = |port: &u16| {
             let address = SocketAddr::from((IMAGE, *port));
             within(&self.outside, || TcpStream::connect_timeout(&address, PATIENCE)).is_ok()
         };
-        #[expect(clippy::needless_collect, reason = "all of them are to be under way at once")]
         std::thread::scope(|scope| {
             let attempts: Vec<_> =
                 ports.iter().map(|port| (port, scope.spawn(move || attempt(port)))).collect();
