@@ -16,7 +16,7 @@ pub(crate) struct Machine {
     root: PathBuf,
     process: Child,
     /// Closed when this process ends, however that comes.
-    _alive: Option<ChildStdin>,
+    alive: Option<ChildStdin>,
 }
 
 impl Machine {
@@ -50,7 +50,7 @@ impl Machine {
             .spawn()
             .expect("systemd-nspawn");
         let alive = process.stdin.take();
-        Self { name, root, process, _alive: alive }
+        Self { name, root, process, alive }
     }
 
     /// A file of the image.
@@ -140,7 +140,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        drop(self._alive.take());
+        drop(self.alive.take());
         // The shell waits for its end.
         let _ = self.process.wait();
         // Empty, and not removed where systemd-nspawn was killed.

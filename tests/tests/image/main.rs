@@ -3,7 +3,12 @@
 //!
 //! What is not that of an instance: the kernel and its settings are this machine's, there is no boot loader, and the program is
 //! the debug build of this run, linked with the image's C library.
-#![expect(clippy::expect_used, reason = "helpers of tests, outside of #[test] functions")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "helpers of tests, outside of #[test] functions"
+)]
+#![expect(clippy::disallowed_methods, reason = "what runs in the image is waited for")]
 
 mod boots;
 mod machine;

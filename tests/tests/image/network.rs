@@ -60,6 +60,7 @@ impl Network {
     }
 
     /// Those of the image's ports that accept a connection from outside.
+    #[expect(clippy::needless_collect, reason = "all of them are to be under way at once")]
     pub(crate) fn open_from_outside(&self, ports: &[u16]) -> Vec<u16> {
         let attempt = |port: &u16| {
             let address = SocketAddr::from((IMAGE, *port));

@@ -108,7 +108,7 @@ impl System {
         packages.sort_unstable();
         let packages = packages.join(",");
         let key = Sha256::digest(format!("{:?} {} {packages}", self.sources, self.components));
-        let key: String = key.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let key = key.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("image-systems");
         fs::create_dir_all(&folder).expect("a directory");
         let name = format!("{}-{key}", self.codename);
