@@ -1,5 +1,6 @@
 //! The end-to-end harness: a local AWS, a Terraform runner, the judge of permissions, and the programs under test.
 
+pub mod bench;
 pub mod causes;
 pub mod cyclonedx;
 pub mod demo;

@@ -11,13 +11,10 @@
 mod cost;
 mod figures;
 
-use std::fmt::Display;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agentless_tests::causes::with_causes;
-use agentless_tests::demo::{INTERRUPTED, Interrupt};
+use agentless_tests::bench::say;
 use agentless_tests::load::{Class, Load, LoadError, Size};
 use agentless_tests::local_aws::{LocalAws, Options};
 use clap::Parser;
@@ -46,10 +43,6 @@ struct Arguments {
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("interrupted")]
-    Interrupted,
-    #[error("could not run asynchronous code")]
-    Runtime(#[source] std::io::Error),
     #[error("{VARIABLE}: {0}")]
     Size(String),
     #[error(transparent)]
@@ -59,29 +52,7 @@ enum Error {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = tokio::runtime::Runtime::new().map_err(Error::Runtime).and_then(|runtime| {
-        runtime.block_on(async {
-            let interrupt = Interrupt::listen().map_err(Error::Runtime)?;
-            // Dropping what is under way ends the scanners; the local AWS ends with this process.
-            tokio::select! {
-                result = bench(&arguments) => result,
-                () = interrupt.wait() => Err(Error::Interrupted),
-            }
-        })
-    });
-    match result {
-        Ok(tables) => {
-            // That nobody reads it any more is no failure.
-            let _ = writeln!(std::io::stdout(), "{tables}");
-            ExitCode::SUCCESS
-        }
-        Err(Error::Interrupted) => ExitCode::from(INTERRUPTED),
-        Err(error) => {
-            say(format_args!("error: {}", with_causes(&error)));
-            ExitCode::FAILURE
-        }
-    }
+    agentless_tests::bench::run(bench(&Arguments::parse()))
 }
 
 /// Measures, and returns the tables.
@@ -114,11 +85,6 @@ async fn bench(arguments: &Arguments) -> Result<String, Error> {
         say(format_args!("the local AWS met calls that it does not implement: {}", unimplemented.join("; ")));
     }
     Ok(Figures { load: &load, outcome: &outcome, calls: &aws.calls() }.tables())
-}
-
-#[expect(clippy::print_stderr, reason = "progress, beside the tables on standard output")]
-fn say(text: impl Display) {
-    eprintln!("{text}");
 }
 
 /// Says how much there is to scan.

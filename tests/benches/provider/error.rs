@@ -10,10 +10,8 @@ use agentless_tests::terraform;
 #[derive(Debug, thiserror::Error)]
 #[expect(clippy::error_impl_error, reason = "the only error of this program")]
 pub(crate) enum Error {
-    #[error("interrupted")]
-    Interrupted,
-    #[error("could not run asynchronous code")]
-    Runtime(#[source] std::io::Error),
+    #[error("could not run a part in a thread of its own")]
+    Task(#[from] tokio::task::JoinError),
     #[error("could not {doing} {}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: std::io::Error },
     #[error(transparent)]
@@ -35,9 +33,5 @@ pub(crate) enum Error {
 impl Error {
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { doing, path: path.to_owned(), source }
-    }
-
-    pub(crate) fn task(error: tokio::task::JoinError) -> Self {
-        Self::Runtime(error.into())
     }
 }

@@ -15,12 +15,9 @@ mod lifecycle;
 mod meter;
 mod subject;
 
-use std::fmt::Display;
-use std::io::Write;
 use std::process::ExitCode;
 
-use agentless_tests::causes::with_causes;
-use agentless_tests::demo::{INTERRUPTED, Interrupt};
+use agentless_tests::bench::say;
 use agentless_tests::local_aws::{LocalAws, Options};
 use clap::Parser;
 
@@ -51,35 +48,13 @@ fn main() -> ExitCode {
     if let Some(provider) = meter::metered_provider() {
         return meter::run(&provider);
     }
-    let arguments = Arguments::parse();
-    let result = tokio::runtime::Runtime::new().map_err(Error::Runtime).and_then(|runtime| {
-        runtime.block_on(async {
-            let interrupt = Interrupt::listen().map_err(Error::Runtime)?;
-            // Dropping what is under way ends Terraform and the providers; the local AWS ends with this process.
-            tokio::select! {
-                result = bench(&arguments) => result,
-                () = interrupt.wait() => Err(Error::Interrupted),
-            }
-        })
-    });
-    match result {
-        Ok(table) => {
-            // That nobody reads it any more is no failure.
-            let _ = writeln!(std::io::stdout(), "{table}");
-            ExitCode::SUCCESS
-        }
-        Err(Error::Interrupted) => ExitCode::from(INTERRUPTED),
-        Err(error) => {
-            say(format_args!("error: {}", with_causes(&error)));
-            ExitCode::FAILURE
-        }
-    }
+    agentless_tests::bench::run(bench(&Arguments::parse()))
 }
 
 /// Measures, and returns the table.
 async fn bench(arguments: &Arguments) -> Result<String, Error> {
     say("building the provider");
-    let mut subjects = vec![tokio::task::spawn_blocking(Subject::ours).await.map_err(Error::task)??];
+    let mut subjects = vec![tokio::task::spawn_blocking(Subject::ours).await??];
     match Subject::hashicorp_aws() {
         Some(theirs) => subjects.push(theirs),
         None => say(
@@ -117,9 +92,4 @@ async fn bench(arguments: &Arguments) -> Result<String, Error> {
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Ok(format!("\n{}\n{terraform}, {cores} cores; minimum / median", figures::table(&figures)))
-}
-
-#[expect(clippy::print_stderr, reason = "progress, beside the table on standard output")]
-fn say(text: impl Display) {
-    eprintln!("{text}");
 }

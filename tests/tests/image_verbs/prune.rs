@@ -65,7 +65,7 @@ async fn one_that_cannot_go_stops_no_other() {
     for days in 0..5 {
         images.push(scene.image(New { days: 20 + days, ..GOOD }).await);
     }
-    let [_, (denied, _), (lost, lost_snapshot), (stuck, stuck_snapshot), (last, _)] = &images[..] else {
+    let [_, (denied, _), (lost, lost_snapshot), (stuck, stuck_snapshot), (clean, _)] = &images[..] else {
         panic!("{images:?}")
     };
     scene
@@ -83,7 +83,7 @@ async fn one_that_cannot_go_stops_no_other() {
     }
     let left = scene.left().await;
     assert!(left.contains(denied), "{left:?}");
-    for gone in [lost, stuck, last] {
+    for gone in [lost, stuck, clean] {
         assert!(!left.contains(gone), "{gone}: {}", pruned.stdout);
     }
     assert!(!scene.has_snapshot(lost_snapshot).await && scene.has_snapshot(stuck_snapshot).await);

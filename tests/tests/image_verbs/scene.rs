@@ -99,10 +99,13 @@ impl Scene {
         let volume = self.ec2.create_volume().availability_zone(zone).size(8).encrypted(new.is_encrypted);
         let volume = volume.send().await.unwrap();
         let marker = Tag::builder().key(tags::IMAGE).value(tags::TRUE).build();
-        let marked = TagSpecification::builder().resource_type(ResourceType::Snapshot).tags(marker.clone());
+        let specification = TagSpecification::builder().resource_type(ResourceType::Snapshot).tags(marker);
         let snapshot = self.ec2.create_snapshot().volume_id(volume.volume_id().unwrap());
-        let snapshot =
-            snapshot.set_tag_specifications(new.is_ours.then(|| vec![marked.build()])).send().await.unwrap();
+        let snapshot = snapshot
+            .set_tag_specifications(new.is_ours.then(|| vec![specification.build()]))
+            .send()
+            .await
+            .unwrap();
         let snapshot = snapshot.snapshot_id().unwrap().to_owned();
         // The first look finds it complete.
         self.ec2.describe_snapshots().snapshot_ids(&snapshot).send().await.unwrap();
