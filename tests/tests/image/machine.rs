@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::made::{TEST_ONLY, trust};
@@ -17,10 +18,16 @@ pub(crate) struct Machine {
     process: Child,
     /// Closed when this process ends, however that comes.
     alive: Option<ChildStdin>,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// Where the machine that runs the tests has no systemd, containers have the same control groups, and each would take the
+/// other's services for its own: one at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl Machine {
     pub(crate) fn boot(name: &str, root: PathBuf, network: &Network) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         for (path, content) in test_only() {
             let path = root.join(path);
             fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
@@ -50,7 +57,7 @@ impl Machine {
             .spawn()
             .expect("systemd-nspawn");
         let alive = process.stdin.take();
-        Self { name, root, process, alive }
+        Self { name, root, process, alive, _alone: alone }
     }
 
     /// A file of the image.
