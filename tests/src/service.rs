@@ -1,16 +1,20 @@
 //! The service, started as on an instance, with a configuration of its own, and watched by its status interface.
 
+use std::fs::DirBuilder;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agentless_service::board::{Last, View};
+use agentless_service::schedule::{Watermark, WatermarkError};
 use agentless_service::status::client::{Client, ClientError};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tempfile::TempDir;
+use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +55,9 @@ pub enum ServiceError {
     /// What it answers.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// What an earlier run is to have left.
+    #[error(transparent)]
+    Heartbeat(#[from] WatermarkError),
     /// Something that was waited for.
     #[error("{what}: that did not happen within {limit:?}")]
     Never {
@@ -108,7 +115,10 @@ impl Machine {
         let nowhere = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
         environment.extend(nowhere.map(|name| (name, "/dev/null".to_owned())));
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        Ok(Self { folder: tempfile::tempdir()?, environment, port, log_level: "debug" })
+        let machine = Self { folder: tempfile::tempdir()?, environment, port, log_level: "debug" };
+        // Without a heartbeat, what had its slot in the last half hour would be due: what that is follows from ids that are random.
+        machine.all_done_until(OffsetDateTime::now_utc())?;
+        Ok(machine)
     }
 
     /// The same, but its service logs at this level and not at `debug`.
@@ -121,6 +131,17 @@ impl Machine {
     /// A file or directory of its own.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Has its service find that an earlier one has done everything that was due by then.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn all_done_until(&self, time: OffsetDateTime) -> Result<(), ServiceError> {
+        let state = self.path("state");
+        DirBuilder::new().recursive(true).mode(0o700).create(&state)?;
+        // What it says does not depend on the interval.
+        Ok(Watermark::open(&state, Duration::from_hours(1), time).advance(time, [])?)
     }
 
     /// Writes the configuration: these keys, and the directories and the port of this machine.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use agentless_service::board::View;
+use time::OffsetDateTime;
+use time::macros::datetime;
 use tokio::time::sleep;
 
 use super::fleet::{TAG, value};
@@ -41,7 +43,7 @@ pub struct Usage {
 /// Where each scanner writes its lists.
 const LISTS: &str = "lists";
 /// Longer ago than any interval: everything is due.
-const HEARTBEAT: &str = "2000-01-01T00:00:00Z";
+const LONG_AGO: OffsetDateTime = datetime!(2000-01-01 00:00 UTC);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Ticks a second in `/proc`, on every system that has it.
@@ -125,10 +127,7 @@ impl Scanner {
         let metadata = load.aws.instance_metadata(&name).await.map_err(io("serve instance metadata"))?;
         let machine = Machine::instance(load.aws, &metadata)?.logging("info");
         machine.configure(&keys(load, number, &machine.path(LISTS)))?;
-        let state = machine.path("state");
-        std::fs::create_dir(&state).map_err(io("make a state directory"))?;
-        let heartbeat = state.join("schedule-heartbeat");
-        std::fs::write(heartbeat, HEARTBEAT).map_err(io("write a heartbeat"))?;
+        machine.all_done_until(LONG_AGO)?;
         let service = machine.ready().await?;
         Ok(Self { machine, service: Some(service), _metadata: metadata })
     }

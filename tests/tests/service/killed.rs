@@ -22,7 +22,6 @@ use nix::unistd::Pid;
 use rustix::fs::inotify;
 use scanner_policy::tags;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinHandle;
 
 use crate::everything::{make_bucket, s3};
@@ -132,8 +131,7 @@ impl Trial {
         }
         // It was down for as long as targets are scanned anew: each is due.
         let down = OffsetDateTime::now_utc() - Duration::from_hours(1);
-        let heartbeat = machine.path("state").join("schedule-heartbeat");
-        std::fs::write(heartbeat, down.format(&Rfc3339).expect("a time")).expect("a heartbeat");
+        machine.all_done_until(down).expect("a heartbeat");
         Self { id: id.to_owned(), aws, intake, machine }
     }
 
