@@ -4,11 +4,15 @@
 mod model;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use aws_sdk_autoscaling::types as scaling;
+use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types;
 use aws_sdk_ssm::types::ParameterType;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
 use scanner_policy::{Call, actions};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -119,6 +123,18 @@ impl ImageAws {
         }
     }
 
+    /// As the sender's, with a refusal in terms of the role that runs the verbs.
+    async fn send<T, E, F>(&self, call: Call, request: impl FnMut() -> F) -> Result<T, AwsError>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        self.home.sender.send(call, request).await.map_err(|error| match error {
+            AwsError::Denied { call, detail } => AwsError::DeniedToPipeline { call, detail },
+            error => error,
+        })
+    }
+
     async fn all_versions(
         &self,
         request: aws_sdk_ec2::operation::describe_launch_template_versions::builders::DescribeLaunchTemplateVersionsFluentBuilder,
@@ -127,7 +143,7 @@ impl ImageAws {
         loop {
             let request = request.clone().set_next_token(page);
             let call = actions::EC2_DESCRIBE_LAUNCH_TEMPLATE_VERSIONS;
-            let answer = for_pipeline(self.home.sender.send(call, || request.clone().send()).await)?;
+            let answer = self.send(call, || request.clone().send()).await?;
             versions.extend(answer.launch_template_versions().iter().filter_map(version));
             page = next_page(answer.next_token());
             if page.is_none() {
@@ -144,8 +160,7 @@ impl ImageCloud for ImageAws {
 
     async fn image(&self, id: &str) -> Result<Option<MachineImage>, AwsError> {
         let request = self.ec2.describe_images().image_ids(id).include_disabled(true);
-        let answer = self.home.sender.send(actions::EC2_DESCRIBE_IMAGES, || request.clone().send()).await;
-        match for_pipeline(answer) {
+        match self.send(actions::EC2_DESCRIBE_IMAGES, || request.clone().send()).await {
             Ok(answer) => Ok(answer.images().iter().map(machine_image).find(|image| image.id == id)),
             Err(AwsError::NotFound { .. }) => Ok(None),
             Err(error) if is_gone(&error) => Ok(None),
@@ -164,7 +179,7 @@ impl ImageCloud for ImageAws {
                 .include_disabled(true)
                 .set_next_token(page);
             let call = actions::EC2_DESCRIBE_IMAGES;
-            let answer = for_pipeline(self.home.sender.send(call, || request.clone().send()).await)?;
+            let answer = self.send(call, || request.clone().send()).await?;
             images.extend(answer.images().iter().map(machine_image));
             page = next_page(answer.next_token());
             if page.is_none() {
@@ -180,7 +195,7 @@ impl ImageCloud for ImageAws {
             let request =
                 self.ec2.describe_snapshots().owner_ids("self").filters(tagged.clone()).set_next_token(page);
             let call = actions::EC2_DESCRIBE_SNAPSHOTS;
-            let answer = for_pipeline(self.home.sender.send(call, || request.clone().send()).await)?;
+            let answer = self.send(call, || request.clone().send()).await?;
             snapshots.extend(answer.snapshots().iter().filter_map(|snapshot| {
                 Some(ImageSnapshot {
                     id: snapshot.snapshot_id()?.to_owned(),
@@ -212,7 +227,7 @@ impl ImageCloud for ImageAws {
                     .filters(living.clone())
                     .set_next_token(page);
                 let call = actions::EC2_DESCRIBE_INSTANCES;
-                let answer = for_pipeline(self.home.sender.send(call, || request.clone().send()).await)?;
+                let answer = self.send(call, || request.clone().send()).await?;
                 let instances = answer.reservations().iter().flat_map(types::Reservation::instances);
                 started.extend(instances.filter_map(|instance| {
                     Some(Started {
@@ -235,7 +250,7 @@ impl ImageCloud for ImageAws {
         loop {
             let request = self.scaling.describe_auto_scaling_groups().set_next_token(page);
             let call = actions::AUTOSCALING_DESCRIBE_AUTO_SCALING_GROUPS;
-            let answer = for_pipeline(self.home.sender.send(call, || request.clone().send()).await)?;
+            let answer = self.send(call, || request.clone().send()).await?;
             groups.extend(answer.auto_scaling_groups().iter().map(group));
             page = next_page(answer.next_token());
             if page.is_none() {
@@ -248,7 +263,7 @@ impl ImageCloud for ImageAws {
         let request =
             self.scaling.describe_instance_refreshes().auto_scaling_group_name(group).max_records(1);
         let call = actions::AUTOSCALING_DESCRIBE_INSTANCE_REFRESHES;
-        let answer = for_pipeline(self.home.sender.send(call, || request.clone().send()).await)?;
+        let answer = self.send(call, || request.clone().send()).await?;
         let latest = answer.instance_refreshes().first();
         Ok(latest.map(|refresh| Refresh {
             id: refresh.instance_refresh_id().unwrap_or_default().to_owned(),
@@ -286,7 +301,7 @@ impl ImageCloud for ImageAws {
         for names in names.chunks(PARAMETERS) {
             let request = self.ssm.get_parameters().set_names(Some(names.to_vec()));
             let call = actions::SSM_GET_PARAMETERS;
-            let answer = for_pipeline(self.home.sender.send(call, || request.clone().send()).await)?;
+            let answer = self.send(call, || request.clone().send()).await?;
             found.extend(answer.parameters().iter().filter_map(|parameter| {
                 let value = Parameter {
                     value: parameter.value()?.to_owned(),
@@ -308,20 +323,19 @@ impl ImageCloud for ImageAws {
             .r#type(ParameterType::String)
             .data_type(IMAGE_DATA_TYPE)
             .overwrite(true);
-        for_pipeline(self.home.sender.send(actions::SSM_PUT_PARAMETER, || request.clone().send()).await)
-            .map(drop)
+        self.send(actions::SSM_PUT_PARAMETER, || request.clone().send()).await.map(drop)
     }
 
     async fn disable_protection(&self, image: &str) -> Result<(), AwsError> {
         let request = self.ec2.disable_image_deregistration_protection().image_id(image);
         let call = actions::EC2_DISABLE_IMAGE_DEREGISTRATION_PROTECTION;
-        for_pipeline(self.home.sender.send(call, || request.clone().send()).await).map(drop)
+        self.send(call, || request.clone().send()).await.map(drop)
     }
 
     async fn deregister(&self, image: &str) -> Result<(), AwsError> {
         let request = self.ec2.deregister_image().image_id(image);
-        let call: Call = actions::EC2_DEREGISTER_IMAGE;
-        match for_pipeline(self.home.sender.send(call, || request.clone().send()).await) {
+        let call = actions::EC2_DEREGISTER_IMAGE;
+        match self.send(call, || request.clone().send()).await {
             // The answer to an attempt before was lost.
             Err(AwsError::NotFound { .. }) => Ok(()),
             Err(error) if is_gone(&error) => Ok(()),
@@ -332,19 +346,11 @@ impl ImageCloud for ImageAws {
     async fn delete_snapshot_of_image(&self, snapshot: &str) -> Result<(), AwsError> {
         let request = self.ec2.delete_snapshot().snapshot_id(snapshot);
         let call = actions::EC2_DELETE_SNAPSHOT;
-        match for_pipeline(self.home.sender.send(call, || request.clone().send()).await) {
+        match self.send(call, || request.clone().send()).await {
             Err(AwsError::NotFound { .. }) => Ok(()),
             answer => answer.map(drop),
         }
     }
-}
-
-/// A refusal in terms of the role that runs the verbs.
-fn for_pipeline<T>(answer: Result<T, AwsError>) -> Result<T, AwsError> {
-    answer.map_err(|error| match error {
-        AwsError::Denied { call, detail } => AwsError::DeniedToPipeline { call, detail },
-        error => error,
-    })
 }
 
 /// An image that was deregistered not long ago is known by its id, and by nothing else.
