@@ -148,8 +148,13 @@ async fn the_build_instance_is_closed_and_marked() {
     for marked in ["instance", "volume"] {
         let of = run.iter().find(|(name, it)| name.ends_with("ResourceType") && *it == marked);
         let (name, _) = of.unwrap_or_else(|| panic!("no tags of the {marked}: {run:?}"));
-        let key = name.replace("ResourceType", "Tag.1.Key");
-        assert_eq!(run.get(&key).map(String::as_str), Some("DatadogAgentlessScannerImage"), "{run:?}");
+        // Packer sends them in no order.
+        let keys = name.replace("ResourceType", "Tag.");
+        let marker =
+            run.iter().find(|(name, it)| name.starts_with(&keys) && *it == "DatadogAgentlessScannerImage");
+        let (key, _) = marker.unwrap_or_else(|| panic!("the {marked} is not marked: {run:?}"));
+        let value = run.get(&key.replace("Key", "Value"));
+        assert_eq!(value.map(String::as_str), Some("true"), "{run:?}");
     }
     assert_eq!(
         run.get("UserData").map(String::as_str),
