@@ -15,6 +15,7 @@ from . import (
     secrets,
     security_groups,
     snapshots,
+    speed,
     tags,
 )
 
@@ -30,6 +31,7 @@ MODULES = (
     security_groups,
     snapshots,
     tags,
+    speed,
 )
 
 

@@ -10,7 +10,7 @@ from moto.ec2.exceptions import DependencyViolationError, EC2ClientError, Invali
 from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
 from moto.ec2.models.nat_gateways import NatGatewayBackend
 from moto.ec2.models.route_tables import RouteBackend
-from moto.ec2.models.vpcs import AWS_ENDPOINT_SERVICES, VPCBackend
+from moto.ec2.models.vpcs import VPCBackend
 from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.elastic_ip_addresses import ElasticIPAddresses
 from moto.ec2.responses.internet_gateways import InternetGateways
@@ -23,6 +23,29 @@ from .patching import replaces
 
 # How many descriptions find a NAT gateway or an interface endpoint under way before it is there, or gone.
 LOOKS = 2
+
+# What can have an interface endpoint, beside S3, which can also have a gateway: what a scanner may call, and some more.
+ENDPOINT_SERVICES = (
+    "autoscaling",
+    "dynamodb",
+    "ebs",
+    "ec2",
+    "ec2messages",
+    "ecr.api",
+    "ecr.dkr",
+    "events",
+    "kms",
+    "kms-fips",
+    "lambda",
+    "logs",
+    "monitoring",
+    "secretsmanager",
+    "sns",
+    "sqs",
+    "ssm",
+    "ssmmessages",
+    "sts",
+)
 
 
 def apply() -> None:
@@ -161,11 +184,13 @@ def endpoints() -> None:
 def services() -> None:
     @replaces(VPCBackend, "_collect_default_endpoint_services")
     def collect_default_endpoint_services(_original: Any, _self: Any, _account: str, region: str) -> list[dict[str, Any]]:
-        """The services of the region. moto asks all of its services, of which some cannot be imported here."""
+        """The services of the region. moto asks all of its services, of which some cannot be imported here.
+
+        Some, not all: 230 KiB for each question about a network were most of what the local AWS did, and its clients read.
+        """
         zones = [zone.name for zones in RegionsAndZonesBackend.zones.values() for zone in zones if zone.region_name == region]
         make = BaseBackend.default_vpc_endpoint_service_factory
-        names = [*AWS_ENDPOINT_SERVICES, "ecr.api", "ecr.dkr"]
-        found = [service for name in dict.fromkeys(names) if name != "s3" for service in make(region, zones, name)]
+        found = [service for name in ENDPOINT_SERVICES for service in make(region, zones, name)]
         return found + make(region, zones, "s3") + make(region, zones, "s3", "Gateway", private_dns_names=False)
 
 
