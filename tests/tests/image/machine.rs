@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::groups::Groups;
 use crate::made::{TEST_ONLY, trust};
 use crate::network::{ARCHIVE, GATEWAY, IMAGE, LINK, Network, SECURITY};
 use crate::{outcome, written};
@@ -18,33 +18,22 @@ pub(crate) struct Machine {
     process: Child,
     /// Closed when this process ends, however that comes.
     alive: Option<ChildStdin>,
-    _alone: MutexGuard<'static, ()>,
+    _groups: Groups,
 }
-
-/// Where the machine that runs the tests has no systemd, containers have the same control groups, and each would take the
-/// other's services for its own: one at a time.
-static ALONE: Mutex<()> = Mutex::new(());
 
 impl Machine {
     pub(crate) fn boot(name: &str, root: PathBuf, network: &Network) -> Self {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         for (path, content) in test_only() {
             let path = root.join(path);
             fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
             fs::write(path, content).expect("a file");
         }
         let name = format!("agentless-image-{name}");
+        let groups = Groups::new(&name);
         let mut nspawn = Command::new("bash");
-        nspawn.args([
-            "-c",
-            UNTIL_CLOSED,
-            "bash",
-            "systemd-nspawn",
-            "--quiet",
-            "--register=no",
-            "--keep-unit",
-            "--boot",
-        ]);
+        nspawn.args(["-c", UNTIL_CLOSED, "bash"]);
+        groups.enter(&mut nspawn);
+        nspawn.args(["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"]);
         nspawn.args(["--console=pipe", "--resolv-conf=off", "--capability=CAP_NET_ADMIN"]);
         nspawn.arg(format!("--machine={name}")).arg(format!("--network-namespace-path={}", network.path()));
         // Of systemd 252, which knows none of it yet.
@@ -57,7 +46,7 @@ impl Machine {
             .spawn()
             .expect("systemd-nspawn");
         let alive = process.stdin.take();
-        Self { name, root, process, alive, _alone: alone }
+        Self { name, root, process, alive, _groups: groups }
     }
 
     /// A file of the image.

@@ -11,6 +11,7 @@
 #![expect(clippy::disallowed_methods, reason = "what runs in the image is waited for")]
 
 mod boots;
+mod groups;
 mod machine;
 mod made;
 mod network;
