@@ -19,5 +19,5 @@ def remember(module: object, name: str) -> None:
     """Keep what a function of `module` returned. One that is gone means another version, as with `replaces`."""
     original = getattr(module, name, None)
     if original is None:
-        raise RuntimeError(f"moto has no {module.__name__}.{name}: the overlay was written for another version")
+        raise RuntimeError(f"there is no {module.__name__}.{name}: the overlay was written for another version")
     setattr(module, name, functools.cache(original))

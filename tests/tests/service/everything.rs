@@ -18,7 +18,7 @@ use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use scanner_policy::{DelegateScope, Feature, PolicyDocument, ReportStore, ServiceAccess, tags};
 use serde_json::json;
 
-use crate::scene::{LISTS, NOBODY, Scene, configure, image};
+use crate::scene::{LISTS, NOBODY, Scene, claim, configure, image};
 
 const REGION: &str = "sa-east-1";
 const OTHER_REGION: &str = "ca-central-1";
@@ -56,6 +56,7 @@ struct Everything {
 impl Everything {
     async fn new() -> Self {
         let scene = Scene::new(REGION).await;
+        claim(OTHER_REGION);
         let aws = &scene.aws;
         let harness = aws.harness_sdk_config();
         let other = aws.sdk_config_of(OTHER).await.expect("the other account");
@@ -256,18 +257,25 @@ async fn promise_3_everything_at_once_takes_exactly_the_permissions_of_the_polic
         "those that are kept for the next scan, of each instance one"
     );
 
-    end_during_a_scan(service, scene, &own.instance.instance_id, || metadata.set_target_state("Terminated"))
-        .await;
-    assert_eq!(everything.snapshots().await, 0);
-    assert_eq!(scene.left().await, [""; 0]);
+    let replace = || metadata.set_target_state("Terminated");
+    let log = end_during_a_scan(service, scene, &own.instance.instance_id, replace).await;
+    assert_eq!(everything.snapshots().await, 0, "{log}");
+    assert_eq!(scene.left().await, [""; 0], "{log}");
     scene.aws.assert_no_unimplemented();
     judge_calls(&everything);
 }
 
-/// Has the instance replaced while a scan goes on, which takes long enough for the hook to be asked for more time.
-async fn end_during_a_scan(service: Service, scene: &Scene, instance: &str, replace: impl FnOnce()) {
+/// Has the instance replaced while a scan goes on, which takes long enough for the hook to be asked for more time. What the service
+/// logged.
+async fn end_during_a_scan(
+    service: Service,
+    scene: &Scene,
+    instance: &str,
+    replace: impl FnOnce(),
+) -> String {
     let hold = Hold::new();
-    scene.aws.inject(Fault::on("ec2", "CreateSnapshot", Effect::HoldRequest(hold.clone())));
+    // A question: it takes up to 30 seconds until more time is asked for, and what is held for longer than that is asked again.
+    scene.aws.inject(Fault::on("ebs", "ListChangedBlocks", Effect::HoldRequest(hold.clone())));
     let service = service.order(instance).await.expect("a scan");
     hold.reached().await;
     replace();
@@ -282,6 +290,7 @@ async fn end_during_a_scan(service: Service, scene: &Scene, instance: &str, repl
     let told = scene.told();
     assert_eq!(told.first().map(String::as_str), Some("launched CONTINUE"));
     assert_eq!(told.last().map(String::as_str), Some("to-be-terminated CONTINUE"));
+    finished.stderr
 }
 
 async fn until_complete(service: Service, targets: &[&str]) -> Service {

@@ -53,7 +53,7 @@ async fn an_instance_that_cannot_do_its_work_is_not_admitted() {
 
 #[tokio::test]
 async fn an_instance_whose_configuration_is_not_understood_is_not_admitted_either() {
-    let scene = Scene::new("eu-south-1").await;
+    let scene = Scene::new("eu-south-2").await;
     let metadata = scene.metadata().await;
     let machine = Machine::instance(&scene.aws, &metadata).unwrap();
     let unknown = format!("{LIFECYCLE}scan_intervall_hours: 12\n");

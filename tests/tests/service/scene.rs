@@ -1,7 +1,9 @@
 //! What the tests have in common: a region of its own for each in one local AWS, an instance to scan, and the service's machine.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use agentless_tests::leftovers;
 use agentless_tests::local_aws::{
@@ -11,6 +13,13 @@ use agentless_tests::machine_image::{self, Size};
 use agentless_tests::service::{Machine, eventually};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+
+/// Has a region be one test's alone. Snapshots of another one's scanners would be taken for what this one's left.
+pub(crate) fn claim(region: &'static str) {
+    static CLAIMED: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    let is_free = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner).insert(region);
+    assert!(is_free, "another test has the region {region}");
+}
 
 /// A region of the local AWS with a running instance.
 pub(crate) struct Scene {
@@ -28,6 +37,7 @@ impl Scene {
     /// The same, with another disk.
     pub(crate) async fn with_disk(region: &'static str, disk: &Path) -> Self {
         static AWS: OnceCell<LocalAws> = OnceCell::const_new();
+        claim(region);
         let start = || async { LocalAws::start(Options::default()).await.expect("the local AWS starts") };
         let options = Options { region, ..Options::default() };
         let aws = AWS.get_or_init(start).await.share(options).expect("a local AWS of its own");
