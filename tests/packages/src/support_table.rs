@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use agentless_core::catalogue::ExtractorInfo;
 
 /// What stands before the table.
-const BEGIN: &str = "<!-- Written by `cargo run -p agentless-package-tests --bin support-table`. -->\n";
+const BEGIN: &str = "<!-- Written by `cargo run --bin support-table`. -->\n";
 /// What stands after it.
 const END: &str = "<!-- The end of what is written. -->\n";
 

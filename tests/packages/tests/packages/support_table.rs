@@ -7,6 +7,6 @@ fn the_readme_lists_every_extractor() {
     let (current, expected) = support_table::current_and_expected();
     assert!(
         current == expected,
-        "the README is not up to date: `cargo run -p agentless-package-tests --bin support-table` writes its table"
+        "the README is not up to date: `cargo run --bin support-table` writes its table"
     );
 }
