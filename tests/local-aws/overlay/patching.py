@@ -3,15 +3,21 @@
 from typing import Any, Callable
 
 
+def existing(owner: Any, name: str) -> Callable[..., Any]:
+    """A function of one of moto's classes or modules, or of its libraries', that is about to be replaced."""
+    found = getattr(owner, name, None)
+    if found is None:
+        raise RuntimeError(f"there is no {owner.__name__}.{name}: the overlay was written for another version")
+    return found
+
+
 def replaces(owner: type, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Replace a method that moto has. The new one gets the old one as its first argument, `original`.
 
     A method that is no longer there means another version of moto: the server then refuses to start, instead of leaving
     the behaviour that the correction was written for.
     """
-    original = getattr(owner, name, None)
-    if original is None:
-        raise RuntimeError(f"moto has no {owner.__qualname__}.{name}: the overlay was written for another version")
+    original = existing(owner, name)
 
     def install(replacement: Callable[..., Any]) -> Callable[..., Any]:
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -2,22 +2,22 @@
 
 import functools
 import gc
+from types import ModuleType
 
 import moto.core.responses
 import xmltodict
+
+from .patching import existing
 
 
 def apply() -> None:
     remember(moto.core.responses, "method_names_from_class")
     remember(xmltodict, "_validate_name")
-    # Half a million objects of modules and service models, which each collection would look at again.
+    # Nearly a hundred thousand objects of modules, which each full collection would look at again.
     gc.collect()
     gc.freeze()
 
 
-def remember(module: object, name: str) -> None:
-    """Keep what a function of `module` returned. One that is gone means another version, as with `replaces`."""
-    original = getattr(module, name, None)
-    if original is None:
-        raise RuntimeError(f"there is no {module.__name__}.{name}: the overlay was written for another version")
-    setattr(module, name, functools.cache(original))
+def remember(module: ModuleType, name: str) -> None:
+    """Keep what a function of `module` returned."""
+    setattr(module, name, functools.cache(existing(module, name)))
