@@ -24,21 +24,27 @@ pub fn make(root: &Path) {
     replace(&root.join("var/lib/dpkg/status"), 123_456, 99);
 }
 
-/// Writes what a package manager writes: small files that replace each other, each made durable.
+/// Writes what a package manager writes for so many packages, see [`install_package`].
 pub fn install_packages(root: &Path, count: u64) {
+    for index in 0..count {
+        install_package(root, index);
+    }
+}
+
+/// Writes what a package manager writes for its package of this number: small files that replace each other, each made
+/// durable.
+pub fn install_package(root: &Path, index: u64) {
     let dir = root.join("var/lib/dpkg");
     fs::create_dir_all(dir.join("info")).unwrap();
-    for index in 0..count {
-        let new = dir.join("status-new");
-        fs::write(&new, fill::content(index, 3000 + usize::try_from(index).unwrap() * 17)).unwrap();
-        File::open(&new).unwrap().sync_all().unwrap();
-        fs::rename(&new, dir.join("status")).unwrap();
-        fs::write(dir.join(format!("info/package-{index}.list")), format!("/usr/share/{index}\n")).unwrap();
-        if index % 3 == 0 && index > 6 {
-            fs::remove_file(dir.join(format!("info/package-{}.list", index - 5))).unwrap();
-        }
-        File::open(&dir).unwrap().sync_all().unwrap();
+    let new = dir.join("status-new");
+    fs::write(&new, fill::content(index, 3000 + usize::try_from(index).unwrap() * 17)).unwrap();
+    File::open(&new).unwrap().sync_all().unwrap();
+    fs::rename(&new, dir.join("status")).unwrap();
+    fs::write(dir.join(format!("info/package-{index}.list")), format!("/usr/share/{index}\n")).unwrap();
+    if index.is_multiple_of(3) && index > 6 {
+        fs::remove_file(dir.join(format!("info/package-{}.list", index - 5))).unwrap();
     }
+    File::open(&dir).unwrap().sync_all().unwrap();
 }
 
 /// One round of a service that keeps its state in `dir`: it makes files of all kinds, and deletes older ones.

@@ -10,6 +10,7 @@
 
 pub mod bench_images;
 pub mod block_trace;
+pub mod caught;
 pub mod changes;
 pub mod confined;
 pub mod counting;

@@ -1,7 +1,7 @@
 //! Forks and directories of every form, each proved by `xfs_db` to be there, and read as the kernel reads them.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use agentless_analyser::fs::{self as our_fs, FsPath, Tree};
 use agentless_analyser::limits::Limits;
+
+use rustix::fs::FallocateFlags;
 
 use agentless_disk_tests::counting::{CountingVolume, lookups_in_names, make_names};
 use agentless_disk_tests::image::{Mount, Workspace, can_mount, open, run};
@@ -204,9 +206,11 @@ fn sparse_inodes() {
         let mount = Mount::writable(&image);
         let filler = mount.path().join("filler");
         fs::create_dir(&filler).unwrap();
-        // Files of 24 KiB until nothing fits.
-        let content = fill::content(1, 24 << 10);
-        let fits = |index: &u32| fs::write(filler.join(index.to_string()), &content).is_ok();
+        // Files of 24 KiB until nothing fits, each of which gets its place at once.
+        let fits = |index: &u32| {
+            let file = File::create(filler.join(index.to_string()));
+            file.is_ok_and(|file| rustix::fs::fallocate(file, FallocateFlags::empty(), 0, 24 << 10).is_ok())
+        };
         (0..20_000).take_while(fits).count()
     };
     {
@@ -225,9 +229,9 @@ fn sparse_inodes() {
         let mount = Mount::writable(&image);
         let dir = mount.path().join("dir");
         fs::create_dir(&dir).unwrap();
-        // More than inodes became free.
-        for index in 0..25_000 {
-            fs::write(dir.join(index.to_string()), index.to_string()).unwrap();
+        // More than inodes became free, with what they hold in them.
+        for index in 0..60_000 {
+            symlink(index.to_string(), dir.join(index.to_string())).unwrap();
         }
     }
     assert!(has_sparse_inodes(&image));
