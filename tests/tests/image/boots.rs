@@ -138,7 +138,7 @@ fn a_tampered_program_does_not_start(machine: &mut Machine) {
     fs::copy(&program, &other).unwrap();
     fs::write(&other, bytes).unwrap();
     fs::rename(other, &program).unwrap();
-    machine.exec_well(&["systemctl", "kill", "--signal=KILL", "--kill-whom=main", UNIT]);
+    machine.exec_well(&["systemctl", "kill", "--signal=KILL", "--kill-who=main", UNIT]);
     machine.until_off(Duration::from_mins(1));
     let journal = machine.journal();
     assert_eq!(journal.matches(MESSAGE).count(), before, "{journal}");

@@ -183,11 +183,11 @@ fn test_only() -> Vec<(&'static str, String)> {
     files
 }
 
-/// Runs a program until standard input ends.
+/// Runs systemd-nspawn until standard input ends. Killed, it would leave its container; asked a second time, it ends it at once.
 pub(crate) const UNTIL_CLOSED: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- & child=$!
-{ cat <&3 >/dev/null; kill -KILL "$child"; } & watcher=$!
+{ cat <&3 >/dev/null; while kill "$child"; do sleep 0.1; done; } 2>/dev/null & watcher=$!
 wait "$child"; code=$?
 kill "$watcher" 2>/dev/null
 exit "$code"

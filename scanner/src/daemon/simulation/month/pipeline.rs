@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::DAYS;
 use super::group::{BAKE, Group, Version};
 use super::instance::{Fleet, Quality};
 
@@ -46,14 +47,14 @@ impl Images {
 }
 
 /// Builds an image each day, applies it, and makes it the current one when that has succeeded.
-pub(super) async fn deliver(fleet: &Fleet, images: &Images, days: u32, mut random: fastrand::Rng) {
+pub(super) async fn deliver(fleet: &Fleet, images: &Images, mut random: fastrand::Rng) {
     let start = Instant::now();
     let (group, ledger) = (&fleet.group, &fleet.account.ledger);
     // One that never gets healthy, and one that does not stay so: on different days.
-    let bad = random.u32(1..days);
+    let bad = random.u32(1..DAYS);
     let short_lived =
-        (1..days).filter(|day| *day != bad).nth(random.usize(0..usize::try_from(days).unwrap() - 2));
-    for day in 0..days {
+        (1..DAYS).filter(|day| *day != bad).nth(random.usize(0..usize::try_from(DAYS).unwrap() - 2));
+    for day in 0..DAYS {
         let hours = Duration::from_secs(random.u64(0..16 * 3600));
         sleep_until(start + DAY * day + hours).await;
         let quality = if day == bad {
