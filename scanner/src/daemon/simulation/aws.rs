@@ -1,6 +1,6 @@
 //! An account of AWS with instances and snapshots, whose answers come late, wrong or not at all.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -40,8 +40,8 @@ struct State {
     /// Volumes by instance and place.
     hosts: BTreeMap<(Place, String), Vec<String>>,
     snapshots: BTreeMap<String, Made>,
-    /// Scans that have not ended.
-    living: HashSet<Uuid>,
+    /// Scans that have not ended, with their scanners.
+    living: HashMap<Uuid, String>,
     created: usize,
     faults: usize,
 }
@@ -94,7 +94,7 @@ impl Account {
             percent: 0,
             hosts: BTreeMap::new(),
             snapshots: BTreeMap::new(),
-            living: HashSet::new(),
+            living: HashMap::new(),
             created: 0,
             faults: 0,
         };
@@ -138,9 +138,14 @@ impl Account {
     }
 
     /// A scan begins.
-    pub(super) fn begin(self: &Arc<Self>, scan: Uuid) -> Living {
-        self.lock().living.insert(scan);
+    pub(super) fn begin(self: &Arc<Self>, scanner: &str, scan: Uuid) -> Living {
+        self.lock().living.insert(scan, scanner.to_owned());
         Living { account: Arc::clone(self), scan }
+    }
+
+    /// How many scans of a scanner have not ended.
+    pub(super) fn running(&self, scanner: &str) -> usize {
+        self.lock().living.values().filter(|of| *of == scanner).count()
     }
 
     /// The snapshots that are there.
@@ -374,7 +379,7 @@ impl Ec2 for Region {
                 return not_found(call, id);
             }
             let is_living =
-                Uuid::parse_str(&made.tags[tags::SCAN_ID]).is_ok_and(|scan| living.contains(&scan));
+                Uuid::parse_str(&made.tags[tags::SCAN_ID]).is_ok_and(|scan| living.contains_key(&scan));
             let is_own = made.tags[tags::SCANNER_ID] == self.scanner;
             if is_living && (self.is_sweep || !is_own) {
                 let text =

@@ -45,6 +45,7 @@ pub(super) struct Instance {
     pub(super) id: String,
     pub(super) disk: Arc<Disk>,
     pub(super) started: OffsetDateTime,
+    account: Arc<Account>,
     service: Arc<Service<Simulated>>,
     tasks: JoinSet<()>,
 }
@@ -129,7 +130,7 @@ impl Instance {
             let of = Arc::clone(&service);
             tasks.spawn(async move { of.work().await });
         }
-        Self { id, disk, started, service, tasks }
+        Self { id, disk, started, account: Arc::clone(account), service, tasks }
     }
 
     /// Ends at once, wherever it is. Its disk stays.
@@ -148,6 +149,11 @@ impl Instance {
     /// Ends as it is told to when it is replaced or stopped.
     pub(super) async fn drain(self, next: Next) -> Arc<Disk> {
         self.service.drain(next).await;
+        let running = self.account.running(&self.id);
+        // One that is started again soon has little time, and its journal.
+        if next == Next::FreshDisk && running > 0 {
+            self.account.ledger.violation(format!("{} ended while {running} of its scans ran", self.id));
+        }
         self.kill().await
     }
 }

@@ -100,7 +100,7 @@ impl World for Simulated {
     }
 
     async fn scan(&self, job: &Job, step: &(dyn Fn(&str) + Sync)) -> Scanned {
-        let _living = self.account.begin(job.scan);
+        let _living = self.account.begin(&self.scanner, job.scan);
         let (started, begin) = (self.account.now(), Instant::now());
         let is_late = AtomicBool::new(false);
         let deadline = async {
