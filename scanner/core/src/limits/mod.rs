@@ -74,7 +74,8 @@ pub struct Limits {
     /// Blocks that the journal may replace. Against a journal of terabytes, each of whose tags costs memory.
     journal_blocks: u64 = 1 << 20, "blocks", or none;
     /// Bytes that recovering the log of an XFS filesystem keeps in memory: those of transactions that are not yet
-    /// committed, and those of the blocks that it changes. Against a log of gigabytes that is one transaction.
+    /// committed, and those of the blocks and lists of extents that it changes. Against a log of gigabytes that is one
+    /// transaction.
     log_bytes: u64 = 256 << 20, "bytes", or none;
     /// Bytes of items that the Btrfs tree logs of all subvolumes may change, all kept in memory. Against a log as large as
     /// the volume.

@@ -4,11 +4,13 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::FsError;
 use super::crc;
+use super::fork::Fork;
 use super::overlay::Overlay;
 use super::superblock::Superblock;
 use crate::limits::{Budget, Limits};
@@ -24,6 +26,8 @@ pub(super) struct Blocks {
     pub(super) budget: Budget,
     volume: Arc<dyn Volume>,
     overlay: Overlay,
+    /// The data of inodes whose extents the log changes and that have no room for them.
+    pub(super) remapped: BTreeMap<u64, Fork>,
     cache: RefCell<Cache<Buffer>>,
 }
 
@@ -59,7 +63,7 @@ impl Blocks {
     ) -> Self {
         // Most structures are one block; those of directories may be larger.
         let cache = RefCell::new(Cache::of_bytes(limits.cache_bytes, u64::from(sb.dirblksize())));
-        Self { sb, limits: limits.clone(), budget, volume, overlay, cache }
+        Self { sb, limits: limits.clone(), budget, volume, overlay, remapped: BTreeMap::new(), cache }
     }
 
     /// Reads what begins `offset` bytes into the volume: the one way to it.

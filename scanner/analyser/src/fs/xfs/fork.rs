@@ -3,6 +3,8 @@
 //! Names are those of the kernel's `fs/xfs/libxfs/xfs_format.h`, `enum xfs_dinode_fmt` and `struct xfs_bmbt_rec`.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use std::sync::Arc;
+
 use super::FsError;
 use crate::volume::bytes::{Bytes, Truncated, to_usize};
 
@@ -23,8 +25,8 @@ pub(super) enum Format {
 #[derive(Clone, Debug)]
 pub(super) struct Fork {
     pub(super) format: Format,
-    /// What the inode has of it: of a list of extents exactly the list.
-    pub(super) bytes: Vec<u8>,
+    /// What the inode has of it: of a list of extents exactly the list, and more if the log says so.
+    pub(super) bytes: Arc<[u8]>,
 }
 
 impl Fork {
@@ -43,7 +45,7 @@ impl Fork {
             3 => (Format::Btree, area),
             unknown => return Err(FsError::corrupt(name, format!("it has the unknown format {unknown}"))),
         };
-        Ok(Self { format, bytes: bytes.to_vec() })
+        Ok(Self { format, bytes: bytes.into() })
     }
 }
 
@@ -73,6 +75,18 @@ impl Extent {
             count: low & 0x1f_ffff,
             unwritten: high >> 63 != 0,
         })
+    }
+
+    /// As [`decode`](Self::decode) reads it. All fields must fit.
+    pub(super) fn encode(self) -> [u8; Self::SIZE] {
+        let high = (u64::from(self.unwritten) << 63) | (self.logical << 9) | (self.start >> 43);
+        let low = (self.start << 21) | self.count;
+        (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
+    }
+
+    /// Whether all fields fit into a record.
+    pub(super) fn is_possible(self) -> bool {
+        self.logical >> 54 == 0 && self.start >> 52 == 0 && self.count >> 21 == 0 && self.count > 0
     }
 
     /// The first block of the file behind it.
@@ -118,17 +132,11 @@ impl Extents<'_> {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::fs::xfs) fn encode(extent: Extent) -> [u8; 16] {
-        let high = (u64::from(extent.unwritten) << 63) | (extent.logical << 9) | (extent.start >> 43);
-        let low = (extent.start << 21) | extent.count;
-        [high.to_be_bytes(), low.to_be_bytes()].concat().try_into().unwrap()
-    }
-
     #[test]
     fn extents_have_all_their_bits() {
         let extent =
             Extent { logical: (1 << 54) - 2, start: (1 << 52) - 3, count: (1 << 21) - 4, unwritten: true };
-        let bytes = encode(extent);
+        let bytes = extent.encode();
         assert_eq!(Extents(&bytes).get(0).unwrap(), Some(extent));
         assert_eq!(Extents(&bytes).get(1).unwrap(), None);
     }
@@ -137,7 +145,7 @@ pub(super) mod tests {
     fn the_extent_with_a_block_or_the_next_is_found() {
         let extent = |logical, count| Extent { logical, start: 7, count, unwritten: false };
         let list = [extent(0, 2), extent(5, 1), extent(6, 4)];
-        let bytes: Vec<u8> = list.iter().flat_map(|&extent| encode(extent)).collect();
+        let bytes: Vec<u8> = list.iter().flat_map(|extent| extent.encode()).collect();
         let found: Vec<_> = (0..11).map(|at| Extents(&bytes).at_or_behind(at).unwrap()).collect();
         let [a, b, c] = list.map(Some);
         assert_eq!(found, [a, a, b, b, b, b, c, c, c, c, None]);

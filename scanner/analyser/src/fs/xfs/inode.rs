@@ -63,7 +63,11 @@ impl InodeRecord {
         })?;
         let content = blocks.plain(block, blocks.sb.blocksize)?;
         let raw = Bytes(&content).get(offset, usize::from(blocks.sb.inodesize))?;
-        Self::parse(&blocks.sb, inode.0, raw)
+        let mut record = Self::parse(&blocks.sb, inode.0, raw)?;
+        if let Some(data) = blocks.remapped.get(&inode.0) {
+            record.data = data.clone();
+        }
+        Ok(record)
     }
 
     fn parse(sb: &Superblock, number: u64, raw: &[u8]) -> Result<Self, FsError> {

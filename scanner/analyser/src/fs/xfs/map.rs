@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::FsError;
 use super::blocks::{Blocks, Header, Piece};
 use super::btree::{self, Found};
-use super::fork::{Extents, Fork, Format};
+use super::fork::{Extent, Extents, Fork, Format};
 use crate::volume::bytes::{to_u64, to_usize};
 
 /// A part of a fork whose blocks follow each other on the volume, or that is a hole.
@@ -19,20 +19,51 @@ pub(super) struct Run {
     pub(super) blocks: u64,
 }
 
-/// Finds the run that begins with block `logical` of a fork of inode `owner`.
-pub(super) fn run(blocks: &Blocks, owner: u64, fork: &Fork, logical: u64) -> Result<Run, FsError> {
+fn damaged(owner: u64, problem: &str) -> FsError {
+    FsError::corrupt(format!("the extents of inode {owner}"), problem)
+}
+
+/// What a fork of inode `owner` says about its block `logical`.
+fn find(blocks: &Blocks, owner: u64, fork: &Fork, logical: u64) -> Result<Found, FsError> {
     blocks.budget.step()?;
-    let damaged = |problem: &str| FsError::corrupt(format!("the extents of inode {owner}"), problem);
-    let found = match fork.format {
+    Ok(match fork.format {
         Format::Extents => match Extents(&fork.bytes).at_or_behind(logical)? {
             Some(extent) if extent.logical <= logical => Found::Extent(extent),
             Some(next) => Found::HoleUntil(next.logical),
             None => Found::HoleUntil(u64::MAX),
         },
         Format::Btree => btree::find(blocks, owner, &fork.bytes, logical)?,
-        Format::Device | Format::Local => return Err(damaged("its content is in the inode")),
-    };
-    match found {
+        Format::Device | Format::Local => return Err(damaged(owner, "its content is in the inode")),
+    })
+}
+
+/// All extents of a fork of inode `owner`, in the order of the file. Whether there may be another one `more` is asked each time.
+pub(super) fn extents<E: From<FsError>>(
+    blocks: &Blocks,
+    owner: u64,
+    fork: &Fork,
+    mut more: impl FnMut() -> Result<(), E>,
+) -> Result<Vec<Extent>, E> {
+    let mut extents = Vec::new();
+    let mut logical = 0;
+    loop {
+        match find(blocks, owner, fork, logical)? {
+            Found::HoleUntil(u64::MAX) => return Ok(extents),
+            Found::HoleUntil(until) if until > logical => logical = until,
+            Found::Extent(extent) if extent.end() > logical => {
+                more()?;
+                extents.push(extent);
+                logical = extent.end();
+            }
+            _ => return Err(damaged(owner, "they are not sorted").into()),
+        }
+    }
+}
+
+/// Finds the run that begins with block `logical` of a fork of inode `owner`.
+pub(super) fn run(blocks: &Blocks, owner: u64, fork: &Fork, logical: u64) -> Result<Run, FsError> {
+    let damaged = |problem: &str| damaged(owner, problem);
+    match find(blocks, owner, fork, logical)? {
         Found::HoleUntil(until) => match until.checked_sub(logical) {
             Some(blocks) if blocks > 0 => Ok(Run { offset: None, blocks }),
             _ => Err(damaged("they are not sorted")),

@@ -85,7 +85,7 @@ impl Xfs {
         let mut sb = Superblock::parse(&head)?;
         refuse::cut_short("XFS", sb.size(), volume.size())?;
         let budget = Budget::new(limits);
-        let (overlay, journal) = log::recover(&volume, &sb, limits, &budget)?;
+        let (overlay, remappings, journal) = log::recover(&volume, &sb, limits, &budget)?;
         if !overlay.is_empty() {
             // A filesystem that grew has its new size in the log.
             overlay.apply(0, &mut head);
@@ -94,7 +94,8 @@ impl Xfs {
         }
         let record = u64::from(sb.inodesize).saturating_add(RECORD_BYTES);
         let inodes = Cache::of_bytes(limits.cache_bytes / 4, record);
-        let blocks = Blocks::new(volume, sb, overlay, limits, budget);
+        let mut blocks = Blocks::new(volume, sb, overlay, limits, budget);
+        let journal = remappings.carry_out(&mut blocks, journal)?;
         Ok(Self { blocks, journal, inodes: RefCell::new(inodes) })
     }
 

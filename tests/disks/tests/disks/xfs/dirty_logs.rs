@@ -347,17 +347,18 @@ fn records_that_were_torn_while_several_worked() {
     if !can_mount() {
         return;
     }
-    // The log ends wherever the stop, or a record that was not written whole, ends it.
-    for round in 0..2 {
+    // The log ends wherever the stop, or a record that was not written whole, ends it. The extents of files of few parts are in
+    // their inodes, those of many in trees.
+    for parts in [8, 24] {
         let workspace = Workspace::new();
         let dirty = make_dirty(&workspace, &Case::default(), |root| {
             let progress = AtomicU64::new(0);
             std::thread::scope(|scope| {
                 for worker in 0..4_u64 {
                     let progress = &progress;
-                    scope.spawn(move || share_and_change(root, worker, progress));
+                    scope.spawn(move || share_and_change(root, worker, parts, progress));
                 }
-                while progress.load(Ordering::Relaxed) < 60 + round * 7 {
+                while progress.load(Ordering::Relaxed) < 67 {
                     std::thread::yield_now();
                 }
                 // The workers end when nothing works any more, the first time at the number that they know, too.
@@ -376,13 +377,13 @@ fn records_that_were_torn_while_several_worked() {
                 let file = File::options().write(true).open(&cut).unwrap();
                 file.write_all_at(b"torn", record.offset + 512 + 100).unwrap();
             }
-            compare_dirty(&format!("shared blocks, round {round}, {torn} records torn"), &workspace, &cut);
+            compare_dirty(&format!("{parts} shared parts, {torn} records torn"), &workspace, &cut);
         }
     }
 }
 
-/// Copies a file by reference and writes over it, until that is not possible any more.
-fn share_and_change(root: &Path, worker: u64, progress: &AtomicU64) {
+/// Copies a file by reference and writes over so many parts of it, until that is not possible any more.
+fn share_and_change(root: &Path, worker: u64, parts: u64, progress: &AtomicU64) {
     let is_first = !root.join("second").exists();
     let work = |index: u64| -> std::io::Result<()> {
         let from = root.join(format!("original-{worker}"));
@@ -391,8 +392,8 @@ fn share_and_change(root: &Path, worker: u64, progress: &AtomicU64) {
         }
         let to = File::create(root.join(format!("copy-{worker}-{}", index % 5)))?;
         rustix::fs::ioctl_ficlone(&to, File::open(&from)?)?;
-        for part in 0..8 {
-            to.write_all_at(&fill::content(index + part, 5000), part * 30_000)?;
+        for part in 0..parts {
+            to.write_all_at(&fill::content(index + part, 5000), part * (240_000 / parts))?;
             if part % 2 == 0 {
                 to.sync_data()?;
             }

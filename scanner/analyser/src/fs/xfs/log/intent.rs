@@ -8,12 +8,10 @@
 use std::collections::BTreeMap;
 
 use super::Halt;
-use super::buffer::set;
 use super::format::item_type;
-use super::inode::set_crc;
 use super::transaction::Item;
-use crate::fs::xfs::superblock::Superblock;
-use crate::volume::bytes::{Bytes, to_u64, to_usize};
+use crate::fs::xfs::fork::Extent;
+use crate::volume::bytes::Bytes;
 
 /// The intents that were not noted as done, by what they are and their number.
 #[derive(Debug, Default)]
@@ -34,8 +32,9 @@ struct Intent {
 /// A change of the extents of a file, `xfs_map_extent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Remapping {
-    extent: Extent,
-    is_map: bool,
+    pub(super) extent: Extent,
+    /// Whether the file gets it, or loses it.
+    pub(super) is_map: bool,
 }
 
 impl Intents {
@@ -95,163 +94,11 @@ impl Remapping {
             return Ok(None);
         }
         let extent = Extent {
-            offset: format.le64(32)?,
-            block: format.le64(24)?,
+            logical: format.le64(32)?,
+            start: format.le64(24)?,
             count: u64::from(format.le32(40)?),
-            is_unwritten: flags & UNWRITTEN != 0,
+            unwritten: flags & UNWRITTEN != 0,
         };
         Ok(extent.is_possible().then_some((format.le64(16)?, Self { extent, is_map: flags & 0xff == MAP })))
-    }
-}
-
-/// A run of blocks of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Extent {
-    /// The first block within the file.
-    offset: u64,
-    /// The first block of the filesystem.
-    block: u64,
-    count: u64,
-    is_unwritten: bool,
-}
-
-impl Extent {
-    /// `sizeof(struct xfs_bmbt_rec)`: two numbers of 64 bits, in which the fields follow each other: 1 bit, 54, 52 and 21.
-    const SIZE: usize = 16;
-    const COUNT_BITS: u32 = 21;
-    const BLOCK_BITS: u32 = 52;
-    const OFFSET_BITS: u32 = 54;
-
-    /// Whether all fields fit.
-    fn is_possible(self) -> bool {
-        self.offset >> Self::OFFSET_BITS == 0
-            && self.block >> Self::BLOCK_BITS == 0
-            && self.count >> Self::COUNT_BITS == 0
-            && self.count > 0
-    }
-
-    fn end(self) -> u64 {
-        self.offset.saturating_add(self.count)
-    }
-
-    fn decode(record: [u8; Self::SIZE]) -> Self {
-        let all = u128::from_be_bytes(record);
-        let field = |shift: u32, bits: u32| {
-            let above = u128::BITS.saturating_sub(bits);
-            u64::try_from(all >> shift << above >> above).unwrap_or(0)
-        };
-        Self {
-            is_unwritten: all >> 127 != 0,
-            offset: field(73, Self::OFFSET_BITS),
-            block: field(21, Self::BLOCK_BITS),
-            count: field(0, Self::COUNT_BITS),
-        }
-    }
-
-    fn encode(self) -> [u8; Self::SIZE] {
-        let all = u128::from(self.is_unwritten) << 127
-            | u128::from(self.offset) << 73
-            | u128::from(self.block) << 21
-            | u128::from(self.count);
-        all.to_be_bytes()
-    }
-
-    /// Whether `next` goes on where this one ends, and both can be one.
-    fn joins(self, next: Self) -> bool {
-        self.end() == next.offset
-            && self.block.saturating_add(self.count) == next.block
-            && self.is_unwritten == next.is_unwritten
-            && self.count.saturating_add(next.count) >> Self::COUNT_BITS == 0
-    }
-}
-
-/// Carries out changes of the extents of an inode that has a list of them; others are left as they are.
-pub(super) fn remap(
-    inode: &mut [u8],
-    changes: impl Iterator<Item = Remapping>,
-    sb: &Superblock,
-) -> Result<(), Halt> {
-    /// `XFS_DINODE_FMT_EXTENTS`
-    const LIST: u8 = 2;
-    const NOT_DONE: Halt = Halt::Log("a change of a file's extents was not completed");
-
-    let old = Bytes(inode);
-    if !inode.starts_with(b"IN") || old.u8(4)? != 3 || old.u8(5)? != LIST {
-        return Err(NOT_DONE);
-    }
-    let has_nrext64 = old.be64(120)? & 0x10 != 0;
-    let count = if has_nrext64 { old.be64(24)? } else { u64::from(old.be32(76)?) };
-    let area = usize::from(sb.inodesize).saturating_sub(176);
-    let room = match usize::from(old.u8(82)?).saturating_mul(8) {
-        0 => area,
-        boundary => boundary.min(area),
-    };
-    let bytes = to_usize(count).saturating_mul(Extent::SIZE);
-    if bytes > room {
-        return Err(NOT_DONE);
-    }
-    let mut list: Vec<Extent> =
-        old.get(176, bytes)?.as_chunks().0.iter().map(|&record| Extent::decode(record)).collect();
-    for change in changes {
-        list = change.apply(list).ok_or(NOT_DONE)?;
-    }
-    let encoded: Vec<u8> = list.iter().flat_map(|extent| extent.encode()).collect();
-    if encoded.len() > room {
-        return Err(NOT_DONE);
-    }
-    set(inode, 176, &encoded);
-    let count = to_u64(list.len());
-    if has_nrext64 {
-        set(inode, 24, &count.to_be_bytes());
-    } else {
-        set(inode, 76, &u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
-    }
-    set_crc(inode)
-}
-
-impl Remapping {
-    /// The list after this change; `None` if it contradicts the list.
-    fn apply(self, list: Vec<Extent>) -> Option<Vec<Extent>> {
-        let change = self.extent;
-        let mut changed = Vec::new();
-        let mut removed = 0_u64;
-        for extent in list {
-            let before = change.offset.clamp(extent.offset, extent.end());
-            let behind = change.end().clamp(extent.offset, extent.end());
-            removed = removed.saturating_add(behind.saturating_sub(before));
-            let front = before.saturating_sub(extent.offset);
-            if front > 0 {
-                changed.push(Extent { count: front, ..extent });
-            }
-            let skipped = behind.saturating_sub(extent.offset);
-            if behind < extent.end() {
-                // What lies whole before or behind the change is one piece, not two.
-                let rest = Extent {
-                    offset: behind,
-                    block: extent.block.saturating_add(skipped),
-                    count: extent.end().saturating_sub(behind),
-                    ..extent
-                };
-                changed.push(rest);
-            }
-        }
-        let expected = if self.is_map { 0 } else { change.count };
-        if removed != expected {
-            return None;
-        }
-        if self.is_map {
-            changed.push(change);
-        }
-        changed.sort_by_key(|extent| extent.offset);
-        let mut joined: Vec<Extent> = Vec::new();
-        for extent in changed {
-            match joined.last_mut() {
-                Some(previous) if previous.joins(extent) => {
-                    previous.count = previous.count.saturating_add(extent.count);
-                }
-                _ => joined.push(extent),
-            }
-        }
-        Some(joined)
     }
 }

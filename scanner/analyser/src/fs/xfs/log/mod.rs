@@ -22,6 +22,7 @@ mod intent;
 mod memory;
 mod owner;
 mod record;
+mod remap;
 mod replay;
 #[cfg(test)]
 mod tests;
@@ -33,9 +34,11 @@ use self::area::Area;
 use self::head::Active;
 use self::memory::Memory;
 use self::record::Record;
+pub(super) use self::remap::Remappings;
 use self::replay::{FirstPass, SecondPass};
 use self::transaction::{Assembler, Transaction};
 use super::FsError;
+use super::blocks::Blocks;
 use super::overlay::Overlay;
 use super::superblock::{self, Superblock};
 use crate::fs::Journal;
@@ -43,7 +46,8 @@ use crate::limits::{Budget, Limits};
 use crate::volume::Volume;
 use crate::volume::bytes::{Truncated, to_usize};
 
-/// Replays the log of the filesystem that `sb` is the superblock of. The superblock may be among what the log changes.
+/// Replays the log of the filesystem that `sb` is the superblock of. The superblock may be among what the log changes. What can
+/// only be done with a filesystem that can be read is left to [`Remappings`].
 ///
 /// # Errors
 ///
@@ -54,11 +58,13 @@ pub(super) fn recover(
     sb: &Superblock,
     limits: &Limits,
     budget: &Budget,
-) -> Result<(Overlay, Journal), FsError> {
+) -> Result<(Overlay, Remappings, Journal), FsError> {
     /// `XFS_SB_FEAT_INCOMPAT_LOG_XATTRS`: the log may have intents to change attributes.
     const LOG_XATTRS: u32 = 0x1;
 
-    let ignored = |reason| Ok((Overlay::default(), Journal::Ignored { reason }));
+    let untouched =
+        |journal| Ok((Overlay::default(), Remappings::new(Vec::new(), Memory::new(limits)), journal));
+    let ignored = |reason| untouched(Journal::Ignored { reason });
     if sb.logstart == 0 {
         return ignored("the log is on another device");
     }
@@ -71,7 +77,7 @@ pub(super) fn recover(
     let ring = Ring { area, uuid: &sb.uuid, has_logv2: sb.has_logv2, has_crc: sb.has_crc() };
     let active = match head::find(&ring) {
         Ok(Some(active)) => active,
-        Ok(None) => return Ok((Overlay::default(), Journal::Clean)),
+        Ok(None) => return untouched(Journal::Clean),
         Err(Halt::Log(reason)) => return ignored(reason),
         Err(Halt::Fatal(error)) => return Err(error),
     };
@@ -87,7 +93,10 @@ pub fn replay_log(volume: &Arc<dyn Volume>, limits: &Limits) -> Result<Journal, 
     let mut head = vec![0; to_usize(volume.size()).min(superblock::MOST_BYTES)];
     volume.read_at(0, &mut head)?;
     let sb = Superblock::parse(&head)?;
-    Ok(recover(volume, &sb, limits, &Budget::new(limits))?.1)
+    let budget = Budget::new(limits);
+    let (overlay, remappings, journal) = recover(volume, &sb, limits, &budget)?;
+    let mut blocks = Blocks::new(Arc::clone(volume), sb, overlay, limits, budget);
+    remappings.carry_out(&mut blocks, journal)
 }
 
 /// Why the log is not read further.
@@ -128,7 +137,7 @@ impl Ring<'_> {
         volume: &dyn Volume,
         sb: &Superblock,
         limits: &Limits,
-    ) -> Result<(Overlay, Journal), FsError> {
+    ) -> Result<(Overlay, Remappings, Journal), FsError> {
         self.area.prefetch(active.tail, self.area.distance(active.tail, active.head));
         let (first, active, mut problem) = self.first_pass(active, limits)?;
         first.prefetch(volume);
@@ -154,7 +163,8 @@ impl Ring<'_> {
             None => Journal::Replayed { transactions },
             Some(reason) => Journal::Partial { transactions: second.transactions, reason },
         };
-        Ok((second.overlay, journal))
+        let SecondPass { overlay, roomless, .. } = second;
+        Ok((overlay, Remappings::new(roomless, memory), journal))
     }
 
     /// The first pass; with it the part of the log that can be replayed, and why the rest cannot, if there is any.

@@ -8,8 +8,9 @@ use super::buffer::Buffer;
 use super::format::{BASIC_BLOCK, Lsn, item_type};
 use super::icreate::Icreate;
 use super::inode::LoggedInode;
-use super::intent::{Intents, Remapping, remap};
+use super::intent::{Intents, Remapping};
 use super::memory::Memory;
+use super::remap::remap;
 use super::transaction::{Item, Transaction};
 use crate::fs::FsError;
 use crate::fs::xfs::inode::location;
@@ -147,6 +148,8 @@ pub(super) struct SecondPass<'a> {
     pub(super) transactions: u64,
     /// Why something could not be applied, if anything could not.
     pub(super) problem: Option<&'static str>,
+    /// Changes of extents for which there is no room in their inodes.
+    pub(super) roomless: Vec<(u64, Remapping)>,
     volume: &'a dyn Volume,
     pub(super) budget: &'a Budget,
     cancelled: Cancelled,
@@ -167,6 +170,7 @@ impl<'a> SecondPass<'a> {
             overlay: Overlay::default(),
             transactions: 0,
             problem: None,
+            roomless: Vec::new(),
             volume,
             budget,
             cancelled,
@@ -283,10 +287,11 @@ impl<'a> SecondPass<'a> {
             .map(|(block, within)| block.saturating_add(to_u64(within)))
             .ok_or(Halt::Log("an intent names an inode that cannot be"))?;
         let mut inode = self.read_inode(offset)?;
-        // Each change goes through the whole list.
-        self.budget.work(to_u64(inode.len().saturating_mul(changes.len())).saturating_mul(8))?;
-        remap(&mut inode, changes.iter().map(|&(_, change)| change), self.sb)?;
-        self.write(offset, &inode)
+        if remap(&mut inode, changes, self.sb, self.budget)? {
+            return self.write(offset, &inode);
+        }
+        self.roomless.extend_from_slice(changes);
+        Ok(())
     }
 
     /// An inode as it is by now.

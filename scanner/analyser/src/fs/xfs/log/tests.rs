@@ -1,7 +1,11 @@
 //! Logs made by hand: what no kernel at hand writes, and what a crash or somebody with bad intentions makes of them.
 
 use super::*;
+use crate::fs::Inode;
 use crate::fs::xfs::crc;
+use crate::fs::xfs::fork::{Extent, Format};
+use crate::fs::xfs::inode::InodeRecord;
+use crate::fs::xfs::map;
 use crate::volume::MemoryVolume;
 use crate::volume::bytes::to_u64;
 
@@ -120,7 +124,8 @@ impl Image {
     fn replay_within(&self, limits: &Limits) -> (Overlay, Journal) {
         let volume: Arc<dyn Volume> = Arc::new(MemoryVolume::new(self.bytes.clone()));
         let sb = Superblock::parse(&self.bytes[..4096]).unwrap();
-        recover(&volume, &sb, limits, &Budget::new(limits)).unwrap()
+        let (overlay, _, journal) = recover(&volume, &sb, limits, &Budget::new(limits)).unwrap();
+        (overlay, journal)
     }
 
     /// Basic blocks as they are after the replay, and what was done about the log.
@@ -421,7 +426,7 @@ fn items_pay_for_what_they_change_and_not_for_what_they_take() {
             recover(&volume, &sb, &limits, &Budget::new(&limits))
         };
         assert!(matches!(outcome(10_000), Err(FsError::Limit { .. })));
-        assert_eq!(outcome(1_000_000).unwrap().1, Journal::Replayed { transactions: 1 });
+        assert_eq!(outcome(1_000_000).unwrap().2, Journal::Replayed { transactions: 1 });
     }
 }
 
@@ -544,6 +549,56 @@ fn changes_of_extents_that_were_promised_are_carried_out() {
     image.record(&transaction(3, &[intent(0x1244, 4, number, 300, 12, 1, MAP)]));
     let reason = "a change of a file's extents was not completed";
     assert_eq!(image.replay().1, Journal::Partial { transactions: 3, reason });
+}
+
+#[test]
+fn a_list_of_extents_that_has_no_room_in_the_inode_is_kept_in_memory() {
+    let number = to_u64(INODE);
+    let mut image = Image::new(5, 0, 1);
+    image.put_inode(3, 0);
+    // As many extents as the inode has room for, each of one block and with a hole behind it, and one more.
+    let extent = |logical, start, count| Extent { logical, start, count, unwritten: false };
+    let list: Vec<_> = (0..21).map(|index| extent(index * 2, 200 + index * 2, 1)).collect();
+    let mut changed = inode(3, 0x4, &list.iter().flat_map(|extent| extent.encode()).collect::<Vec<_>>());
+    changed[1][76..80].copy_from_slice(&21_u32.to_le_bytes());
+    changed[1][80..82].fill(0);
+    changed[1][152..160].copy_from_slice(&number.to_le_bytes());
+    changed[1][160..176].copy_from_slice(UUID);
+    image.record(&transaction(1, &[changed, intent(0x1244, 1, number, 300, 11, 1, 1)]));
+
+    let replayed = |image: &Image, limits: &Limits| {
+        let volume: Arc<dyn Volume> = Arc::new(MemoryVolume::new(image.bytes.clone()));
+        let sb = Superblock::parse(&image.bytes[..4096]).unwrap();
+        let budget = Budget::new(limits);
+        let (overlay, remappings, journal) = recover(&volume, &sb, limits, &budget).unwrap();
+        let mut blocks = Blocks::new(volume, sb, overlay, limits, budget);
+        let journal = remappings.carry_out(&mut blocks, journal).unwrap();
+        let extents = |record: InodeRecord| {
+            assert_eq!(record.data.format, Format::Extents);
+            map::extents::<FsError>(&blocks, number, &record.data, || Ok(())).unwrap()
+        };
+        (InodeRecord::read(&blocks, Inode(number)).map(extents).unwrap_or_default(), journal)
+    };
+    let mut expected = list.clone();
+    expected.insert(6, extent(11, 300, 1));
+    let all = Journal::Replayed { transactions: 1 };
+    assert_eq!(replayed(&image, &Limits::default()), (expected.clone(), all));
+
+    // What it takes in memory is paid for: the extents of a file are read only as far as that goes.
+    let least = |log_bytes| Limits { log_bytes, ..Limits::default() };
+    let enough =
+        (0..10_000).map(|units| units * 64).find(|&bytes| replayed(&image, &least(bytes)).1 == all).unwrap();
+    assert!(enough > 21 * to_u64(Extent::SIZE));
+    let reason = "a file whose extents the log changes has more of them than the limit";
+    assert_eq!(
+        replayed(&image, &least(enough - 64)),
+        (list.clone(), Journal::Partial { transactions: 1, reason })
+    );
+
+    // One of several that contradicts what is there: none of them is carried out.
+    image.record(&transaction(2, &[intent(0x1244, 2, number, 301, 12, 1, 1)]));
+    let reason = "a change of a file's extents was not completed";
+    assert_eq!(replayed(&image, &Limits::default()), (list, Journal::Partial { transactions: 2, reason }));
 }
 
 #[test]
